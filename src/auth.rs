@@ -1,0 +1,16 @@
+//! Who someone is and what they may do: tokens, API keys, origins, namespaces,
+//! and the proof of a granted permission.
+
+mod api_key;
+mod grants;
+mod namespace;
+mod origin;
+mod secret;
+mod token;
+
+pub use api_key::{ApiKey, ApiKeys, ServerApi};
+pub use grants::{Authorized, Denied, Identity, Publish, Subscribe};
+pub use namespace::{DataFormat, Namespace, Namespaces};
+pub use origin::{BadOrigin, OriginRule, Origins};
+pub use secret::Secret;
+pub use token::{Claims, Config as TokenConfig, Issuer, KeyError, Refused, Verifier};

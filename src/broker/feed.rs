@@ -1,0 +1,75 @@
+//! The node's side of the broker: what arrives, by shard, bounded.
+
+use std::hash::BuildHasher;
+use std::sync::Arc;
+
+use sealcast_wire::{Channel, Publication};
+use tokio::sync::mpsc;
+
+/// How many deliveries may wait in one shard of a feed.
+pub const FEED_CAPACITY: usize = 128;
+
+/// Which shard a channel belongs to: a keyed hash, so that nobody can choose
+/// names that fall together. Cloned for everyone who must agree.
+#[derive(Clone, Debug)]
+pub struct Sharding {
+    shards: usize,
+    key: foldhash::fast::RandomState,
+}
+
+impl Sharding {
+    /// As many shards as given, at least one, under a random key.
+    #[must_use]
+    pub fn new(shards: usize) -> Sharding {
+        Sharding { shards: shards.max(1), key: foldhash::fast::RandomState::default() }
+    }
+
+    /// How many shards there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.shards
+    }
+
+    /// The shard of a channel, below [`Sharding::count`].
+    #[must_use]
+    pub fn of(&self, channel: &Channel) -> usize {
+        (self.key.hash_one(channel) as usize) % self.shards
+    }
+}
+
+/// What arrives from the broker.
+#[derive(Clone, Debug)]
+pub enum Delivery {
+    /// A publication of a channel that this node wants.
+    Publication(Channel, Arc<Publication>),
+    /// A mark of [`super::Broker::probe`].
+    Probe(u64),
+}
+
+/// Where a broker puts what arrives. A full shard makes the broker wait, and
+/// with it those who publish into that shard.
+pub struct Feed {
+    sharding: Sharding,
+    shards: Vec<mpsc::Sender<Delivery>>,
+}
+
+impl Feed {
+    /// A feed, and the receiving end of each shard in order.
+    #[must_use]
+    pub fn new(sharding: Sharding) -> (Feed, Vec<mpsc::Receiver<Delivery>>) {
+        let (shards, receivers) =
+            (0..sharding.count()).map(|_| mpsc::channel(FEED_CAPACITY)).unzip();
+        (Feed { sharding, shards }, receivers)
+    }
+
+    /// The shard of a channel.
+    #[must_use]
+    pub(super) fn shard(&self, channel: &Channel) -> Option<&mpsc::Sender<Delivery>> {
+        self.shards.get(self.sharding.of(channel))
+    }
+
+    /// Every shard.
+    pub(super) fn shards(&self) -> impl Iterator<Item = &mpsc::Sender<Delivery>> {
+        self.shards.iter()
+    }
+}

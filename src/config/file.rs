@@ -1,0 +1,168 @@
+//! The file as it is written: Centrifugo v6's structure and option names. An
+//! option that is not listed here is refused, because ignoring one could open a
+//! door.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::de::{Error, Visitor};
+use serde::{Deserialize, Deserializer};
+
+use super::duration;
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct File {
+    pub(super) http_server: HttpServer,
+    pub(super) metrics: Listener,
+    pub(super) client: Client,
+    pub(super) channel: Channels,
+    pub(super) http_api: HttpApi,
+    pub(super) websocket: WebSocket,
+    pub(super) limits: LimitOptions,
+    pub(super) shutdown: Shutdown,
+    pub(super) node: Node,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct HttpServer {
+    pub(super) address: Option<String>,
+    pub(super) port: Option<u16>,
+    pub(super) trusted_proxies: Vec<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Listener {
+    pub(super) address: Option<String>,
+    pub(super) port: Option<u16>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Client {
+    pub(super) allowed_origins: Vec<String>,
+    pub(super) token: Token,
+    pub(super) allow_anonymous_connect_without_token: bool,
+    pub(super) ping_interval: Option<Time>,
+    pub(super) pong_timeout: Option<Time>,
+    pub(super) stale_close_delay: Option<Time>,
+    pub(super) expired_close_delay: Option<Time>,
+    pub(super) channel_limit: Option<usize>,
+    pub(super) queue_max_size: Option<usize>,
+    pub(super) connection_limit: Option<usize>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Token {
+    pub(super) hmac_secret_key: Option<String>,
+    pub(super) issuer: Option<String>,
+    pub(super) audience: Option<String>,
+    pub(super) max_lifetime: Option<Time>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Channels {
+    pub(super) without_namespace: Option<Options>,
+    pub(super) namespaces: Vec<Named>,
+}
+
+/// The options of a namespace. Serde cannot both flatten and refuse unknown
+/// members, so `Named` repeats them by way of the macro.
+macro_rules! namespace_options {
+    ($($option:ident: $kind:ty,)*) => {
+        #[derive(Clone, Default, Deserialize)]
+        #[serde(default, deny_unknown_fields)]
+        pub(super) struct Options { $(pub(super) $option: $kind,)* }
+
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub(super) struct Named {
+            pub(super) name: String,
+            $(#[serde(default)] $option: $kind,)*
+        }
+
+        impl Named {
+            pub(super) fn options(&self) -> Options {
+                Options { $($option: self.$option.clone(),)* }
+            }
+        }
+    };
+}
+
+namespace_options! {
+    allow_subscribe_for_client: bool,
+    allow_subscribe_for_anonymous: bool,
+    allow_publish_for_client: bool,
+    allow_publish_for_subscriber: bool,
+    allow_publish_for_anonymous: bool,
+    allow_user_limited_channels: bool,
+    publication_data_format: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct HttpApi {
+    pub(super) key: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct WebSocket {
+    pub(super) message_size_limit: Option<usize>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct LimitOptions {
+    pub(super) profile: Option<String>,
+    pub(super) message_bytes: Option<usize>,
+    pub(super) queue_messages: Option<usize>,
+    pub(super) node_queue_bytes: Option<usize>,
+    pub(super) waiting_connections: Option<usize>,
+    pub(super) http_sockets: Option<usize>,
+    pub(super) message_deadline: Option<Time>,
+    pub(super) header_timeout: Option<Time>,
+    pub(super) write_timeout: Option<Time>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Shutdown {
+    pub(super) lb_wait: Option<Time>,
+    pub(super) spread: Option<Time>,
+    pub(super) deadline: Option<Time>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Node {
+    pub(super) name: Option<String>,
+}
+
+/// A duration, written as text.
+#[derive(Clone, Copy)]
+pub(super) struct Time(pub(super) Duration);
+
+impl<'de> Deserialize<'de> for Time {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Time, D::Error> {
+        struct Text;
+        impl Visitor<'_> for Text {
+            type Value = Time;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a duration like \"25s\", \"300ms\" or \"1m30s\"")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Time, E> {
+                duration::parse(text)
+                    .map(Time)
+                    .ok_or_else(|| E::invalid_value(serde::de::Unexpected::Str(text), &self))
+            }
+        }
+        from.deserialize_str(Text)
+    }
+}

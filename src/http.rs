@@ -1,0 +1,111 @@
+//! Routes: the transports, the server API, health, metrics, and the demo page.
+
+mod address;
+mod api;
+mod door;
+mod health;
+mod pages;
+mod websocket;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::{HeaderName, HeaderValue, header};
+use axum::routing::{get, post};
+use tokio_util::task::TaskTracker;
+use tower_http::set_header::SetResponseHeaderLayer;
+
+use crate::auth::{ApiKeys, Issuer, Origins};
+use crate::limit::Cap;
+use crate::metrics::Metrics;
+use crate::net::Acceptor;
+use crate::session::Policy;
+
+pub use address::Proxies;
+pub use health::Health;
+
+/// What the routes of a node share.
+pub struct App {
+    /// What sessions share.
+    pub policy: Arc<Policy>,
+    /// Pages that may connect.
+    pub origins: Origins,
+    /// Proxies whose word about client addresses counts.
+    pub proxies: Proxies,
+    /// Keys of the server API.
+    pub api_keys: ApiKeys,
+    /// Whether the node serves, and whether it is leaving.
+    pub health: Health,
+    /// Places for connections, and for those that have not authenticated.
+    pub connections: Cap,
+    /// See `connections`.
+    pub waiting: Cap,
+    /// Where connections' tasks are counted.
+    pub tasks: TaskTracker,
+    /// This node.
+    pub node: NodeName,
+    /// Development mode: serves the demo page and hands out tokens.
+    pub dev: Option<Issuer>,
+}
+
+/// How a node names itself.
+#[derive(Clone, Debug)]
+pub struct NodeName {
+    /// Random, new at every start.
+    pub uid: String,
+    /// Chosen by the operator, or the host's name.
+    pub name: String,
+    /// The version of the program.
+    pub version: &'static str,
+}
+
+impl App {
+    pub(crate) fn metrics(&self) -> &Arc<Metrics> {
+        self.policy.relay.hub().metrics()
+    }
+}
+
+/// The routes of the public listener.
+pub fn public(app: Arc<App>) -> Router {
+    let router = Router::new()
+        .route("/connection/websocket", get(websocket::upgrade))
+        .route("/api/{method}", post(api::call))
+        .route("/health", get(health::ready))
+        .route("/health/live", get(health::live))
+        .route("/health/ready", get(health::ready));
+    let router = if app.dev.is_some() {
+        router
+            .route("/", get(pages::index))
+            .route("/assets/{*path}", get(pages::asset))
+            .route("/dev/token", post(pages::token))
+    } else {
+        router
+    };
+    with_headers(router.with_state(app))
+}
+
+/// The routes of the metrics listener, which is never the public one.
+pub fn metrics(app: Arc<App>) -> Router {
+    let router = Router::new()
+        .route("/metrics", get(health::metrics))
+        .route("/health/live", get(health::live))
+        .route("/health/ready", get(health::ready));
+    with_headers(router.with_state(app))
+}
+
+/// Serves a router's requests from `listener` until `acceptor` is told to stop.
+pub async fn serve(acceptor: Acceptor, listener: tokio::net::TcpListener, router: Router) {
+    acceptor.run(listener, hyper_util::service::TowerToHyperService::new(router)).await;
+}
+
+/// Headers of every answer.
+fn with_headers(router: Router) -> Router {
+    const HEADERS: [(HeaderName, &str); 3] = [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
+    HEADERS.into_iter().fold(router, |router, (name, value)| {
+        router.layer(SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value)))
+    })
+}

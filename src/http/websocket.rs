@@ -1,0 +1,245 @@
+//! The WebSocket handshake (RFC 6455, 4.2), and what follows it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Extension, Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
+use axum::response::Response;
+use bytes::Bytes;
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use sealcast_wire::{Encoding, ws};
+use tokio::net::TcpStream;
+
+use super::{App, address, door, health};
+use crate::hub::{Connection, Registration};
+use crate::metrics::Attempt;
+use crate::net::{self, Peer};
+use crate::session::{Client, Places};
+
+const JSON: &str = "centrifuge-json";
+const PROTOBUF: &str = "centrifuge-protobuf";
+
+/// Answers the handshake and starts the connection.
+pub(super) async fn upgrade(
+    State(app): State<Arc<App>>,
+    Extension(Peer(peer)): Extension<Peer>,
+    mut request: Request,
+) -> Response {
+    match accept(&app, &mut request) {
+        Ok(accepted) => {
+            let response = switching(&accepted);
+            app.tasks.spawn(start(Arc::clone(&app), accepted));
+            response
+        }
+        Err(refusal) => {
+            app.metrics().attempt(refusal.attempt());
+            log_refusal(&app, peer, request.headers(), &refusal);
+            refusal.response()
+        }
+    }
+}
+
+/// A handshake that is granted.
+struct Accepted {
+    upgrade: OnUpgrade,
+    answer: String,
+    encoding: Encoding,
+    subprotocol: Option<&'static str>,
+    places: Places,
+}
+
+/// A handshake that is refused, and the reason in the answer's body.
+enum Refusal {
+    Client(StatusCode, &'static str),
+    Full,
+    Leaving,
+}
+
+fn accept(app: &App, request: &mut Request) -> Result<Accepted, Refusal> {
+    let headers = request.headers();
+    door::check_origin(app, headers).map_err(|status| {
+        Refusal::Client(status, "origin not allowed; add it to client.allowed_origins")
+    })?;
+    if app.health.is_leaving() {
+        return Err(Refusal::Leaving);
+    }
+    let key = check_handshake(request)?;
+    let answer = ws::accept_key(key);
+    let (encoding, subprotocol) = choose_encoding(headers, request.uri().query().unwrap_or(""))?;
+    let (Some(connection), Some(waiting)) = (app.connections.take(), app.waiting.take()) else {
+        return Err(Refusal::Full);
+    };
+    let upgrade = request
+        .extensions_mut()
+        .remove::<OnUpgrade>()
+        .ok_or(Refusal::Client(StatusCode::BAD_REQUEST, "not an upgrade"))?;
+    Ok(Accepted { upgrade, answer, encoding, subprotocol, places: Places { connection, waiting } })
+}
+
+/// The request's form; gives its key.
+fn check_handshake(request: &Request) -> Result<&str, Refusal> {
+    let bad = |text| Refusal::Client(StatusCode::BAD_REQUEST, text);
+    let headers = request.headers();
+    if request.method() != Method::GET || request.version() != Version::HTTP_11 {
+        return Err(bad("a WebSocket begins with GET and HTTP/1.1"));
+    }
+    if !has_token(headers, header::CONNECTION, "upgrade") {
+        return Err(bad("the header Connection must say upgrade"));
+    }
+    if !has_token(headers, header::UPGRADE, "websocket") {
+        return Err(bad("the header Upgrade must say websocket"));
+    }
+    if only(headers, header::SEC_WEBSOCKET_VERSION) != Some("13") {
+        return Err(Refusal::Client(
+            StatusCode::UPGRADE_REQUIRED,
+            "the header Sec-WebSocket-Version must be 13",
+        ));
+    }
+    if headers.contains_key(header::CONTENT_LENGTH)
+        || headers.contains_key(header::TRANSFER_ENCODING)
+    {
+        return Err(bad("a WebSocket handshake has no body"));
+    }
+    only(headers, header::SEC_WEBSOCKET_KEY)
+        .filter(|key| ws::is_key(key))
+        .ok_or(bad("the header Sec-WebSocket-Key must be 16 bytes in base64"))
+}
+
+/// The encoding: by the first sub-protocol of the client's list that we know, or
+/// by the query; JSON otherwise. An empty list counts as none.
+fn choose_encoding(
+    headers: &HeaderMap,
+    query: &str,
+) -> Result<(Encoding, Option<&'static str>), Refusal> {
+    let mut offered = false;
+    for value in headers.get_all(header::SEC_WEBSOCKET_PROTOCOL) {
+        let list = value.to_str().map_err(|_| {
+            Refusal::Client(
+                StatusCode::BAD_REQUEST,
+                "the header Sec-WebSocket-Protocol is not text",
+            )
+        })?;
+        for name in list.split(',').map(str::trim) {
+            match name {
+                JSON => return Ok((Encoding::Json, Some(JSON))),
+                PROTOBUF => return Ok((Encoding::Protobuf, Some(PROTOBUF))),
+                name => offered |= !name.is_empty(),
+            }
+        }
+    }
+    if offered {
+        return Err(Refusal::Client(
+            StatusCode::BAD_REQUEST,
+            "no known sub-protocol offered; known are centrifuge-json and centrifuge-protobuf",
+        ));
+    }
+    let protobuf =
+        query.split('&').any(|pair| matches!(pair, "format=protobuf" | "cf_protocol=protobuf"));
+    Ok((if protobuf { Encoding::Protobuf } else { Encoding::Json }, None))
+}
+
+/// Whether a header that is a list of tokens names `wanted`, in any case.
+fn has_token(headers: &HeaderMap, name: header::HeaderName, wanted: &str) -> bool {
+    headers
+        .get_all(name)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|token| token.trim().eq_ignore_ascii_case(wanted))
+}
+
+/// The value of a header that stands exactly once.
+fn only(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (Some(value), None) => value.to_str().ok(),
+        _ => None,
+    }
+}
+
+fn switching(accepted: &Accepted) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = response.headers_mut();
+    headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    if let Ok(answer) = HeaderValue::from_str(&accepted.answer) {
+        headers.insert(header::SEC_WEBSOCKET_ACCEPT, answer);
+    }
+    if let Some(subprotocol) = accepted.subprotocol {
+        headers.insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(subprotocol));
+    }
+    response
+}
+
+/// Takes the socket out of hyper and hands it to the connection's own task; this
+/// one, with what the handshake needed, is gone then.
+async fn start(app: Arc<App>, accepted: Accepted) {
+    let Accepted { upgrade, encoding, places, .. } = accepted;
+    let Ok(upgraded) = upgrade.await else { return };
+    let Some((stream, leftover)) = raw_stream(upgraded) else {
+        tracing::error!(event = "upgrade_failed", "the socket is not of the expected kind");
+        return;
+    };
+    let policy = &app.policy;
+    let hub = Arc::clone(policy.relay.hub());
+    let connection = Connection::new(uuid::Uuid::new_v4(), encoding, stream);
+    let registration = Registration::new(&hub, Arc::clone(&connection));
+    let session = Client::new(Arc::clone(policy), Arc::clone(&connection), registration, places);
+    let limits = net::receiver_limits(&policy.limits);
+    let deadline = policy.limits.message_deadline.into();
+    app.tasks.spawn(net::drive(hub, connection, session, limits, deadline, leftover));
+}
+
+/// The socket, and the bytes that came behind the handshake.
+fn raw_stream(upgraded: Upgraded) -> Option<(TcpStream, Bytes)> {
+    let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
+    Some((parts.io.into_inner(), parts.read_buf))
+}
+
+impl Refusal {
+    fn attempt(&self) -> Attempt {
+        match self {
+            Refusal::Client(..) => Attempt::ClientError,
+            Refusal::Full | Refusal::Leaving => Attempt::Limited,
+        }
+    }
+
+    fn reason(&self) -> &'static str {
+        match self {
+            Refusal::Client(_, reason) => reason,
+            Refusal::Full => "the node has as many connections as it takes",
+            Refusal::Leaving => "the node is stopping",
+        }
+    }
+
+    fn response(self) -> Response {
+        let mut response = Response::new(Body::from(format!("{}\n", self.reason())));
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+        headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+        match self {
+            Refusal::Client(status, _) => *response.status_mut() = status,
+            Refusal::Full | Refusal::Leaving => {
+                headers.insert(header::RETRY_AFTER, health::retry_after().as_secs().into());
+                *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+            }
+        }
+        response
+    }
+}
+
+/// At debug level, because anyone can cause it; the numbers tell operators. The
+/// origin is the sender's text and is escaped by the `Debug` form.
+fn log_refusal(app: &App, peer: SocketAddr, headers: &HeaderMap, refusal: &Refusal) {
+    tracing::debug!(
+        event = "handshake_refused",
+        reason = refusal.reason(),
+        client = %address::prefix(app.proxies.client(peer.ip(), headers)),
+        origin = ?headers.get(header::ORIGIN),
+        "a WebSocket handshake was refused"
+    );
+}

@@ -1,0 +1,225 @@
+//! Who on this node listens to what, and what waits to be written to them.
+//!
+//! Locks, in the order in which they are taken: a shard of channels, then one
+//! connection's outbox. Neither is ever held over an await. Delivering pushes
+//! onto outboxes under the shard's lock and writes after it.
+
+mod batch;
+mod connection;
+mod deadlines;
+mod outbox;
+mod queue;
+mod registry;
+mod shard;
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use sealcast_wire::{Channel, Disconnect};
+
+use crate::limit::{Budget, Limits};
+use crate::metrics::Metrics;
+
+pub use batch::{BATCH_BYTES, BATCH_MESSAGES, Batch};
+pub use connection::{Connection, ConnectionId, Status};
+pub use deadlines::{Clock, Deadline, Millis};
+pub use registry::Registration;
+pub use shard::{FanOut, Slot};
+
+use registry::Registry;
+use shard::Shard;
+
+/// The limits that hold for every outbox.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OutboxLimits {
+    pub(crate) messages: usize,
+    pub(crate) bytes: usize,
+    pub(crate) write_timeout: Millis,
+    pub(crate) ping_interval: Millis,
+    pub(crate) pong_timeout: Millis,
+}
+
+/// The hub of a node.
+pub struct Hub {
+    shards: Vec<Mutex<Shard>>,
+    registry: Registry,
+    limits: OutboxLimits,
+    budget: Budget,
+    clock: Clock,
+    metrics: Arc<Metrics>,
+}
+
+/// What a node serves at this moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Census {
+    /// Authenticated connections.
+    pub clients: usize,
+    /// Distinct users among them; all anonymous ones count as one.
+    pub users: usize,
+    /// Subscriptions.
+    pub subscriptions: usize,
+    /// Channels with at least one subscription.
+    pub channels: usize,
+}
+
+impl Hub {
+    /// A hub of `shards` shards.
+    #[must_use]
+    pub fn new(shards: usize, limits: &Limits, clock: Clock, metrics: Arc<Metrics>) -> Arc<Hub> {
+        Arc::new(Hub {
+            shards: (0..shards.max(1)).map(|_| Mutex::new(Shard::default())).collect(),
+            registry: Registry::default(),
+            limits: OutboxLimits {
+                messages: limits.queue_messages,
+                bytes: limits.queue_bytes,
+                write_timeout: limits.write_timeout.into(),
+                ping_interval: limits.ping_interval.into(),
+                pong_timeout: limits.pong_timeout.into(),
+            },
+            budget: Budget::new(limits.node_queue_bytes),
+            clock,
+            metrics,
+        })
+    }
+
+    /// The node's clock.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// The node's numbers.
+    #[must_use]
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// The budget of bytes held for clients.
+    #[must_use]
+    pub fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
+    pub(crate) fn limits(&self) -> &OutboxLimits {
+        &self.limits
+    }
+
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// Adds a subscriber that does not receive yet, if the channel has its
+    /// subscription at the broker; otherwise the caller must make that first
+    /// (see [`Hub::open`]).
+    #[must_use]
+    pub fn join(
+        &self,
+        shard: usize,
+        channel: &Channel,
+        connection: &Arc<Connection>,
+    ) -> Option<Slot> {
+        self.shard(shard)?.lock().join(channel, connection)
+    }
+
+    /// Makes the channel known, so that subscribers can join it; idempotent.
+    pub fn open(&self, shard: usize, channel: &Channel) {
+        if let Some(shard) = self.shard(shard) {
+            shard.lock().open(channel);
+        }
+    }
+
+    /// Puts the subscribe reply on the subscriber's outbox and lets it receive
+    /// from then on, in one step: nothing of the channel can come before the
+    /// reply, and nothing that begins after it is missed. `false` if the slot
+    /// has gone.
+    pub fn go_live(
+        &self,
+        shard: usize,
+        channel: &Channel,
+        slot: Slot,
+        reply: bytes::Bytes,
+    ) -> bool {
+        let Some(shard) = self.shard(shard) else { return false };
+        shard.lock().go_live(channel, slot, |connection| connection.push(self, reply, 1))
+    }
+
+    /// Takes a subscriber out. `true` if the channel has none left.
+    pub fn leave(&self, shard: usize, channel: &Channel, slot: Slot) -> bool {
+        self.shard(shard).is_some_and(|shard| shard.lock().leave(channel, slot))
+    }
+
+    /// Forgets the channel if it has no subscribers. `true` if it has none.
+    pub fn close_if_empty(&self, shard: usize, channel: &Channel) -> bool {
+        self.shard(shard).is_some_and(|shard| shard.lock().close_if_empty(channel))
+    }
+
+    /// Begins the delivery of a batch: those who go live later do not get it.
+    #[must_use]
+    pub fn begin(&self, shard: usize, channel: Channel, batch: Batch) -> Option<FanOut> {
+        Some(self.shard(shard)?.lock().begin(channel, batch))
+    }
+
+    /// Pushes the batch to at most `budget` further subscribers and notes those
+    /// who now have something to write. Returns how many it served, and whether
+    /// it is through.
+    pub fn advance(
+        &self,
+        shard: usize,
+        fan_out: &mut FanOut,
+        budget: usize,
+        dirty: &mut Vec<Arc<Connection>>,
+    ) -> (usize, bool) {
+        let Some(shard) = self.shard(shard) else { return (0, true) };
+        let messages = fan_out.messages();
+        let (served, done) = shard.lock().advance(fan_out, budget, |connection, frames, count| {
+            if connection.push(self, frames, count) {
+                dirty.push(Arc::clone(connection));
+            }
+        });
+        self.metrics.messages_out.increment((served * messages) as u64);
+        (served, done)
+    }
+
+    /// Does what is due for every connection: see [`Deadline`]. Called several
+    /// times a second by one task, with the time.
+    pub fn sweep(&self, now: Millis) {
+        let due = self.registry.due(now);
+        for connection in due {
+            connection.on_due(self, now);
+        }
+        self.metrics.held_bytes.set(self.budget.held() as f64);
+    }
+
+    /// Every connection at this moment.
+    #[must_use]
+    pub fn connections(&self) -> Vec<Arc<Connection>> {
+        self.registry.all()
+    }
+
+    /// Ends every connection with `disconnect`.
+    pub fn close_all(&self, disconnect: Disconnect) {
+        for connection in self.connections() {
+            connection.close(self, disconnect);
+        }
+    }
+
+    /// Counts what is served.
+    #[must_use]
+    pub fn census(&self) -> Census {
+        let (clients, users) = self.registry.count();
+        let (mut subscriptions, mut channels) = (0, 0);
+        for shard in &self.shards {
+            let (more_subscriptions, more_channels) = shard.lock().count();
+            subscriptions += more_subscriptions;
+            channels += more_channels;
+        }
+        Census { clients, users, subscriptions, channels }
+    }
+
+    fn shard(&self, shard: usize) -> Option<&Mutex<Shard>> {
+        self.shards.get(shard)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,251 @@
+//! One connection as the hub knows it: the socket to write to and the outbox.
+//!
+//! Anyone may push and flush. Writing is tried at once, by whoever flushes; when
+//! the socket takes no more, the outbox is Blocked and only the connection's own
+//! task writes on, because only it can wait for the socket (tokio keeps one
+//! waiter for each direction).
+
+mod due;
+mod ending;
+mod subscriptions;
+mod write;
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use sealcast_wire::{Disconnect, Encoding, Reply, ws};
+use tokio::net::TcpStream;
+
+use super::deadlines::{Deadline, Deadlines, Millis};
+use super::outbox::{Flush, Outbox, Phase};
+use super::{Hub, OutboxLimits};
+use write::charge;
+
+/// How long the closing handshake may take after the close frame is out.
+const CLOSE_TIMEOUT: Millis = Millis(5_000);
+/// How long the close frame may wait for a peer that does not read.
+const CLOSE_WRITE_TIMEOUT: Millis = Millis(2_000);
+
+const PING_JSON: &[u8] = &[0x81, 0x02, b'{', b'}'];
+const PING_PROTOBUF: &[u8] = &[0x82, 0x01, 0x00];
+
+/// The public id of a connection: a random UUID, not a secret.
+pub type ConnectionId = uuid::Uuid;
+
+/// What the connection's task has to know when it wakes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// Input is still wanted: commands while open, the peer's close frame after.
+    pub reading: bool,
+    /// Commands are to be answered; `false` once the connection is closing.
+    pub open: bool,
+    /// The task must wait until the socket takes more, and then flush.
+    pub blocked: bool,
+}
+
+/// See the module's text.
+pub struct Connection {
+    id: ConnectionId,
+    encoding: Encoding,
+    sink: Sink,
+    /// The earliest deadline, milliseconds; read by the sweep without the lock.
+    due: AtomicU64,
+    outbox: Mutex<Outbox>,
+}
+
+enum Sink {
+    Tcp(TcpStream),
+    #[cfg(test)]
+    Scripted(super::tests::Script),
+}
+
+impl Connection {
+    /// A connection over `stream`, whose socket is not blocking.
+    #[must_use]
+    pub fn new(id: ConnectionId, encoding: Encoding, stream: TcpStream) -> Arc<Connection> {
+        Self::over(id, encoding, Sink::Tcp(stream))
+    }
+
+    #[cfg(test)]
+    pub(super) fn scripted(encoding: Encoding, script: super::tests::Script) -> Arc<Connection> {
+        Self::over(ConnectionId::from_u128(7), encoding, Sink::Scripted(script))
+    }
+
+    fn over(id: ConnectionId, encoding: Encoding, sink: Sink) -> Arc<Connection> {
+        Arc::new(Connection {
+            id,
+            encoding,
+            sink,
+            due: AtomicU64::new(u64::MAX),
+            outbox: Mutex::new(Outbox::new()),
+        })
+    }
+
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> ConnectionId {
+        self.id
+    }
+
+    /// How it wants to be written to.
+    #[must_use]
+    pub fn encoding(&self) -> Encoding {
+        self.encoding
+    }
+
+    /// The socket, for its task to read from.
+    #[must_use]
+    pub fn stream(&self) -> Option<&TcpStream> {
+        match &self.sink {
+            Sink::Tcp(stream) => Some(stream),
+            #[cfg(test)]
+            Sink::Scripted(_) => None,
+        }
+    }
+
+    /// A reply as one WebSocket frame in the connection's encoding.
+    #[must_use]
+    pub fn frame(&self, reply: &Reply) -> Bytes {
+        let mut bytes = Vec::with_capacity(128);
+        self.encoding.put_reply(&mut bytes, reply);
+        let mut frame = Vec::with_capacity(bytes.len() + ws::header_length(bytes.len()));
+        ws::put_frame(&mut frame, super::batch::opcode(self.encoding), &bytes);
+        frame.into()
+    }
+
+    /// Puts whole frames of `messages` messages on the outbox; nothing is written
+    /// yet. `true` tells that the caller must [`Connection::flush`] later in its
+    /// tick. Over a limit, the connection is closed with 3008 instead.
+    pub fn push(&self, hub: &Hub, frames: Bytes, messages: usize) -> bool {
+        let mut outbox = self.outbox.lock();
+        if outbox.phase != Phase::Open {
+            return false;
+        }
+        let OutboxLimits { messages: most_messages, bytes: most_bytes, .. } = *hub.limits();
+        let bytes = outbox.queue.bytes() + frames.len();
+        let blocked = outbox.flush == Flush::Blocked;
+        if outbox.queue.messages() + messages > most_messages
+            || bytes > most_bytes
+            || (blocked && hub.budget().must_shed(bytes))
+        {
+            self.close_locked(hub, &mut outbox, Disconnect::SLOW, false);
+            return false;
+        }
+        outbox.queue.push(frames, messages);
+        match outbox.flush {
+            Flush::Queued => false,
+            Flush::Blocked => {
+                charge(hub, &mut outbox);
+                false
+            }
+            Flush::Idle => {
+                outbox.flush = Flush::Queued;
+                true
+            }
+        }
+    }
+
+    /// Writes what was pushed, unless someone else has done so or the socket is
+    /// full.
+    pub fn flush(&self, hub: &Hub) {
+        let mut outbox = self.outbox.lock();
+        if outbox.flush == Flush::Queued {
+            self.write(hub, &mut outbox);
+        }
+    }
+
+    /// The socket takes more again: only the connection's task calls this.
+    pub fn unblock(&self, hub: &Hub) {
+        let mut outbox = self.outbox.lock();
+        if outbox.flush == Flush::Blocked {
+            outbox.flush = Flush::Queued;
+            self.write(hub, &mut outbox);
+        }
+    }
+
+    /// Waits, in the connection's task, for room in the socket.
+    pub fn poll_writable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &self.sink {
+            Sink::Tcp(stream) => stream.poll_write_ready(context),
+            #[cfg(test)]
+            Sink::Scripted(_) => Poll::Pending,
+        }
+    }
+
+    /// Keeps `context` to be woken, and tells where the connection stands; `None`
+    /// once the task must end.
+    pub fn poll_status(&self, context: &Context<'_>) -> Option<Status> {
+        let mut outbox = self.outbox.lock();
+        if outbox.phase == Phase::Ended {
+            return None;
+        }
+        if !outbox.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
+            outbox.waker = Some(context.waker().clone());
+        }
+        Some(Status {
+            reading: outbox.phase != (Phase::Closing { answered: true }),
+            open: outbox.phase == Phase::Open,
+            blocked: outbox.flush == Flush::Blocked,
+        })
+    }
+
+    /// Whether the connection lives.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.outbox.lock().phase == Phase::Open
+    }
+
+    /// Wakes the connection's task.
+    pub fn wake(&self) {
+        self.outbox.lock().wake();
+    }
+
+    /// Sets when something is due; [`Millis::NEVER`] for not at all.
+    pub fn set_deadline(&self, which: Deadline, at: Millis) {
+        let mut outbox = self.outbox.lock();
+        if outbox.phase == Phase::Open {
+            outbox.deadlines.set(which, at);
+            self.note_due(&outbox.deadlines);
+        }
+    }
+
+    /// The answer to a ping has come. `false` if none was awaited.
+    pub fn pong(&self) -> bool {
+        let mut outbox = self.outbox.lock();
+        let awaited = outbox.deadlines.at(Deadline::Pong) != Millis::NEVER;
+        outbox.deadlines.clear(Deadline::Pong);
+        self.note_due(&outbox.deadlines);
+        awaited
+    }
+
+    /// Tells how many bytes of an unfinished frame are held; the deadline for the
+    /// message runs from its first byte.
+    pub fn set_partial(&self, hub: &Hub, held: usize, unfinished: bool, deadline: Millis) {
+        let mut outbox = self.outbox.lock();
+        hub.budget().change(outbox.partial, held);
+        outbox.partial = held;
+        if !unfinished {
+            outbox.deadlines.clear(Deadline::Message);
+        } else if outbox.deadlines.at(Deadline::Message) == Millis::NEVER
+            && outbox.phase == Phase::Open
+        {
+            outbox.deadlines.set(Deadline::Message, deadline);
+        }
+        self.note_due(&outbox.deadlines);
+        if held > 0 && outbox.phase == Phase::Open && hub.budget().must_shed(held) {
+            self.close_locked(hub, &mut outbox, Disconnect::SLOW, false);
+        }
+    }
+
+    pub(super) fn next_due(&self) -> Millis {
+        Millis(self.due.load(Ordering::Relaxed))
+    }
+
+    fn note_due(&self, deadlines: &Deadlines) {
+        self.due.store(deadlines.next().0, Ordering::Relaxed);
+    }
+}

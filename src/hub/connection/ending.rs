@@ -1,0 +1,95 @@
+//! How a connection ends: the closing handshake of RFC 6455 7.1, from either
+//! side, and the ways without it.
+
+use parking_lot::MutexGuard;
+use sealcast_wire::{Disconnect, ws};
+
+use super::write::charge;
+use super::{CLOSE_TIMEOUT, CLOSE_WRITE_TIMEOUT, Connection};
+use crate::hub::Hub;
+use crate::hub::deadlines::{Deadline, Deadlines};
+use crate::hub::outbox::{Flush, Outbox, Phase};
+use crate::hub::queue::Queue;
+
+impl Connection {
+    /// Ends the connection: what waits is still written (not for a slow client),
+    /// then the close frame. The first reason counts.
+    pub fn close(&self, hub: &Hub, disconnect: Disconnect) {
+        let mut outbox = self.outbox.lock();
+        if outbox.phase == Phase::Open {
+            self.close_locked(hub, &mut outbox, disconnect, false);
+        }
+    }
+
+    /// The peer's close frame has come: answers it, or takes it as the answer.
+    pub fn peer_closed(&self, hub: &Hub, code: Option<u16>) {
+        let mut outbox = self.outbox.lock();
+        match outbox.phase {
+            Phase::Open => {
+                let echo = Disconnect { code: code.unwrap_or(0), reason: "" };
+                self.close_locked(hub, &mut outbox, echo, true);
+                outbox.code = Some(Disconnect::CONNECTION_CLOSED.code);
+            }
+            Phase::Closing { .. } => outbox.phase = Phase::Closing { answered: true },
+            Phase::Closed | Phase::Ended => self.end_locked(&mut outbox),
+        }
+    }
+
+    /// The socket is gone, or must go: nothing more is written.
+    pub fn end(&self, why: Disconnect) {
+        let mut outbox = self.outbox.lock();
+        outbox.code.get_or_insert(why.code);
+        self.end_locked(&mut outbox);
+    }
+
+    /// Gives back what the node's budget counts for this connection, and tells
+    /// why it ended. The task calls this last.
+    pub fn finish(&self, hub: &Hub) -> u16 {
+        let mut outbox = self.outbox.lock();
+        self.end_locked(&mut outbox);
+        outbox.queue = Queue::default();
+        hub.budget().change(std::mem::take(&mut outbox.charged), 0);
+        hub.budget().change(std::mem::take(&mut outbox.partial), 0);
+        outbox.waker = None;
+        *outbox.code.get_or_insert(Disconnect::CONNECTION_CLOSED.code)
+    }
+
+    pub(super) fn close_locked(
+        &self,
+        hub: &Hub,
+        outbox: &mut MutexGuard<'_, Outbox>,
+        disconnect: Disconnect,
+        answered: bool,
+    ) {
+        if outbox.phase != Phase::Open {
+            return;
+        }
+        outbox.code.get_or_insert(disconnect.code);
+        outbox.phase = Phase::Closing { answered };
+        if disconnect == Disconnect::SLOW {
+            outbox.queue.cut_to_frame();
+        }
+        let mut frame = Vec::with_capacity(4 + disconnect.reason.len());
+        ws::put_close(&mut frame, disconnect.code, disconnect.reason);
+        outbox.queue.push(frame.into(), 1);
+        let now = hub.clock().now();
+        outbox.deadlines.end();
+        outbox.deadlines.set(Deadline::Close, now.after(CLOSE_TIMEOUT));
+        if outbox.flush == Flush::Blocked {
+            charge(hub, outbox);
+            outbox.deadlines.set(Deadline::Write, now.after(CLOSE_WRITE_TIMEOUT));
+        } else {
+            outbox.flush = Flush::Queued;
+            self.write(hub, outbox);
+        }
+        self.note_due(&outbox.deadlines);
+        outbox.wake();
+    }
+
+    pub(super) fn end_locked(&self, outbox: &mut MutexGuard<'_, Outbox>) {
+        outbox.phase = Phase::Ended;
+        outbox.deadlines = Deadlines::none();
+        self.note_due(&outbox.deadlines);
+        outbox.wake();
+    }
+}

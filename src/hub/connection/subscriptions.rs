@@ -1,0 +1,55 @@
+//! The connection's side of its subscriptions: which, and where each stands.
+
+use sealcast_wire::Channel;
+
+use super::Connection;
+use crate::hub::outbox::{Phase, Subscription};
+use crate::hub::shard::Slot;
+
+impl Connection {
+    /// Notes a subscription; `false` if there is one already, or as many as
+    /// `most`, or the connection is ending.
+    #[must_use]
+    pub fn add_subscription(&self, channel: &Channel, shard: usize, slot: Slot) -> bool {
+        let mut outbox = self.outbox.lock();
+        let (Err(at), Ok(shard), Phase::Open) =
+            (outbox.find(channel), u16::try_from(shard), outbox.phase)
+        else {
+            return false;
+        };
+        if outbox.subscriptions.is_empty() {
+            outbox.subscriptions.reserve_exact(1);
+        }
+        let subscription = Subscription { channel: channel.clone(), shard, slot };
+        outbox.subscriptions.insert(at, subscription);
+        true
+    }
+
+    /// Whether it is subscribed to the channel.
+    #[must_use]
+    pub fn is_subscribed(&self, channel: &Channel) -> bool {
+        self.outbox.lock().find(channel).is_ok()
+    }
+
+    /// How many subscriptions it has.
+    #[must_use]
+    pub fn subscription_count(&self) -> usize {
+        self.outbox.lock().subscriptions.len()
+    }
+
+    /// Forgets a subscription and tells where it stood.
+    pub fn remove_subscription(&self, channel: &Channel) -> Option<(usize, Slot)> {
+        let mut outbox = self.outbox.lock();
+        let at = outbox.find(channel).ok()?;
+        let removed = outbox.subscriptions.remove(at);
+        Some((removed.shard.into(), removed.slot))
+    }
+
+    /// Forgets all subscriptions and tells where they stood.
+    pub fn take_subscriptions(&self) -> Vec<(Channel, usize, Slot)> {
+        std::mem::take(&mut self.outbox.lock().subscriptions)
+            .into_iter()
+            .map(|one| (one.channel, one.shard.into(), one.slot))
+            .collect()
+    }
+}

@@ -1,0 +1,87 @@
+//! The state behind a connection's one mutex: what waits to be written, how far
+//! the connection has come towards its end, and its subscriptions.
+
+use std::task::Waker;
+
+use sealcast_wire::Channel;
+
+use super::deadlines::Deadlines;
+use super::queue::Queue;
+use super::shard::Slot;
+
+/// Who will write next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Flush {
+    /// Nobody has to: nothing waits.
+    Idle,
+    /// Whoever put it in this state flushes at the end of their tick.
+    Queued,
+    /// The connection's task, when the socket takes more.
+    Blocked,
+}
+
+/// How far a connection has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// It lives.
+    Open,
+    /// The close frame waits in the queue. `answered`: the peer's has been seen.
+    Closing { answered: bool },
+    /// The close frame is out; the peer's is awaited.
+    Closed,
+    /// Nothing more will be read or written; the task ends.
+    Ended,
+}
+
+/// One subscription of the connection.
+#[derive(Debug)]
+pub(super) struct Subscription {
+    pub(super) channel: Channel,
+    pub(super) shard: u16,
+    pub(super) slot: Slot,
+}
+
+/// See the module's text. A std-style mutex guards it; it is never held over an
+/// await, and at most for one write call.
+#[derive(Debug)]
+pub(super) struct Outbox {
+    pub(super) queue: Queue,
+    pub(super) flush: Flush,
+    pub(super) phase: Phase,
+    /// Bytes that the node's budget knows of: queued while blocked.
+    pub(super) charged: usize,
+    /// The same for a frame that has not arrived whole.
+    pub(super) partial: usize,
+    /// Why it ends: the first reason counts.
+    pub(super) code: Option<u16>,
+    pub(super) waker: Option<Waker>,
+    pub(super) deadlines: Deadlines,
+    /// Sorted by channel.
+    pub(super) subscriptions: Vec<Subscription>,
+}
+
+impl Outbox {
+    pub(super) fn new() -> Outbox {
+        Outbox {
+            queue: Queue::default(),
+            flush: Flush::Idle,
+            phase: Phase::Open,
+            charged: 0,
+            partial: 0,
+            code: None,
+            waker: None,
+            deadlines: Deadlines::none(),
+            subscriptions: Vec::new(),
+        }
+    }
+
+    pub(super) fn find(&self, channel: &Channel) -> Result<usize, usize> {
+        self.subscriptions.binary_search_by(|subscription| subscription.channel.cmp(channel))
+    }
+
+    pub(super) fn wake(&self) {
+        if let Some(waker) = &self.waker {
+            waker.wake_by_ref();
+        }
+    }
+}

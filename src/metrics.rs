@@ -1,0 +1,307 @@
+//! Every number the node exports, in one documented list.
+//!
+//! A node owns its recorder, so several nodes in one process keep their numbers
+//! apart. Handles are made once; moving one is an atomic addition. No label ever
+//! holds a user, a channel, an address or a token.
+
+use std::sync::Arc;
+
+use metrics::{Counter, Gauge, Key, Label, Level, Metadata, Recorder};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+
+mod process;
+
+/// Commands by name, the fixed values of the label `method`.
+const METHODS: [&str; 13] = [
+    "pong",
+    "connect",
+    "subscribe",
+    "unsubscribe",
+    "publish",
+    "presence",
+    "presence_stats",
+    "history",
+    "send",
+    "rpc",
+    "refresh",
+    "sub_refresh",
+    "ping",
+];
+
+/// How an attempt to connect ended: the label `result` of
+/// `sealcast_connect_attempts_total`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attempt {
+    /// The connection stands.
+    Ok,
+    /// The client sent something that is not acceptable.
+    ClientError,
+    /// A cap or a limit refused it.
+    Limited,
+    /// The node failed.
+    ServerError,
+}
+
+impl Attempt {
+    const ALL: [(Attempt, &'static str); 4] = [
+        (Attempt::Ok, "ok"),
+        (Attempt::ClientError, "client_error"),
+        (Attempt::Limited, "limited"),
+        (Attempt::ServerError, "server_error"),
+    ];
+}
+
+/// The handles of one node. See [`Metrics::describe`] for what each means.
+pub struct Metrics {
+    recorder: PrometheusRecorder,
+    handle: PrometheusHandle,
+    /// WebSocket connections that stand, authenticated or not.
+    pub connections: Gauge,
+    /// Connections that have not yet authenticated.
+    pub connections_waiting: Gauge,
+    /// Sockets that were accepted and have not ended, whatever they speak.
+    pub sockets: Gauge,
+    /// Sockets turned away at the door because too many are open.
+    pub sockets_refused: Counter,
+    /// Handshakes refused by the Origin rule.
+    pub origin_rejected: Counter,
+    /// Publications taken in, from clients and from the server API.
+    pub messages_in: Counter,
+    /// Publications put on clients' queues.
+    pub messages_out: Counter,
+    /// Bytes read from WebSocket clients.
+    pub bytes_in: Counter,
+    /// Bytes written to WebSocket clients.
+    pub bytes_out: Counter,
+    /// Writes to WebSocket clients.
+    pub writes: Counter,
+    /// Bytes held for clients that do not read as fast as they are sent to,
+    /// and for frames that have not arrived whole.
+    pub held_bytes: Gauge,
+    /// Panics that ended a connection.
+    pub panics: Counter,
+    /// Server API calls refused for their key.
+    pub api_unauthorized: Counter,
+    commands: Vec<Counter>,
+    attempts: [Counter; 4],
+}
+
+impl Metrics {
+    /// Makes the recorder, registers every number and exports the build.
+    #[must_use]
+    pub fn new(version: &'static str) -> Arc<Metrics> {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let counter =
+            |name: &'static str, labels: Vec<Label>| register_counter(&recorder, name, labels);
+        let gauge = |name: &'static str, labels: Vec<Label>| {
+            recorder.register_gauge(&Key::from_parts(name, labels), &METADATA)
+        };
+        let metrics = Metrics {
+            handle: recorder.handle(),
+            connections: gauge("sealcast_connections", vec![Label::new("transport", "websocket")]),
+            connections_waiting: gauge("sealcast_connections_waiting", vec![]),
+            sockets: gauge("sealcast_sockets", vec![]),
+            sockets_refused: counter("sealcast_sockets_refused_total", vec![]),
+            origin_rejected: counter("sealcast_origin_rejected_total", vec![]),
+            messages_in: counter("sealcast_messages_total", vec![Label::new("dir", "in")]),
+            messages_out: counter("sealcast_messages_total", vec![Label::new("dir", "out")]),
+            bytes_in: counter("sealcast_bytes_total", vec![Label::new("dir", "in")]),
+            bytes_out: counter("sealcast_bytes_total", vec![Label::new("dir", "out")]),
+            writes: counter("sealcast_writes_total", vec![]),
+            held_bytes: gauge("sealcast_outbound_queue_bytes", vec![]),
+            panics: counter("sealcast_panics_total", vec![]),
+            api_unauthorized: counter("sealcast_api_unauthorized_total", vec![]),
+            commands: METHODS
+                .iter()
+                .map(|method| {
+                    counter("sealcast_commands_total", vec![Label::new("method", *method)])
+                })
+                .collect(),
+            attempts: Attempt::ALL.map(|(_, result)| {
+                counter(
+                    "sealcast_connect_attempts_total",
+                    vec![Label::new("transport", "websocket"), Label::new("result", result)],
+                )
+            }),
+            recorder,
+        };
+        metrics.describe();
+        metrics
+            .recorder
+            .register_gauge(
+                &Key::from_parts("sealcast_build_info", vec![Label::new("version", version)]),
+                &METADATA,
+            )
+            .set(1.0);
+        Arc::new(metrics)
+    }
+
+    /// Counts one command by its method.
+    pub fn command(&self, method: &str) {
+        if let Some(at) = METHODS.iter().position(|known| *known == method)
+            && let Some(counter) = self.commands.get(at)
+        {
+            counter.increment(1);
+        }
+    }
+
+    /// Counts an error reply.
+    pub fn command_error(&self, method: &'static str, code: u32) {
+        self.count(
+            "sealcast_command_errors_total",
+            vec![Label::new("method", method), Label::new("code", code.to_string())],
+        );
+    }
+
+    /// Counts a refused permission.
+    pub fn permission_denied(&self, action: &'static str) {
+        self.count("sealcast_permission_denied_total", vec![Label::new("action", action)]);
+    }
+
+    /// Counts the end of a connection by its code.
+    pub fn disconnect(&self, code: u16) {
+        self.count("sealcast_disconnects_total", vec![Label::new("code", code.to_string())]);
+    }
+
+    /// Counts a token's verification; `reason` is one of a fixed few.
+    pub fn auth(&self, result: &'static str, reason: &'static str) {
+        self.count(
+            "sealcast_auth_total",
+            vec![
+                Label::new("method", "jwt"),
+                Label::new("result", result),
+                Label::new("reason", reason),
+            ],
+        );
+    }
+
+    /// Counts bytes that break the protocol; `kind` is one of a fixed few.
+    pub fn violation(&self, kind: &'static str) {
+        self.count("sealcast_protocol_violations_total", vec![Label::new("kind", kind)]);
+    }
+
+    /// Counts how an attempt to connect ended.
+    pub fn attempt(&self, attempt: Attempt) {
+        if let Some((_, counter)) =
+            Attempt::ALL.iter().zip(&self.attempts).find(|((known, _), _)| *known == attempt)
+        {
+            counter.increment(1);
+        }
+    }
+
+    /// Says that the node runs in a mode that must never face the internet.
+    pub fn insecure_mode(&self) {
+        self.recorder
+            .register_gauge(&Key::from_static_name("sealcast_insecure_mode"), &METADATA)
+            .set(1.0);
+    }
+
+    /// Exports the cap on WebSocket connections.
+    pub fn connection_limit(&self, limit: usize) {
+        self.recorder
+            .register_gauge(
+                &Key::from_parts(
+                    "sealcast_connection_limit",
+                    vec![Label::new("transport", "websocket")],
+                ),
+                &METADATA,
+            )
+            .set(limit as f64);
+    }
+
+    /// All numbers in Prometheus' text format.
+    #[must_use]
+    pub fn render(&self) -> String {
+        process::sample(&self.recorder);
+        self.handle.run_upkeep();
+        self.handle.render()
+    }
+
+    fn count(&self, name: &'static str, labels: Vec<Label>) {
+        register_counter(&self.recorder, name, labels).increment(1);
+    }
+
+    fn describe(&self) {
+        for (name, meaning) in COUNTERS {
+            self.recorder.describe_counter((*name).into(), None, (*meaning).into());
+        }
+        for (name, meaning) in GAUGES {
+            self.recorder.describe_gauge((*name).into(), None, (*meaning).into());
+        }
+    }
+}
+
+/// Every counter and its meaning.
+pub const COUNTERS: &[(&str, &str)] = &[
+    ("sealcast_sockets_refused_total", "Sockets turned away because too many are open"),
+    ("sealcast_origin_rejected_total", "Requests refused by the Origin rule"),
+    ("sealcast_messages_total", "Publications taken in and put on clients' queues, by direction"),
+    ("sealcast_bytes_total", "Bytes read from and written to WebSocket clients, by direction"),
+    ("sealcast_writes_total", "Write calls to WebSocket clients"),
+    ("sealcast_panics_total", "Panics that ended a connection"),
+    ("sealcast_api_unauthorized_total", "Server API calls refused for their key"),
+    ("sealcast_commands_total", "Client commands, by method"),
+    ("sealcast_command_errors_total", "Error replies to client commands, by method and code"),
+    ("sealcast_connect_attempts_total", "Attempts to connect, by how they ended"),
+    (
+        "sealcast_disconnects_total",
+        "Ended connections, by disconnect code; 3000 is the client's own wish",
+    ),
+    ("sealcast_auth_total", "Token verifications, by result and reason"),
+    ("sealcast_permission_denied_total", "Refused permissions, by action"),
+    ("sealcast_protocol_violations_total", "Input that breaks the protocol, by kind"),
+];
+
+/// Every gauge and its meaning.
+pub const GAUGES: &[(&str, &str)] = &[
+    ("sealcast_connections", "Connections that stand"),
+    ("sealcast_connections_waiting", "Connections that have not authenticated yet"),
+    ("sealcast_connection_limit", "The cap on connections"),
+    ("sealcast_sockets", "Accepted sockets that have not ended"),
+    ("sealcast_outbound_queue_bytes", "Bytes held for slow clients and unfinished frames"),
+    ("sealcast_insecure_mode", "1 in a mode that must never face the internet"),
+    ("sealcast_build_info", "Always 1; the version is a label"),
+    ("process_resident_memory_bytes", "Resident memory of the process"),
+    ("process_open_fds", "Open file descriptors of the process"),
+    ("process_max_fds", "The process' limit of file descriptors"),
+    ("process_cpu_seconds", "CPU time of the process, user and system"),
+    ("process_threads", "Threads of the process"),
+];
+
+static METADATA: Metadata<'static> = Metadata::new("sealcast", Level::INFO, None);
+
+fn register_counter(
+    recorder: &PrometheusRecorder,
+    name: &'static str,
+    labels: Vec<Label>,
+) -> Counter {
+    recorder.register_counter(&Key::from_parts(name, labels), &METADATA)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_move_and_are_rendered_with_their_meaning() {
+        let metrics = Metrics::new("0.0.0");
+        metrics.command("publish");
+        metrics.disconnect(3008);
+        metrics.attempt(Attempt::Limited);
+        metrics.connections.increment(1.0);
+        let text = metrics.render();
+        assert!(text.contains("sealcast_commands_total{method=\"publish\"} 1"), "{text}");
+        assert!(text.contains("sealcast_disconnects_total{code=\"3008\"} 1"));
+        assert!(text.contains("result=\"limited\"} 1"));
+        assert!(text.contains("# HELP sealcast_connections "));
+        assert!(text.contains("process_resident_memory_bytes"));
+    }
+
+    #[test]
+    fn two_nodes_in_one_process_keep_their_numbers_apart() {
+        let (one, two) = (Metrics::new("0.0.0"), Metrics::new("0.0.0"));
+        one.panics.increment(1);
+        assert!(one.render().contains("sealcast_panics_total 1"));
+        assert!(two.render().contains("sealcast_panics_total 0"));
+    }
+}

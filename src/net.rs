@@ -1,0 +1,11 @@
+//! Sockets: listeners, the accept loop, WebSocket connections, and the drain.
+
+mod accept;
+mod drain;
+mod socket;
+mod websocket;
+
+pub use accept::{Acceptor, Peer};
+pub use drain::close_spread;
+pub use socket::{Untrusted, check_exposure, listen};
+pub use websocket::{drive, receiver_limits};

@@ -1,0 +1,151 @@
+//! The accept loop: sockets in, HTTP/1.1 requests to a service.
+//!
+//! Each socket has a deadline for its header, a bound on what it may send before
+//! its request is understood, and a place under a cap. What a request's body may
+//! take in bytes and time is the service's to bound.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::body::{Body, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::Service;
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::AsyncReadExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::limit::{Cap, Permit};
+use crate::metrics::Metrics;
+
+/// Largest request head, bytes.
+const HEAD_BYTES: usize = 16 << 10;
+/// Most headers.
+const HEADERS: usize = 64;
+/// How long to wait when a socket cannot be accepted, for want of descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Sockets that may be told that the node is full at the same time.
+const REFUSALS: usize = 64;
+/// How long a refused client may take to read why.
+const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The address at the other end of the socket, in a request's extensions.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer(pub SocketAddr);
+
+/// See the module's text.
+pub struct Acceptor {
+    /// Places for sockets that speak HTTP.
+    pub sockets: Cap,
+    /// Longest time until a request's head has come.
+    pub header_timeout: Duration,
+    /// Where the tasks of sockets are counted.
+    pub tasks: TaskTracker,
+    /// Ends the loop, and idle HTTP connections.
+    pub stop: CancellationToken,
+    /// The node's numbers.
+    pub metrics: Arc<Metrics>,
+}
+
+impl Acceptor {
+    /// Accepts until told to stop.
+    pub async fn run<S, B>(self, listener: TcpListener, service: S)
+    where
+        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+        S: Clone + Send + 'static,
+        S::Future: Send + 'static,
+        B: Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let refusals = Cap::new(REFUSALS);
+        loop {
+            let accepted = tokio::select! {
+                () = self.stop.cancelled() => return,
+                accepted = listener.accept() => accepted,
+            };
+            let (stream, address) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    tracing::warn!(event = "accept_failed", error = %error, "cannot accept a socket");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    continue;
+                }
+            };
+            if super::socket::prepare(&stream).is_err() {
+                continue;
+            }
+            match self.sockets.take() {
+                Some(place) => {
+                    self.serve(stream, Peer(address), place, service.clone());
+                }
+                None => {
+                    self.metrics.sockets_refused.increment(1);
+                    if let Some(place) = refusals.take() {
+                        self.tasks.spawn(refuse(stream, place));
+                    }
+                }
+            }
+        }
+    }
+
+    fn serve<S, B>(&self, stream: TcpStream, peer: Peer, place: Permit, service: S)
+    where
+        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+        S: Send + 'static,
+        S::Future: Send + 'static,
+        B: Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let (stop, metrics) = (self.stop.clone(), Arc::clone(&self.metrics));
+        let mut builder = http1::Builder::new();
+        builder
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.header_timeout)
+            .max_headers(HEADERS)
+            .max_buf_size(HEAD_BYTES)
+            .auto_date_header(false);
+        let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(peer);
+            service.call(request)
+        });
+        metrics.sockets.increment(1.0);
+        self.tasks.spawn(async move {
+            let serving = builder.serve_connection(TokioIo::new(stream), service).with_upgrades();
+            let mut serving = std::pin::pin!(serving);
+            // What goes wrong here is the client's affair: it went away, or sent
+            // what is not HTTP, and has been answered if that was possible.
+            let _ = tokio::select! {
+                ended = serving.as_mut() => ended,
+                () = stop.cancelled() => {
+                    serving.as_mut().graceful_shutdown();
+                    serving.await
+                }
+            };
+            metrics.sockets.decrement(1.0);
+            drop(place);
+        });
+    }
+}
+
+/// Says that the node is full. The rest of the request is read and thrown away,
+/// because closing over unread bytes would take the answer back.
+async fn refuse(mut stream: TcpStream, place: Permit) {
+    let retry = 5 + rand::random_range(0..5);
+    let answer = format!(
+        "HTTP/1.1 503 Service Unavailable\r\nRetry-After: {retry}\r\nConnection: close\r\n\
+         Content-Length: 0\r\n\r\n"
+    );
+    if stream.try_write(answer.as_bytes()).is_ok() {
+        let _ = socket2::SockRef::from(&stream).shutdown(std::net::Shutdown::Write);
+        let mut sink = [0; 1_024];
+        let reading = async { while matches!(stream.read(&mut sink).await, Ok(1..)) {} };
+        let _ = tokio::time::timeout(REFUSAL_TIMEOUT, reading).await;
+    }
+    drop(place);
+}

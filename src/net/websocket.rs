@@ -1,0 +1,185 @@
+//! One WebSocket connection: reads, unframes, hands messages to its session, and
+//! writes on when the socket had been full.
+//!
+//! The task waits for any of: bytes to read (unless too much is in flight), room
+//! to write (only while blocked), a wake by the hub (blocked, closing, ended), or
+//! a command that went on. It owns no buffer: bytes are read into one buffer of
+//! the thread, and only what is unfinished is kept.
+
+use std::cell::RefCell;
+use std::io;
+use std::ops::ControlFlow;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use sealcast_wire::Disconnect;
+use sealcast_wire::ws::{self, Incoming, Receiver};
+
+use crate::hub::{Connection, Hub, Millis};
+use crate::limit::Limits;
+use crate::session::{Message, Session};
+
+/// Bytes read at once.
+const READ: usize = 64 << 10;
+
+thread_local! {
+    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; READ]);
+}
+
+/// What the frame parser accepts under these limits.
+#[must_use]
+pub fn receiver_limits(limits: &Limits) -> ws::Limits {
+    ws::Limits { message: limits.frame_bytes, fragments: limits.frame_fragments }
+}
+
+/// Drives a connection until it has ended. `leftover` is what came behind the
+/// handshake.
+pub fn drive<S: Session>(
+    hub: Arc<Hub>,
+    connection: Arc<Connection>,
+    session: S,
+    limits: ws::Limits,
+    message_deadline: Millis,
+    leftover: Bytes,
+) -> impl Future<Output = ()> + Send {
+    hub.metrics().connections.increment(1.0);
+    Driver {
+        receiver: Receiver::new(ws::Role::Server, limits),
+        message_deadline,
+        leftover: (!leftover.is_empty()).then(|| Box::new(leftover.to_vec())),
+        had_partial: false,
+        session,
+        connection,
+        hub,
+    }
+}
+
+struct Driver<S> {
+    receiver: Receiver,
+    message_deadline: Millis,
+    #[expect(clippy::box_collection, reason = "one word in a resting connection")]
+    leftover: Option<Box<Vec<u8>>>,
+    had_partial: bool,
+    session: S,
+    connection: Arc<Connection>,
+    hub: Arc<Hub>,
+}
+
+impl<S: Session> Future for Driver<S> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let this = self.get_mut();
+        if let Some(mut leftover) = this.leftover.take() {
+            this.bytes(&mut leftover, context);
+            this.connection.flush(&this.hub);
+        }
+        loop {
+            this.session.resume(context);
+            this.connection.flush(&this.hub);
+            let Some(status) = this.connection.poll_status(context) else { return Poll::Ready(()) };
+            let wrote = status.blocked && this.poll_write(context).is_ready();
+            let wants_input = status.reading && (!status.open || this.session.wants_input());
+            let read = wants_input && this.poll_read(context).is_ready();
+            if !wrote && !read {
+                return Poll::Pending;
+            }
+        }
+    }
+}
+
+impl<S: Session> Driver<S> {
+    fn poll_write(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        match std::task::ready!(self.connection.poll_writable(context)) {
+            Ok(()) => self.connection.unblock(&self.hub),
+            Err(_) => self.connection.end(Disconnect::WRITE_ERROR),
+        }
+        Poll::Ready(())
+    }
+
+    fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let connection = Arc::clone(&self.connection);
+        let Some(stream) = connection.stream() else { return Poll::Pending };
+        if std::task::ready!(stream.poll_read_ready(context)).is_err() {
+            self.connection.end(Disconnect::CONNECTION_CLOSED);
+            return Poll::Ready(());
+        }
+        SCRATCH.with_borrow_mut(|scratch| match stream.try_read(scratch) {
+            Ok(0) => self.connection.end(Disconnect::CONNECTION_CLOSED),
+            Ok(count) => {
+                self.hub.metrics().bytes_in.increment(count as u64);
+                if let Some(input) = scratch.get_mut(..count) {
+                    self.bytes(input, context);
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => self.connection.end(Disconnect::CONNECTION_CLOSED),
+        });
+        Poll::Ready(())
+    }
+
+    fn bytes(&mut self, input: &mut [u8], context: &mut Context<'_>) {
+        let Driver { receiver, session, connection, hub, .. } = self;
+        let mut open = connection.is_open();
+        let fed = receiver.feed(input, |incoming| {
+            match incoming {
+                Incoming::Text(text) if open => session.message(Message::Text(text), context),
+                Incoming::Binary(bytes) if open => session.message(Message::Binary(bytes), context),
+                Incoming::Ping(payload) if open => {
+                    let mut pong = Vec::with_capacity(payload.len() + 2);
+                    ws::put_frame(&mut pong, ws::Opcode::Pong, payload);
+                    connection.push(hub, pong.into(), 1);
+                }
+                Incoming::Close(code, _) => {
+                    connection.peer_closed(hub, code);
+                    return ControlFlow::Break(());
+                }
+                _ => {}
+            }
+            open = connection.is_open();
+            ControlFlow::Continue(())
+        });
+        match fed {
+            Ok(()) => self.note_partial(),
+            Err(violation) => {
+                let disconnect = violation.disconnect();
+                hub.metrics().violation("frame");
+                if open {
+                    connection.close(hub, disconnect);
+                } else {
+                    connection.end(disconnect);
+                }
+            }
+        }
+    }
+
+    /// Tells the hub of a frame that has not come whole: its bytes count, and its
+    /// deadline runs.
+    fn note_partial(&mut self) {
+        let unfinished = self.receiver.mid_message();
+        if unfinished || self.had_partial {
+            let deadline = self.hub.clock().now().after(self.message_deadline);
+            self.connection.set_partial(&self.hub, self.receiver.held(), unfinished, deadline);
+            self.had_partial = unfinished;
+        }
+    }
+}
+
+impl<S> Drop for Driver<S> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.hub.metrics().panics.increment(1);
+            tracing::error!(event = "connection_panic", "a panic ended a connection");
+            self.connection.close(&self.hub, Disconnect::INTERNAL);
+        }
+        let code = self.connection.finish(&self.hub);
+        self.hub.metrics().disconnect(code);
+        self.hub.metrics().connections.decrement(1.0);
+    }
+}
+
+/// What a resting connection's task keeps stays small.
+const _: () = assert!(size_of::<Driver<crate::session::Client>>() <= 256);

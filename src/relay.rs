@@ -1,0 +1,262 @@
+//! The only room that knows both the broker and the hub: publishing, making and
+//! ending subscriptions, and carrying what arrives to who listens.
+
+mod gate;
+mod linger;
+mod probe;
+mod pump;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use sealcast_wire::{Channel, Publication};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::auth::{Authorized, Publish, Subscribe};
+use crate::broker::{Broker, CALL_TIMEOUT, Delivery, Sharding, Unavailable};
+use crate::hub::{Connection, Hub, Millis, Slot};
+use gate::Gates;
+use linger::Linger;
+use probe::Probes;
+
+pub use probe::READY_WITHIN;
+
+/// How often the node proves that its broker carries messages.
+const PROBE_EVERY: Duration = Duration::from_secs(1);
+/// How often channels that lost their last subscriber are looked at.
+const LINGER_EVERY: Duration = Duration::from_millis(250);
+
+/// What to do when a part dies without which the node would be deaf.
+pub type Fatal = Arc<dyn Fn(&'static str) + Send + Sync>;
+
+/// See the module's text.
+pub struct Relay {
+    hub: Arc<Hub>,
+    broker: Arc<dyn Broker>,
+    sharding: Sharding,
+    gates: Gates,
+    linger: Linger,
+    probes: Probes,
+}
+
+/// A subscription that was made and does not receive yet.
+pub struct Joined {
+    channel: Channel,
+    shard: usize,
+    slot: Slot,
+}
+
+impl Relay {
+    /// A relay between `broker` and `hub`, which have as many shards as `sharding`.
+    #[must_use]
+    pub fn new(hub: Arc<Hub>, broker: Arc<dyn Broker>, sharding: Sharding) -> Arc<Relay> {
+        Arc::new(Relay {
+            hub,
+            broker,
+            probes: Probes::new(sharding.count()),
+            sharding,
+            gates: Gates::default(),
+            linger: Linger::default(),
+        })
+    }
+
+    /// Starts what runs as long as the node: a pump for each shard of the feed,
+    /// the probe, and the end of lingering subscriptions.
+    pub fn start(
+        self: &Arc<Relay>,
+        feed: Vec<mpsc::Receiver<Delivery>>,
+        stop: &CancellationToken,
+        fatal: &Fatal,
+    ) {
+        for (shard, inbox) in feed.into_iter().enumerate() {
+            self.watch("pump", stop, fatal, pump::Pump::new(shard, Arc::clone(self), inbox).run());
+        }
+        let relay = Arc::clone(self);
+        self.watch("probe", stop, fatal, async move {
+            loop {
+                relay.probe().await;
+                tokio::time::sleep(PROBE_EVERY).await;
+            }
+        });
+        let relay = Arc::clone(self);
+        self.watch("linger", stop, fatal, async move {
+            loop {
+                tokio::time::sleep(LINGER_EVERY).await;
+                relay.end_lingering().await;
+            }
+        });
+    }
+
+    /// Runs a task without which the node is deaf, until told to stop; if it
+    /// panics, `fatal` is called with its name.
+    pub fn watch(
+        &self,
+        name: &'static str,
+        stop: &CancellationToken,
+        fatal: &Fatal,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) {
+        let (stop, watch) = (stop.clone(), Watch { name, fatal: Arc::clone(fatal) });
+        tokio::spawn(async move {
+            tokio::select! {
+                () = task => {}
+                () = stop.cancelled() => {}
+            }
+            drop(watch);
+        });
+    }
+
+    /// The hub behind it.
+    #[must_use]
+    pub fn hub(&self) -> &Arc<Hub> {
+        &self.hub
+    }
+
+    /// Publishes. The broker's contract says what an answer means.
+    ///
+    /// # Errors
+    /// If the broker could not take it in time.
+    pub async fn publish(&self, wish: Authorized<Publish>) -> Result<(), Unavailable> {
+        let Publish { channel, payload, publisher, tags } = wish.into_inner();
+        let publication = Publication {
+            data: payload.bytes().clone(),
+            info: publisher,
+            tags,
+            ..Publication::default()
+        };
+        self.hub.metrics().messages_in.increment(1);
+        self.broker.publish(channel, Arc::new(publication)).await
+    }
+
+    /// Makes a subscription, which receives nothing until [`Relay::go_live`].
+    ///
+    /// The first subscriber of a channel takes the channel's gate and subscribes
+    /// at the broker; everyone else joins without it.
+    ///
+    /// # Errors
+    /// If the broker could not subscribe in time; nothing is left behind then.
+    pub async fn subscribe(
+        &self,
+        wish: Authorized<Subscribe>,
+        connection: &Arc<Connection>,
+    ) -> Result<Joined, Unavailable> {
+        let Subscribe { channel } = wish.into_inner();
+        let shard = self.sharding.of(&channel);
+        if let Some(slot) = self.hub.join(shard, &channel, connection) {
+            return Ok(Joined { channel, shard, slot });
+        }
+        let gate =
+            timeout(CALL_TIMEOUT, self.gates.enter(&channel)).await.map_err(|_| Unavailable)?;
+        if let Some(slot) = self.hub.join(shard, &channel, connection) {
+            return Ok(Joined { channel, shard, slot });
+        }
+        // If this fails or is given up half-way, the broker may have subscribed
+        // all the same: the channel then lingers, and is unsubscribed.
+        let unfinished = Unfinished { relay: self, channel: &channel, shard };
+        self.broker.subscribe(channel.clone()).await?;
+        self.hub.open(shard, &channel);
+        let slot = self.hub.join(shard, &channel, connection).ok_or(Unavailable)?;
+        std::mem::forget(unfinished);
+        drop(gate);
+        Ok(Joined { channel, shard, slot })
+    }
+
+    /// Notes the subscription at its connection, writes the reply and lets it
+    /// receive, in one step. `false`, and nothing left behind, if the connection
+    /// is ending or has this subscription.
+    pub fn go_live(&self, joined: &Joined, connection: &Arc<Connection>, reply: Bytes) -> bool {
+        let Joined { channel, shard, slot } = joined;
+        if !connection.add_subscription(channel, *shard, *slot) {
+            self.leave(channel, *shard, *slot);
+            return false;
+        }
+        self.hub.go_live(*shard, channel, *slot, reply)
+    }
+
+    /// Ends a subscription, if there is one. Nothing of the channel is pushed
+    /// afterwards.
+    pub fn unsubscribe(&self, channel: &Channel, connection: &Connection) {
+        if let Some((shard, slot)) = connection.remove_subscription(channel) {
+            self.leave(channel, shard, slot);
+        }
+    }
+
+    /// Ends all subscriptions of a connection that has gone.
+    pub fn unsubscribe_all(&self, connection: &Connection) {
+        for (channel, shard, slot) in connection.take_subscriptions() {
+            self.leave(&channel, shard, slot);
+        }
+    }
+
+    /// Whether a message has lately gone through the broker and come back, on
+    /// every shard.
+    #[must_use]
+    pub fn is_ready(&self, now: Millis) -> bool {
+        self.probes.is_ready(now)
+    }
+
+    fn leave(&self, channel: &Channel, shard: usize, slot: Slot) {
+        if self.hub.leave(shard, channel, slot) {
+            self.linger.add(channel.clone(), shard, self.hub.clock().now());
+        }
+    }
+
+    /// Unsubscribes at the broker from channels that have had no subscriber for
+    /// a while. Each is looked at again under its gate.
+    async fn end_lingering(&self) {
+        for (channel, shard) in self.linger.due(self.hub.clock().now()) {
+            let Ok(gate) = timeout(CALL_TIMEOUT, self.gates.enter(&channel)).await else {
+                self.linger.add(channel, shard, self.hub.clock().now());
+                continue;
+            };
+            if self.hub.close_if_empty(shard, &channel)
+                && self.broker.unsubscribe(channel.clone()).await.is_err()
+            {
+                // The broker still has it: keep the channel, and try again later.
+                self.hub.open(shard, &channel);
+                self.linger.add(channel.clone(), shard, self.hub.clock().now());
+            }
+            drop(gate);
+        }
+    }
+
+    async fn probe(&self) {
+        let mark = self.probes.begin(self.hub.clock().now());
+        if self.broker.probe(mark).await.is_err() {
+            tracing::warn!(event = "probe_failed", "the broker did not take a probe");
+        }
+    }
+}
+
+/// A subscription at the broker that has no subscriber yet; lingers if dropped.
+struct Unfinished<'a> {
+    relay: &'a Relay,
+    channel: &'a Channel,
+    shard: usize,
+}
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        self.relay.linger.add(self.channel.clone(), self.shard, self.relay.hub.clock().now());
+    }
+}
+
+/// Reports a panic of the task that holds it.
+struct Watch {
+    name: &'static str,
+    fatal: Fatal,
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            (self.fatal)(self.name);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

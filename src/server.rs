@@ -1,0 +1,243 @@
+//! A node: how its parts are put together, and in which order it starts and
+//! leaves.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::auth::{OriginRule, Origins};
+use crate::broker::{Broker, Feed, Memory, Sharding};
+use crate::config::{Config, Drain};
+use crate::http::{self, App, Health, NodeName};
+use crate::hub::{Clock, Hub};
+use crate::limit::Cap;
+use crate::metrics::Metrics;
+use crate::net::{self, Acceptor, Untrusted};
+use crate::relay::Relay;
+use crate::session::Policy;
+
+/// The program's version.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Shards of channels for each core.
+const SHARDS_PER_CORE: usize = 4;
+/// How often deadlines are looked at.
+const SWEEP_EVERY: Duration = Duration::from_millis(250);
+/// Sockets of the metrics listener.
+const METRICS_SOCKETS: usize = 50;
+
+/// Why a node does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// See [`net::check_exposure`].
+    #[error(transparent)]
+    Untrusted(#[from] Untrusted),
+    /// Development mode is for loopback.
+    #[error(
+        "refusing to listen on {0} with --dev: it hands out tokens to anyone, so it listens on loopback only"
+    )]
+    Development(SocketAddr),
+    /// The metrics listener must not be public.
+    #[error(
+        "refusing to serve metrics on {0}: it is not a loopback address and no trusted proxy is configured"
+    )]
+    Metrics(SocketAddr),
+    /// The address cannot be bound.
+    #[error("cannot listen on {address}: {source}; is another process using the port?")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+/// A node that runs.
+pub struct Node {
+    app: Arc<App>,
+    /// Where clients come in.
+    pub public: SocketAddr,
+    /// Where metrics are served.
+    pub metrics: SocketAddr,
+    drain: Drain,
+    accepting: CancellationToken,
+    /// Sockets and connections.
+    tasks: TaskTracker,
+    /// What runs as long as the node.
+    works: CancellationToken,
+}
+
+impl Node {
+    /// Starts a node inside a tokio runtime. `fatal` is called if a part dies
+    /// without which the node would be deaf.
+    ///
+    /// # Errors
+    /// If it may not or cannot listen where it is told to.
+    pub fn start(
+        config: Config,
+        fatal: Arc<dyn Fn(&'static str) + Send + Sync>,
+    ) -> Result<Node, StartError> {
+        check_addresses(&config)?;
+        let public = listen(config.public)?;
+        let metrics_listener = listen(config.metrics)?;
+        let (public_address, metrics_address) = (
+            public.local_addr().unwrap_or(config.public),
+            metrics_listener.local_addr().unwrap_or(config.metrics),
+        );
+
+        let metrics = Metrics::new(VERSION);
+        metrics.connection_limit(config.limits.websocket_connections);
+        if config.dev.is_some() {
+            metrics.insecure_mode();
+        }
+        let tasks = TaskTracker::new();
+        let works = CancellationToken::new();
+        let relay = start_relay(&config, &metrics, &works, &fatal);
+        let drain = config.drain;
+        let app = Arc::new(app(config, relay, &tasks, public_address));
+
+        let accepting = CancellationToken::new();
+        let acceptor = |sockets, stop: &CancellationToken| Acceptor {
+            sockets: Cap::new(sockets),
+            header_timeout: app.policy.limits.header_timeout,
+            tasks: tasks.clone(),
+            stop: stop.clone(),
+            metrics: Arc::clone(&metrics),
+        };
+        tokio::spawn(http::serve(
+            acceptor(app.policy.limits.http_sockets, &accepting),
+            public,
+            http::public(Arc::clone(&app)),
+        ));
+        tokio::spawn(http::serve(
+            acceptor(METRICS_SOCKETS, &works),
+            metrics_listener,
+            http::metrics(Arc::clone(&app)),
+        ));
+        Ok(Node {
+            drain,
+            app,
+            public: public_address,
+            metrics: metrics_address,
+            accepting,
+            tasks,
+            works,
+        })
+    }
+
+    /// What its routes share.
+    #[must_use]
+    pub fn app(&self) -> &Arc<App> {
+        &self.app
+    }
+
+    /// Leaves in order: not ready, then deaf to newcomers, then without clients,
+    /// and at the deadline in any case.
+    pub async fn drain(self) {
+        let Drain { lb_wait, spread, deadline } = self.drain;
+        let hub = self.app.policy.relay.hub();
+        tracing::info!(event = "drain_begins", connections = hub.census().clients, "leaving");
+        self.app.health.leave();
+        let leaving = async {
+            tokio::time::sleep(lb_wait).await;
+            self.accepting.cancel();
+            net::close_spread(hub, spread).await;
+            self.tasks.close();
+            self.tasks.wait().await;
+        };
+        if tokio::time::timeout(deadline, leaving).await.is_err() {
+            tracing::warn!(event = "drain_deadline", "left before every client was gone");
+        }
+        self.works.cancel();
+        tracing::info!(event = "drain_ends", "gone");
+    }
+}
+
+fn check_addresses(config: &Config) -> Result<(), StartError> {
+    if config.dev.is_some() && !config.public.ip().is_loopback() {
+        return Err(StartError::Development(config.public));
+    }
+    net::check_exposure(config.public, config.proxies.any())?;
+    net::check_exposure(config.metrics, config.proxies.any())
+        .map_err(|_| StartError::Metrics(config.metrics))
+}
+
+fn listen(address: SocketAddr) -> Result<tokio::net::TcpListener, StartError> {
+    net::listen(address).map_err(|source| StartError::Listen { address, source })
+}
+
+/// Broker, hub and relay, and what runs as long as the node.
+fn start_relay(
+    config: &Config,
+    metrics: &Arc<Metrics>,
+    works: &CancellationToken,
+    fatal: &Arc<dyn Fn(&'static str) + Send + Sync>,
+) -> Arc<Relay> {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let sharding = Sharding::new(cores * SHARDS_PER_CORE);
+    let hub = Hub::new(sharding.count(), &config.limits, Clock::start(), Arc::clone(metrics));
+    let (feed, receivers) = Feed::new(sharding.clone());
+    let broker: Arc<dyn Broker> = Arc::new(Memory::new(feed));
+    let relay = Relay::new(Arc::clone(&hub), broker, sharding);
+    relay.start(receivers, works, fatal);
+    relay.watch("sweep", works, fatal, async move {
+        let mut every = tokio::time::interval(SWEEP_EVERY);
+        every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            every.tick().await;
+            hub.sweep(hub.clock().now());
+        }
+    });
+    relay
+}
+
+fn app(config: Config, relay: Arc<Relay>, tasks: &TaskTracker, public: SocketAddr) -> App {
+    let origins = if config.dev.is_some() {
+        // The page that this node serves.
+        let own = ["localhost", "127.0.0.1"]
+            .map(|host| OriginRule::parse(&format!("http://{host}:{}", public.port())));
+        Origins::new(own.into_iter().flatten().collect())
+    } else {
+        config.origins
+    };
+    App {
+        origins,
+        proxies: config.proxies,
+        api_keys: config.api_keys,
+        health: Health::default(),
+        connections: Cap::new(config.limits.websocket_connections),
+        waiting: Cap::new(config.limits.waiting_connections),
+        tasks: tasks.clone(),
+        node: NodeName {
+            uid: uuid::Uuid::new_v4().to_string(),
+            name: config.name.unwrap_or_else(host_name),
+            version: VERSION,
+        },
+        dev: config.dev,
+        policy: Arc::new(Policy {
+            relay,
+            verifier: config.verifier,
+            allow_anonymous: config.allow_anonymous,
+            namespaces: config.namespaces,
+            limits: config.limits,
+            unix_now,
+            version: format!("{VERSION} Sealcast"),
+        }),
+    }
+}
+
+fn host_name() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .map_or_else(|_| "sealcast".to_owned(), |name| name.trim().to_owned())
+}
+
+/// Seconds since 1970.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
+#[must_use]
+pub fn unix_now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}

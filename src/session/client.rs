@@ -1,0 +1,317 @@
+//! A client of the Centrifuge protocol over a bidirectional transport.
+
+use std::sync::Arc;
+use std::task::Context;
+
+use sealcast_wire::command::{Command, Connect, Publish, Request, SubRefresh, Subscribe};
+use sealcast_wire::name::BadName;
+use sealcast_wire::reply::{Body, SubscribeResult};
+use sealcast_wire::{Channel, Disconnect, Encoding, ErrorCode, Reply};
+
+use super::inflight::InFlight;
+use super::operation::{Kind, Operation};
+use super::{Message, Places, Policy, Session, connect};
+use crate::auth::{DataFormat, Identity};
+use crate::hub::{Connection, Deadline, Millis, Registration};
+use crate::limit::Permit;
+use crate::metrics::{Attempt, Metrics};
+
+/// How long a refused client has to close by itself.
+const REFUSED_TIMEOUT: Millis = Millis(5_000);
+
+/// See [`Session`].
+pub struct Client {
+    policy: Arc<Policy>,
+    connection: Arc<Connection>,
+    state: State,
+    inflight: InFlight,
+    registration: Registration,
+    _place: Permit,
+}
+
+/// A connection waits until it has connected; only then are there commands.
+enum State {
+    Waiting {
+        _place: Permit,
+    },
+    Active(Arc<Identity>),
+    /// Its connect was answered with an error: it is expected to close.
+    Refused,
+}
+
+/// Why a command is not carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// It is answered with an error.
+    Reply(ErrorCode),
+    /// It ends the whole connection.
+    Close(Disconnect),
+}
+
+impl From<ErrorCode> for Refusal {
+    fn from(code: ErrorCode) -> Refusal {
+        Refusal::Reply(code)
+    }
+}
+
+impl From<Disconnect> for Refusal {
+    fn from(disconnect: Disconnect) -> Refusal {
+        Refusal::Close(disconnect)
+    }
+}
+
+impl Session for Client {
+    fn message(&mut self, message: Message<'_>, context: &mut Context<'_>) {
+        let bytes = match (message, self.connection.encoding()) {
+            (Message::Text(text), Encoding::Json) => text.as_bytes(),
+            (Message::Binary(bytes), Encoding::Protobuf) => bytes,
+            _ => {
+                self.metrics().violation("frame_type");
+                self.close(Disconnect::INAPPROPRIATE_PROTOCOL);
+                return;
+            }
+        };
+        for command in self.connection.encoding().commands(bytes) {
+            let done = match command {
+                Ok(command) => self.command(command, context),
+                Err(_) => {
+                    self.metrics().violation("undecodable");
+                    Err(Disconnect::BAD_REQUEST)
+                }
+            };
+            if let Err(disconnect) = done {
+                self.close(disconnect);
+                return;
+            }
+        }
+    }
+
+    fn resume(&mut self, context: &mut Context<'_>) {
+        if let State::Active(identity) = &self.state {
+            self.inflight.resume(&self.policy, &self.connection, identity, context);
+        }
+    }
+
+    fn wants_input(&self) -> bool {
+        self.inflight.has_room()
+    }
+}
+
+impl Client {
+    /// A connection that has to authenticate before the deadline.
+    #[must_use]
+    pub fn new(
+        policy: Arc<Policy>,
+        connection: Arc<Connection>,
+        registration: Registration,
+        places: Places,
+    ) -> Client {
+        let now = policy.relay.hub().clock().now();
+        connection
+            .set_deadline(Deadline::Connect, now.after(policy.limits.connect_deadline.into()));
+        policy.relay.hub().metrics().connections_waiting.increment(1.0);
+        Client {
+            policy,
+            connection,
+            state: State::Waiting { _place: places.waiting },
+            inflight: InFlight::default(),
+            registration,
+            _place: places.connection,
+        }
+    }
+
+    fn command(
+        &mut self,
+        command: Command<'_>,
+        context: &mut Context<'_>,
+    ) -> Result<(), Disconnect> {
+        let (id, method) = (command.id, command.request.method());
+        self.metrics().command(method);
+        let done = match &self.state {
+            State::Refused => Ok(()),
+            State::Waiting { .. } => match command.request {
+                Request::Connect(connect) => self.connect(id, &connect),
+                _ => Err(Disconnect::BAD_REQUEST.into()),
+            },
+            State::Active(identity) => {
+                let identity = Arc::clone(identity);
+                self.active(id, command.request, &identity, context)
+            }
+        };
+        match done {
+            Ok(()) => Ok(()),
+            Err(Refusal::Reply(code)) => {
+                self.metrics().command_error(method, code.code());
+                self.reply(&Reply::error(id, code));
+                Ok(())
+            }
+            Err(Refusal::Close(disconnect)) => Err(disconnect),
+        }
+    }
+
+    fn connect(&mut self, id: u32, request: &Connect<'_>) -> Result<(), Refusal> {
+        match connect::connect(&self.policy, &self.connection, request) {
+            Ok((identity, result)) => {
+                self.metrics().attempt(Attempt::Ok);
+                self.registration.authenticated(&identity.user);
+                self.leave_waiting(State::Active(Arc::new(identity)));
+                self.reply(&Reply { id, body: Body::Connect(Box::new(result)) });
+                Ok(())
+            }
+            Err(refusal) => {
+                self.metrics().attempt(Attempt::ClientError);
+                if let Refusal::Reply(_) = refusal {
+                    let now = self.policy.relay.hub().clock().now();
+                    self.connection.set_deadline(Deadline::Close, now.after(REFUSED_TIMEOUT));
+                    self.leave_waiting(State::Refused);
+                }
+                Err(refusal)
+            }
+        }
+    }
+
+    fn active(
+        &mut self,
+        id: u32,
+        request: Request<'_>,
+        identity: &Arc<Identity>,
+        context: &mut Context<'_>,
+    ) -> Result<(), Refusal> {
+        let (channel, kind) = match request {
+            Request::Pong => {
+                self.connection.pong();
+                return Ok(());
+            }
+            Request::Subscribe(request) => self.subscribe(&request)?,
+            Request::Unsubscribe { channel } => match channel_of(&channel) {
+                Ok(channel) => (channel, Kind::Unsubscribe),
+                Err(Refusal::Reply(_)) => {
+                    // An error would make an SDK reconnect; there is no such subscription.
+                    self.reply(&Reply { id, body: Body::Unsubscribe });
+                    return Ok(());
+                }
+                Err(close) => return Err(close),
+            },
+            Request::Publish(request) => self.publish(&request)?,
+            Request::Refresh { token } => {
+                let expiry = connect::refresh(&self.policy, &self.connection, identity, &token.0)?;
+                self.reply(&Reply { id, body: Body::Refresh(expiry) });
+                return Ok(());
+            }
+            Request::Presence { channel } | Request::PresenceStats { channel } => {
+                return self.feature_off(&channel);
+            }
+            Request::History(request) => return self.feature_off(&request.channel),
+            Request::SubRefresh(request) => return self.sub_refresh(&request),
+            Request::Rpc { .. } => return Err(ErrorCode::NotAvailable.into()),
+            Request::Send { .. } => return Err(Disconnect::NOT_AVAILABLE.into()),
+            Request::Connect(_) | Request::Ping => return Err(Disconnect::BAD_REQUEST.into()),
+        };
+        let operation = Operation { id, channel, kind };
+        self.inflight.submit(operation, &self.policy, &self.connection, identity, context);
+        Ok(())
+    }
+
+    /// Checks a subscribe's form (protocol: subscribe, decision order).
+    fn subscribe(&self, request: &Subscribe<'_>) -> Result<(Channel, Kind), Refusal> {
+        if !matches!(request.delta.as_ref(), "" | "fossil") {
+            return Err(Disconnect::BAD_REQUEST.into());
+        }
+        let channel = channel_of(&request.channel)?;
+        let namespace = self.policy.namespaces.of(&channel).ok_or(ErrorCode::UnknownChannel)?;
+        match request.kind {
+            ..=0 => {}
+            1..=3 => return Err(ErrorCode::PermissionDenied.into()),
+            4 => return Err(ErrorCode::NotAvailable.into()),
+            5.. => return Err(ErrorCode::BadRequest.into()),
+        }
+        if !request.token.0.is_empty() {
+            // No subscription token is accepted yet, so none is valid.
+            return Err(ErrorCode::PermissionDenied.into());
+        }
+        let binary = namespace.data_format == DataFormat::Binary;
+        if request.filtered || (binary && self.connection.encoding() == Encoding::Json) {
+            return Err(ErrorCode::BadRequest.into());
+        }
+        let result =
+            SubscribeResult { was_recovering: request.recover, ..SubscribeResult::default() };
+        Ok((channel, Kind::Subscribe(Box::new(result))))
+    }
+
+    /// Checks a publish's form.
+    fn publish(&self, request: &Publish<'_>) -> Result<(Channel, Kind), Refusal> {
+        let channel = channel_of(&request.channel)?;
+        let namespace = self.policy.namespaces.of(&channel).ok_or(ErrorCode::UnknownChannel)?;
+        if request.kind == 1 {
+            return Err(ErrorCode::PermissionDenied.into());
+        }
+        let payload = request
+            .data
+            .filter(|data| data.bytes().len() <= self.policy.limits.message_bytes)
+            .and_then(|data| namespace.data_format.payload(data))
+            .ok_or(ErrorCode::BadRequest)?;
+        Ok((channel, Kind::Publish(payload)))
+    }
+
+    /// The answer to presence and history, which no namespace has yet.
+    fn feature_off(&self, channel: &str) -> Result<(), Refusal> {
+        let channel = channel_of(channel)?;
+        self.policy.namespaces.of(&channel).ok_or(ErrorCode::UnknownChannel)?;
+        Err(ErrorCode::NotAvailable.into())
+    }
+
+    /// The answer to sub_refresh: no subscription has a token yet.
+    fn sub_refresh(&self, request: &SubRefresh<'_>) -> Result<(), Refusal> {
+        let channel = channel_of(&request.channel)?;
+        Err(if !self.connection.is_subscribed(&channel) {
+            ErrorCode::PermissionDenied
+        } else if request.kind != 0 {
+            ErrorCode::BadRequest
+        } else {
+            ErrorCode::NotAvailable
+        }
+        .into())
+    }
+
+    fn leave_waiting(&mut self, state: State) {
+        if let State::Waiting { .. } = self.state {
+            self.metrics().connections_waiting.decrement(1.0);
+        }
+        self.state = state;
+    }
+
+    fn reply(&self, reply: &Reply) {
+        push(&self.policy, &self.connection, reply);
+    }
+
+    fn close(&self, disconnect: Disconnect) {
+        self.connection.close(self.policy.relay.hub(), disconnect);
+    }
+
+    fn metrics(&self) -> &Metrics {
+        self.policy.relay.hub().metrics()
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        if let State::Waiting { .. } = self.state {
+            self.metrics().connections_waiting.decrement(1.0);
+        }
+        self.policy.relay.unsubscribe_all(&self.connection);
+    }
+}
+
+/// Puts a reply on the connection's outbox.
+pub(super) fn push(policy: &Policy, connection: &Connection, reply: &Reply) {
+    connection.push(policy.relay.hub(), connection.frame(reply), 1);
+}
+
+/// A name from a command: an empty one ends the connection, another bad one is
+/// answered with 107.
+fn channel_of(name: &str) -> Result<Channel, Refusal> {
+    Channel::parse(name).map_err(|bad| match bad {
+        BadName::Empty => Disconnect::BAD_REQUEST.into(),
+        BadName::TooLong | BadName::Character => ErrorCode::BadRequest.into(),
+    })
+}

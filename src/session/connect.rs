@@ -1,0 +1,103 @@
+//! Authentication: the connect command, and later tokens.
+
+use std::num::NonZeroU32;
+
+use sealcast_wire::command::Connect;
+use sealcast_wire::reply::{ConnectResult, Expiry};
+use sealcast_wire::{Disconnect, ErrorCode, User};
+
+use super::Policy;
+use super::client::Refusal;
+use crate::auth::{Claims, Identity, Refused};
+use crate::hub::{Connection, Deadline, Millis};
+
+/// The longest time that is told to a client, seconds.
+const MAX_TTL: u64 = 365 * 24 * 3600;
+
+/// Decides a connect command, and starts the connection's pings and expiry.
+pub(super) fn connect(
+    policy: &Policy,
+    connection: &Connection,
+    request: &Connect<'_>,
+) -> Result<(Identity, ConnectResult), Refusal> {
+    let token = request.token.0.as_ref();
+    let now = (policy.unix_now)();
+    let claims = if token.is_empty() {
+        if !policy.allow_anonymous {
+            policy.relay.hub().metrics().auth("failure", "no_token");
+            return Err(Disconnect::BAD_REQUEST.into());
+        }
+        Claims { user: User::anonymous(), expires_at: None, info: bytes::Bytes::new() }
+    } else {
+        verify(policy, token, now).map_err(|refused| match refused {
+            Refused::Expired => Refusal::Reply(ErrorCode::TokenExpired),
+            Refused::Invalid(_) => Refusal::Close(Disconnect::INVALID_TOKEN),
+        })?
+    };
+    if claims.expires_at.is_some_and(|at| at <= now) {
+        return Err(ErrorCode::Expired.into());
+    }
+    let expiry = expire(policy, connection, claims.expires_at, now);
+    connection.set_deadline(Deadline::Connect, Millis::NEVER);
+    let interval = policy.limits.ping_interval;
+    // Not all at once, so that a restart's reconnects do not ping in step.
+    let first = interval.mul_f64(rand::random_range(0.5..=1.0));
+    connection.set_deadline(Deadline::Ping, policy.relay.hub().clock().now().after(first.into()));
+    let result = ConnectResult {
+        client: connection.id().to_string(),
+        version: policy.version.clone(),
+        expiry,
+        ping: u32::try_from(interval.as_secs()).unwrap_or(u32::MAX).max(1),
+        pong: true,
+        ..ConnectResult::default()
+    };
+    Ok((Identity { user: claims.user, info: claims.info }, result))
+}
+
+/// Decides a refresh command: the new token must be of the same user.
+pub(super) fn refresh(
+    policy: &Policy,
+    connection: &Connection,
+    identity: &Identity,
+    token: &str,
+) -> Result<Expiry, Refusal> {
+    if token.is_empty() {
+        return Err(Disconnect::BAD_REQUEST.into());
+    }
+    let now = (policy.unix_now)();
+    match verify(policy, token, now) {
+        Ok(claims) if claims.user == identity.user => {
+            Ok(expire(policy, connection, claims.expires_at, now))
+        }
+        Ok(_) | Err(Refused::Invalid(_)) => Err(Disconnect::INVALID_TOKEN.into()),
+        Err(Refused::Expired) => Err(Disconnect::EXPIRED.into()),
+    }
+}
+
+fn verify(policy: &Policy, token: &str, now: u64) -> Result<Claims, Refused> {
+    let verified = match &policy.verifier {
+        Some(verifier) => verifier.connection(token, now),
+        None => Err(Refused::Invalid("no_key")),
+    };
+    let metrics = policy.relay.hub().metrics();
+    match &verified {
+        Ok(_) => metrics.auth("success", "ok"),
+        Err(refused) => metrics.auth("failure", refused.reason()),
+    }
+    verified
+}
+
+/// Sets when the connection ends unless it brings a new token, and what to tell
+/// the client of it.
+fn expire(policy: &Policy, connection: &Connection, at: Option<u64>, now: u64) -> Expiry {
+    let Some(at) = at else {
+        connection.set_deadline(Deadline::Expiry, Millis::NEVER);
+        return Expiry { ttl: None };
+    };
+    let left = at.saturating_sub(now);
+    let grace = Millis::from(policy.limits.expired_close_delay);
+    let deadline = policy.relay.hub().clock().now().after(Millis(left.saturating_mul(1_000)));
+    connection.set_deadline(Deadline::Expiry, deadline.after(grace));
+    let ttl = u32::try_from(left.clamp(1, MAX_TTL)).unwrap_or(u32::MAX);
+    Expiry { ttl: NonZeroU32::new(ttl) }
+}

@@ -1,0 +1,74 @@
+// The official SDK in both encodings, with every frame on record.
+
+import { EventEmitter } from 'node:events';
+import { Centrifuge as JsonCentrifuge } from 'centrifuge';
+import { Centrifuge as ProtobufCentrifuge } from 'centrifuge/build/protobuf';
+import { WebSocket } from 'ws';
+import { next } from './event.js';
+import { token } from './token.js';
+
+export const ENCODINGS = ['json', 'protobuf'];
+
+let users = 0;
+
+/**
+ * A client of the SDK that is not connected yet; it is disconnected when the test `t` ends.
+ * `client.record` has `sockets`, how many it opened, and emits `sent` and `received` with each frame as the socket had it.
+ */
+export function newClient(t, server, encoding, options = {}) {
+  const record = Object.assign(new EventEmitter(), { sockets: 0 });
+  const Centrifuge = encoding === 'json' ? JsonCentrifuge : ProtobufCentrifuge;
+  const client = new Centrifuge(server.ws, {
+    token: options.getToken ? '' : token(`user-${++users}`),
+    minReconnectDelay: 50,
+    maxReconnectDelay: 400,
+    ...options,
+    websocket: recording(record),
+  });
+  client.record = record;
+  t.after(() => client.disconnect());
+  return client;
+}
+
+/** A connected client; `context` is what the SDK said on `connected`. */
+export async function connect(t, server, encoding, options) {
+  const client = newClient(t, server, encoding, options);
+  const connected = next(client, 'connected');
+  client.connect();
+  client.context = await connected;
+  return client;
+}
+
+/** A subscription that is subscribed. */
+export async function subscribe(client, channel) {
+  const subscription = client.newSubscription(channel);
+  const subscribed = next(subscription, 'subscribed');
+  subscription.subscribe();
+  await subscribed;
+  return subscription;
+}
+
+/** What the SDK of this encoding takes as a payload, from JSON text. */
+export function payload(encoding, text) {
+  return encoding === 'json' ? JSON.parse(text) : new TextEncoder().encode(text);
+}
+
+/** A received payload as JSON text: the very bytes in Protobuf, parsed and written again in JSON. */
+export function textOf(encoding, data) {
+  return encoding === 'json' ? JSON.stringify(data) : Buffer.from(data).toString('utf8');
+}
+
+function recording(record) {
+  return class extends WebSocket {
+    constructor(...args) {
+      super(...args);
+      record.sockets += 1;
+      this.on('message', (data) => record.emit('received', data));
+    }
+
+    send(data, ...rest) {
+      record.emit('sent', data);
+      super.send(data, ...rest);
+    }
+  };
+}

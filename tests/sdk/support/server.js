@@ -1,0 +1,95 @@
+// One Sealcast process for a test: started on a port of its own, ended with the test.
+
+import { spawn } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { createInterface } from 'node:readline';
+import { within } from './event.js';
+
+const BINARY = process.env.SEALCAST_BIN
+  ? resolve(process.env.SEALCAST_BIN)
+  : resolve(import.meta.dirname, '../../../target/debug/sealcast');
+const READY_MS = 20_000;
+const EXIT_MS = 20_000;
+
+export const SECRET = 'a secret of the tests, 32 bytes or more';
+export const API_KEY = 'api-key-of-the-tests-0123456789abcdef';
+
+/** A configuration in which clients may use every channel without a namespace; `news` is read-only, `closed` is shut. */
+export function config(client = {}) {
+  return {
+    http_server: { address: '127.0.0.1', port: 0 },
+    metrics: { port: 0 },
+    client: { allowed_origins: [], token: { hmac_secret_key: SECRET }, ...client },
+    http_api: { key: API_KEY },
+    channel: {
+      without_namespace: { allow_subscribe_for_client: true, allow_publish_for_client: true },
+      namespaces: [{ name: 'news', allow_subscribe_for_client: true }, { name: 'closed' }],
+    },
+    shutdown: { lb_wait: '100ms', spread: '100ms', deadline: '5s' },
+  };
+}
+
+/** Starts with a configuration. The process is killed when the test `t` ends. */
+export async function serve(t, configuration = config(), port = 0) {
+  const directory = await mkdtemp(join(tmpdir(), 'sealcast-test-'));
+  t.after(() => rm(directory, { recursive: true, force: true }));
+  const file = join(directory, 'config.json');
+  await writeFile(file, JSON.stringify(configuration));
+  return start(t, ['serve', '--config', file, '--port', String(port), '--ready-json'], configuration.http_api.key);
+}
+
+/** Starts in development mode: secrets are made by the server and printed. */
+export function serveDev(t, port = 0) {
+  return start(t, ['serve', '--dev', '--port', String(port), '--metrics-port', '0', '--ready-json']);
+}
+
+async function start(t, args, knownKey) {
+  const child = spawn(BINARY, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  let log = '';
+  child.stderr.setEncoding('utf8').on('data', (text) => {
+    log += text;
+  });
+  const exited = new Promise((settle) => {
+    child.once('error', (error) => settle({ error }));
+    child.once('exit', (code, signal) => settle({ code, signal }));
+  });
+  t.after(async () => {
+    child.kill('SIGKILL');
+    await exited;
+  });
+
+  const firstLine = new Promise((settle) => createInterface({ input: child.stdout }).once('line', settle));
+  const early = exited.then((how) => {
+    throw new Error(`${BINARY} ${args.join(' ')} ended before it was ready: ${how.error ?? how.signal ?? how.code}\n${log}`);
+  });
+  const ready = JSON.parse(await within(READY_MS, 'the ready line', Promise.race([firstLine, early])));
+  early.catch(() => {});
+  const port = Number(ready.public.split(':').pop());
+  const key = knownKey ?? ready.api_key;
+
+  return {
+    port,
+    key,
+    ready,
+    http: `http://127.0.0.1:${port}`,
+    ws: `ws://127.0.0.1:${port}/connection/websocket`,
+    log: () => log,
+    /** Ends the process with a signal and waits for it; resolves to `{code, signal}`. */
+    stop(signal = 'SIGTERM') {
+      child.kill(signal);
+      return within(EXIT_MS, `the end after ${signal}`, exited);
+    },
+    /** One call of the server API: the decoded answer. */
+    async api(method, body) {
+      const response = await fetch(`http://127.0.0.1:${port}/api/${method}`, {
+        method: 'POST',
+        headers: { 'Content-Type': 'application/json', 'X-API-Key': key },
+        body: JSON.stringify(body),
+      });
+      if (response.status !== 200) throw new Error(`/api/${method} answered ${response.status}`);
+      return response.json();
+    },
+  };
+}
