@@ -29,9 +29,13 @@ use sealcast_wire::{Channel, Publication};
 
 mod feed;
 mod memory;
+#[cfg(test)]
+mod stand_in;
 
 pub use feed::{Delivery, FEED_CAPACITY, Feed, Sharding};
 pub use memory::Memory;
+#[cfg(test)]
+pub(crate) use stand_in::StandIn;
 
 /// The deadline of every call.
 pub const CALL_TIMEOUT: Duration = Duration::from_millis(500);

@@ -85,7 +85,7 @@ impl Relay {
         self.watch("linger", stop, fatal, async move {
             loop {
                 tokio::time::sleep(LINGER_EVERY).await;
-                relay.end_lingering().await;
+                relay.end_lingering(relay.hub.clock().now()).await;
             }
         });
     }
@@ -206,10 +206,10 @@ impl Relay {
 
     /// Unsubscribes at the broker from channels that have had no subscriber for
     /// a while. Each is looked at again under its gate.
-    async fn end_lingering(&self) {
-        for (channel, shard) in self.linger.due(self.hub.clock().now()) {
+    async fn end_lingering(&self, now: Millis) {
+        for (channel, shard) in self.linger.due(now) {
             let Ok(gate) = timeout(CALL_TIMEOUT, self.gates.enter(&channel)).await else {
-                self.linger.add(channel, shard, self.hub.clock().now());
+                self.linger.add(channel, shard, now);
                 continue;
             };
             if self.hub.close_if_empty(shard, &channel)
@@ -217,7 +217,7 @@ impl Relay {
             {
                 // The broker still has it: keep the channel, and try again later.
                 self.hub.open(shard, &channel);
-                self.linger.add(channel.clone(), shard, self.hub.clock().now());
+                self.linger.add(channel.clone(), shard, now);
             }
             drop(gate);
         }

@@ -63,3 +63,6 @@ pub struct Places {
     /// Among those that have not authenticated.
     pub waiting: Permit,
 }
+
+#[cfg(test)]
+mod tests;

@@ -71,7 +71,7 @@ impl Connection {
     }
 
     #[cfg(test)]
-    pub(super) fn scripted(encoding: Encoding, script: super::tests::Script) -> Arc<Connection> {
+    pub(crate) fn scripted(encoding: Encoding, script: super::tests::Script) -> Arc<Connection> {
         Self::over(ConnectionId::from_u128(7), encoding, Sink::Scripted(script))
     }
 

@@ -26,7 +26,7 @@ struct Socket {
 }
 
 impl Script {
-    fn with_room(room: usize) -> Script {
+    pub(crate) fn with_room(room: usize) -> Script {
         let script = Script::default();
         script.0.lock().room = room;
         script
@@ -57,7 +57,7 @@ impl Script {
     }
 
     /// Texts of the messages that came, and the code of a close frame.
-    fn read(&self) -> (Vec<String>, Option<u16>) {
+    pub(crate) fn read(&self) -> (Vec<String>, Option<u16>) {
         let mut bytes = self.0.lock().taken.clone();
         let (mut texts, mut code) = (Vec::new(), None);
         let limits = ws::Limits { message: 1 << 24, fragments: 1 };

@@ -1,1 +1,103 @@
+//! Subscribing and unsubscribing at the broker, over one that answers when told.
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::indexing_slicing)]
 
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use futures_util::poll;
+use sealcast_wire::{Encoding, User};
+
+use super::*;
+use crate::auth::{Identity, Namespace, Namespaces};
+use crate::broker::StandIn;
+use crate::hub::Clock;
+use crate::hub::tests::Script;
+use crate::limit::Profile;
+use crate::metrics::Metrics;
+
+fn relay(broker: &Arc<StandIn>) -> Arc<Relay> {
+    let sharding = Sharding::new(1);
+    let hub = Hub::new(1, &Profile::Standard.limits(), Clock::start(), Metrics::new("test"));
+    Relay::new(hub, Arc::clone(broker) as Arc<dyn Broker>, sharding)
+}
+
+fn wish() -> Authorized<Subscribe> {
+    let open = Namespace { subscribe_for_client: true, ..Namespace::default() };
+    let namespaces = Namespaces::new(Some(open), HashMap::new());
+    let identity = Identity { user: User::parse("ada").unwrap(), info: Bytes::new() };
+    let channel = Channel::parse("room").unwrap();
+    identity.authorize_subscribe(&namespaces, Subscribe { channel }).expect("allowed")
+}
+
+fn connection() -> Arc<Connection> {
+    Connection::scripted(Encoding::Json, Script::with_room(1 << 20))
+}
+
+fn later(relay: &Relay, millis: u64) -> Vec<(Channel, usize)> {
+    relay.linger.due(relay.hub.clock().now().after(Millis(millis)))
+}
+
+#[tokio::test]
+async fn the_first_subscriber_subscribes_and_the_others_join() {
+    let broker = StandIn::new(0);
+    let relay = relay(&broker);
+    let (one, two) = (connection(), connection());
+    let mut first = std::pin::pin!(relay.subscribe(wish(), &one));
+    let mut second = std::pin::pin!(relay.subscribe(wish(), &two));
+    assert!(poll!(first.as_mut()).is_pending());
+    assert!(poll!(second.as_mut()).is_pending(), "waits for the first at the gate");
+    broker.answer(1);
+    let joined = first.await.expect("subscribed");
+    second.await.expect("joined");
+    relay.subscribe(wish(), &connection()).await.expect("joined without a gate");
+    assert_eq!(*broker.calls.lock(), ["subscribe room"]);
+    assert!(relay.go_live(&joined, &one, Bytes::from_static(b"\x81\x00")));
+    assert!(!relay.go_live(&joined, &one, Bytes::new()), "one subscription for each channel");
+}
+
+#[tokio::test]
+async fn a_failed_subscribe_leaves_no_subscriber_and_is_taken_back_later() {
+    let broker = StandIn::new(usize::MAX >> 4);
+    let relay = relay(&broker);
+    *broker.fails.lock() = true;
+    assert!(relay.subscribe(wish(), &connection()).await.is_err());
+    assert_eq!(relay.hub.census().subscriptions, 0);
+    *broker.fails.lock() = false;
+    assert_eq!(later(&relay, 1_000).len(), 1, "it may have worked all the same");
+}
+
+#[tokio::test]
+async fn a_subscribe_that_is_given_up_is_taken_back_later() {
+    let broker = StandIn::new(0);
+    let relay = relay(&broker);
+    {
+        let one = connection();
+        let mut first = std::pin::pin!(relay.subscribe(wish(), &one));
+        assert!(poll!(first.as_mut()).is_pending());
+    }
+    assert_eq!(later(&relay, 1_000).len(), 1);
+    broker.answer(1);
+    relay.subscribe(wish(), &connection()).await.expect("the gate is free");
+}
+
+#[tokio::test]
+async fn the_last_one_out_lingers_and_a_return_keeps_the_subscription() {
+    let broker = StandIn::new(usize::MAX >> 4);
+    let relay = relay(&broker);
+    let one = connection();
+    let channel = Channel::parse("room").unwrap();
+    let subscribe = async || {
+        let joined = relay.subscribe(wish(), &one).await.expect("subscribed");
+        assert!(relay.go_live(&joined, &one, Bytes::from_static(b"\x81\x00")));
+    };
+    subscribe().await;
+    relay.unsubscribe(&channel, &one);
+    assert!(later(&relay, 900).is_empty(), "not at once");
+    subscribe().await;
+    relay.unsubscribe(&channel, &one);
+    assert_eq!(*broker.calls.lock(), ["subscribe room"], "it was still there");
+
+    relay.end_lingering(relay.hub.clock().now().after(Millis(1_000))).await;
+    assert_eq!(broker.calls.lock().last().unwrap(), "unsubscribe room");
+    assert!(relay.hub.join(0, &channel, &one).is_none(), "the channel is forgotten");
+}

@@ -12,9 +12,13 @@ export async function open(context, server, { name, room }, page) {
   return page;
 }
 
+/** Sends a message and waits until it is shown, so that what follows comes after it. */
 export async function say(page, text) {
+  const own = page.locator('[data-testid=message][data-kind=own]');
+  const before = await own.count();
   await page.getByTestId('text').fill(text);
   await page.getByTestId('send').click();
+  await own.nth(before).waitFor();
 }
 
 /** Waits for at least `count` messages and gives all that are shown. */

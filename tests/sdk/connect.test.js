@@ -78,16 +78,21 @@ for (const encoding of ENCODINGS) {
     const asked = new Promise((settle) => {
       refreshed = settle;
     });
-    const client = await connect(t, server, encoding, {
+    const client = newClient(t, server, encoding, {
       token: token('ada', { exp: inSeconds(3) }),
       getToken: async () => {
         refreshed();
         return token('ada');
       },
     });
+    const frames = [];
+    client.record.on('received', (frame) => frames.push(String(frame)));
+    const connected = next(client, 'connected');
+    client.connect();
+    await connected;
     const interrupted = [];
     client.on('connecting', (context) => interrupted.push(context));
-    await within(15_000, 'the refresh', asked);
+    await within(15_000, 'the refresh', asked).catch((error) => assert.fail(`${error.message}; received: ${frames.join(' | ')}`));
     // The answer to this comes after the server has taken the refresh command.
     await subscribe(client, 'room');
     assert.deepEqual(interrupted, []);

@@ -1,0 +1,157 @@
+//! Commands that have to wait for the broker: their order, and their bound.
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::indexing_slicing)]
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::task::{Context, Waker};
+
+use sealcast_wire::Encoding;
+
+use super::*;
+use crate::auth::{Namespace, Namespaces};
+use crate::broker::{Broker, Sharding, StandIn};
+use crate::hub::tests::Script;
+use crate::hub::{Clock, Connection, Hub, Registration};
+use crate::limit::{Cap, Profile};
+use crate::metrics::Metrics;
+
+struct Bench {
+    broker: Arc<StandIn>,
+    hub: Arc<Hub>,
+    connection: Arc<Connection>,
+    script: Script,
+    client: Client,
+}
+
+impl Bench {
+    /// A client that has connected, before a broker that answers nothing yet.
+    fn connected() -> Bench {
+        let broker = StandIn::new(0);
+        let limits = Profile::Standard.limits();
+        let hub = Hub::new(1, &limits, Clock::start(), Metrics::new("test"));
+        let open = Namespace {
+            subscribe_for_client: true,
+            subscribe_for_anonymous: true,
+            publish_for_subscriber: true,
+            publish_for_anonymous: true,
+            ..Namespace::default()
+        };
+        let policy = Arc::new(Policy {
+            relay: Relay::new(
+                Arc::clone(&hub),
+                Arc::clone(&broker) as Arc<dyn Broker>,
+                Sharding::new(1),
+            ),
+            verifier: None,
+            allow_anonymous: true,
+            namespaces: Namespaces::new(Some(open), HashMap::new()),
+            limits,
+            unix_now: || 1_800_000_000,
+            version: "test".into(),
+        });
+        let script = Script::with_room(1 << 20);
+        let connection = Connection::scripted(Encoding::Json, script.clone());
+        let registration = Registration::new(&hub, Arc::clone(&connection));
+        let cap = Cap::new(2);
+        let places = Places { connection: cap.take().unwrap(), waiting: cap.take().unwrap() };
+        let client = Client::new(policy, Arc::clone(&connection), registration, places);
+        assert_eq!(cap.taken(), 2);
+        let mut bench = Bench { broker, hub, connection, script, client };
+        bench.say(r#"{"id":1,"connect":{}}"#);
+        assert_eq!(cap.taken(), 1, "connected, and no longer waiting to");
+        bench
+    }
+
+    fn say(&mut self, frame: &str) {
+        self.client.message(Message::Text(frame), &mut Context::from_waker(Waker::noop()));
+        self.connection.flush(&self.hub);
+    }
+
+    fn answer(&mut self, count: usize) {
+        self.broker.answer(count);
+        self.client.resume(&mut Context::from_waker(Waker::noop()));
+        self.connection.flush(&self.hub);
+    }
+
+    /// What was replied since the connect reply.
+    fn replies(&self) -> Vec<String> {
+        self.script.read().0.split_off(1)
+    }
+
+    fn calls(&self) -> Vec<String> {
+        self.broker.calls.lock().clone()
+    }
+}
+
+#[tokio::test]
+async fn channels_do_not_wait_for_each_other() {
+    let mut bench = Bench::connected();
+    bench.say("{\"id\":2,\"subscribe\":{\"channel\":\"a\"}}\n{\"id\":3,\"subscribe\":{\"channel\":\"b\"}}");
+    assert_eq!(bench.calls(), ["subscribe a", "subscribe b"], "both are under way");
+    assert!(bench.replies().is_empty());
+    bench.answer(2);
+    assert_eq!(bench.replies(), [r#"{"id":2,"subscribe":{}}"#, r#"{"id":3,"subscribe":{}}"#]);
+}
+
+#[tokio::test]
+async fn commands_of_one_channel_keep_their_order() {
+    let mut bench = Bench::connected();
+    bench.say(
+        "{\"id\":2,\"subscribe\":{\"channel\":\"a\"}}\n\
+         {\"id\":3,\"publish\":{\"channel\":\"a\",\"data\":1}}\n\
+         {\"id\":4,\"publish\":{\"channel\":\"a\",\"data\":2}}\n\
+         {\"id\":5,\"unsubscribe\":{\"channel\":\"a\"}}\n\
+         {\"id\":6,\"publish\":{\"channel\":\"a\",\"data\":3}}",
+    );
+    assert_eq!(bench.calls(), ["subscribe a"], "only subscribers may publish");
+    bench.answer(1);
+    assert_eq!(bench.replies(), [r#"{"id":2,"subscribe":{}}"#]);
+    assert_eq!(bench.calls().len(), 3, "publishes run side by side");
+    bench.answer(2);
+    assert_eq!(
+        bench.replies()[1..],
+        [
+            r#"{"id":3,"publish":{}}"#,
+            r#"{"id":4,"publish":{}}"#,
+            r#"{"id":5,"unsubscribe":{}}"#,
+            r#"{"id":6,"error":{"code":103,"message":"permission denied"}}"#,
+        ]
+    );
+}
+
+#[tokio::test]
+async fn no_more_is_read_while_too_much_is_in_flight() {
+    let mut bench = Bench::connected();
+    for n in 0..32 {
+        assert!(bench.client.wants_input(), "{n}");
+        bench.say(&format!("{{\"id\":2,\"subscribe\":{{\"channel\":\"c{n}\"}}}}"));
+    }
+    assert!(!bench.client.wants_input());
+    bench.answer(1);
+    assert!(bench.client.wants_input());
+}
+
+#[tokio::test]
+async fn a_broker_that_fails_is_an_internal_error_and_nothing_is_acknowledged() {
+    let mut bench = Bench::connected();
+    *bench.broker.fails.lock() = true;
+    bench.say(r#"{"id":2,"subscribe":{"channel":"a"}}"#);
+    bench.answer(1);
+    let error =
+        r#"{"id":2,"error":{"code":100,"message":"internal server error","temporary":true}}"#;
+    assert_eq!(bench.replies(), [error]);
+    assert_eq!(bench.hub.census().subscriptions, 0);
+}
+
+#[tokio::test]
+async fn who_goes_leaves_nothing_behind() {
+    let mut bench = Bench::connected();
+    bench.say(r#"{"id":2,"subscribe":{"channel":"a"}}"#);
+    bench.answer(1);
+    bench.say(r#"{"id":3,"subscribe":{"channel":"b"}}"#);
+    assert_eq!(bench.hub.census().subscriptions, 1);
+    let Bench { hub, client, .. } = bench;
+    drop(client);
+    assert_eq!(hub.census().subscriptions, 0);
+    assert_eq!(hub.census().clients, 0);
+}
