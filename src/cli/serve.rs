@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::EXIT_CONFIG;
@@ -27,7 +28,8 @@ pub(super) struct Options {
     /// Port for clients and the server API, instead of the file's; 0 takes a free one.
     #[arg(long, short)]
     port: Option<u16>,
-    /// Port for metrics, instead of the file's; 0 takes a free one.
+    /// Port for metrics, instead of the file's; 0 takes a free one, and so does
+    /// `--dev` unless one is given.
     #[arg(long)]
     metrics_port: Option<u16>,
     /// Print one line of JSON with the addresses when the node is ready.
@@ -50,6 +52,7 @@ enum LogFormat {
 /// Runs until a signal; exit code 78 if the configuration is at fault.
 pub(super) fn run(options: &Options) -> ExitCode {
     start_logging(options);
+    prepare_process();
     let (config, api_key) = match load(options) {
         Ok(loaded) => loaded,
         Err(faults) => {
@@ -164,6 +167,19 @@ fn announce(options: &Options, public: SocketAddr, metrics: SocketAddr, api_key:
         Ok(())
     };
     let _ = out.flush();
+}
+
+/// As many descriptors as the system grants, and no core dumps, which would hold
+/// secrets and payloads.
+fn prepare_process() {
+    let descriptors = getrlimit(Resource::Nofile);
+    let most = Rlimit { current: descriptors.maximum, maximum: descriptors.maximum };
+    let no_core = Rlimit { current: Some(0), maximum: Some(0) };
+    for (resource, limit) in [(Resource::Nofile, most), (Resource::Core, no_core)] {
+        if let Err(error) = setrlimit(resource, limit) {
+            tracing::warn!(event = "limit_not_set", ?resource, %error, "a process limit stays");
+        }
+    }
 }
 
 fn start_logging(options: &Options) {

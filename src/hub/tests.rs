@@ -1,5 +1,4 @@
 //! The hub's promises, over sockets that take what the test lets them take.
-#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::io::{self, IoSlice};
 use std::sync::Arc;

@@ -102,19 +102,18 @@ impl Acceptor {
         B::Data: Send,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let (stop, metrics) = (self.stop.clone(), Arc::clone(&self.metrics));
+        let stop = self.stop.clone();
+        let open = Open::new(Arc::clone(&self.metrics), place);
         let mut builder = http1::Builder::new();
         builder
             .timer(TokioTimer::new())
             .header_read_timeout(self.header_timeout)
             .max_headers(HEADERS)
-            .max_buf_size(HEAD_BYTES)
-            .auto_date_header(false);
+            .max_buf_size(HEAD_BYTES);
         let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(peer);
             service.call(request)
         });
-        metrics.sockets.increment(1.0);
         self.tasks.spawn(async move {
             let serving = builder.serve_connection(TokioIo::new(stream), service).with_upgrades();
             let mut serving = std::pin::pin!(serving);
@@ -127,9 +126,27 @@ impl Acceptor {
                     serving.await
                 }
             };
-            metrics.sockets.decrement(1.0);
-            drop(place);
+            drop(open);
         });
+    }
+}
+
+/// A socket that speaks HTTP: its place, and its part of the gauge.
+struct Open {
+    metrics: Arc<Metrics>,
+    _place: Permit,
+}
+
+impl Open {
+    fn new(metrics: Arc<Metrics>, place: Permit) -> Open {
+        metrics.sockets.increment(1.0);
+        Open { metrics, _place: place }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.metrics.sockets.decrement(1.0);
     }
 }
 

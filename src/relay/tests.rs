@@ -1,5 +1,4 @@
 //! Subscribing and unsubscribing at the broker, over one that answers when told.
-#![allow(clippy::expect_used, clippy::unwrap_used, clippy::indexing_slicing)]
 
 use std::collections::HashMap;
 

@@ -1,5 +1,4 @@
 //! Commands that have to wait for the broker: their order, and their bound.
-#![allow(clippy::expect_used, clippy::unwrap_used, clippy::indexing_slicing)]
 
 use std::collections::HashMap;
 use std::sync::Arc;

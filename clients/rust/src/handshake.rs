@@ -139,7 +139,6 @@ fn has_token(list: &str, token: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::expect_used)]
 
     use super::*;
 

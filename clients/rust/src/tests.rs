@@ -1,6 +1,5 @@
 //! The client against a scripted server, over an in-memory stream with paused
 //! time, and once over TCP.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod server;
 

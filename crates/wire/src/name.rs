@@ -142,7 +142,6 @@ impl fmt::Debug for User {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::expect_used)]
 
     use super::*;
 

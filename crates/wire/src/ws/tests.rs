@@ -1,5 +1,4 @@
 //! The receiver against RFC 6455 and against hostile peers.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::ops::ControlFlow;
 
