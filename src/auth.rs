@@ -10,7 +10,7 @@ mod token;
 
 pub use api_key::{ApiKey, ApiKeys, ServerApi};
 pub use grants::{Authorized, Denied, Identity, Publish, Subscribe};
-pub use namespace::{DataFormat, Namespace, Namespaces};
+pub use namespace::{DataFormat, History, Namespace, Namespaces, Readers, RecoveryMode};
 pub use origin::{BadOrigin, OriginRule, Origins};
 pub use secret::Secret;
 pub use token::{Claims, Config as TokenConfig, Issuer, KeyError, Refused, Verifier};

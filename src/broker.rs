@@ -1,36 +1,52 @@
 //! The broker's contract: how publications get from the node that takes them in
-//! to every node that has subscribers.
+//! to every node that has subscribers, and what is kept of them.
 //!
 //! # Order
-//! All publications of one channel reach a node's [`Feed`] in one order, the
-//! same on every node, and each at most once. Nothing is promised between
-//! channels. Calls to [`Broker::publish`] for one channel take effect in the
-//! order in which their futures were first polled.
+//! All deliveries of one channel reach a node's [`Feed`] in one order, the same
+//! on every node, and each at most once. Publications of a channel with history
+//! come in the order of their offsets, without a hole. Joins and leaves may be
+//! reordered against publications. Nothing is promised between channels. Calls
+//! of one task for one channel take effect in the order in which their futures
+//! were first polled.
 //!
 //! # Atomicity and acknowledgement
-//! When a publish's future is `Ok`, the publication is on its way to every node
-//! that was subscribed when it was accepted, and will not be taken back. When it
-//! is an error, it may or may not have happened; the broker never retries it.
+//! When a publish's future is `Ok`, the publication is in the stream (if history
+//! is kept) and on its way to every node that was subscribed when it was
+//! accepted, and will not be taken back; both happen or neither does. When it is
+//! an error, it may or may not have happened; the broker never retries it.
+//!
+//! # Idempotency and versions
+//! Both are looked at before anything is written, the key first. A repeated key
+//! answers what the first publish was answered, for [`IDEMPOTENCY_WINDOW`]; a
+//! version that is not newer answers the stream's position. Neither publishes.
+//!
+//! # Streams
+//! A channel's stream exists from the first look at it, with an epoch. Its top
+//! and epoch stay until `meta_ttl` after the last publication, whatever became
+//! of its entries. A stream that begins anew has another epoch.
 //!
 //! # Subscriptions
-//! A node subscribes once for each channel. Every publication accepted after the
-//! future of [`Broker::subscribe`] is `Ok` reaches the feed, until
+//! A node subscribes once for each channel. Everything accepted after the future
+//! of [`Broker::subscribe`] is `Ok` reaches the feed, until
 //! [`Broker::unsubscribe`] is called. Both may be repeated; a repeat does nothing.
 //!
 //! # Errors
 //! [`Unavailable`] after [`CALL_TIMEOUT`] at the latest; no call waits longer.
 //! Dropping a future stops the waiting, not what has been sent.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use sealcast_wire::{Channel, Publication};
+use sealcast_wire::reply::ClientInfo;
+use sealcast_wire::{Channel, Epoch, Position, Publication};
 
 mod feed;
 mod memory;
 #[cfg(test)]
 mod stand_in;
+mod stream;
 
 pub use feed::{Delivery, FEED_CAPACITY, Feed, Sharding};
 pub use memory::Memory;
@@ -39,22 +55,156 @@ pub(crate) use stand_in::StandIn;
 
 /// The deadline of every call.
 pub const CALL_TIMEOUT: Duration = Duration::from_millis(500);
+/// How long an idempotency key is remembered.
+pub const IDEMPOTENCY_WINDOW: Duration = Duration::from_secs(300);
 
 /// The broker could not do it in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the broker is not available")]
 pub struct Unavailable;
 
+/// The position asked from is not of this stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the position is not of this stream")]
+pub struct Unrecoverable;
+
+/// Why a page of history cannot be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HistoryError {
+    /// See [`Unavailable`].
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+    /// See [`Unrecoverable`].
+    #[error(transparent)]
+    Unrecoverable(#[from] Unrecoverable),
+}
+
+/// What is kept of a channel's publications.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Most entries.
+    pub entries: usize,
+    /// Most bytes.
+    pub bytes: usize,
+    /// Longest age of an entry; an older one is never returned.
+    pub ttl: Duration,
+    /// How long the position outlives the last publication.
+    pub meta_ttl: Duration,
+}
+
+/// What to publish, and how.
+#[derive(Clone, Debug)]
+pub struct Outgoing {
+    /// The publication; the broker sets its offset and epoch.
+    pub publication: Publication,
+    /// Keep it in the stream.
+    pub keep: Option<Retention>,
+    /// The same key in the same channel publishes once. Scoped by its owner.
+    pub idempotency: Option<IdempotencyKey>,
+    /// Publishes only if newer than every version before, and what it counts in.
+    pub version: Option<(u64, String)>,
+    /// Whether subscribers who asked for deltas may get one.
+    pub delta: bool,
+}
+
+/// Who chose a key, and the key; at most 64 bytes each.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct IdempotencyKey {
+    /// The caller, so that two callers' keys never meet.
+    pub owner: String,
+    /// The caller's key.
+    pub key: String,
+}
+
+/// Which page of a stream.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HistoryQuery {
+    /// Most publications.
+    pub limit: usize,
+    /// Only those after it (before it, if reverse).
+    pub since: Option<Since>,
+    /// Newest first.
+    pub reverse: bool,
+}
+
+/// A position as a client gives it; an empty epoch stands for any.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Since {
+    /// See [`Position`].
+    pub offset: u64,
+    /// See [`Position`]; may be empty.
+    pub epoch: Epoch,
+}
+
+/// A page of a stream.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Page {
+    /// In the order that was asked for.
+    pub publications: Vec<Arc<Publication>>,
+    /// The stream's top at that moment, not the page's end.
+    pub position: Position,
+}
+
+/// Who is subscribed, by client id.
+pub type Presence = BTreeMap<String, Arc<ClientInfo>>;
+
+/// How many are subscribed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PresenceStats {
+    /// Connections.
+    pub clients: usize,
+    /// Distinct users; all anonymous ones count as one.
+    pub users: usize,
+}
+
 /// See the module's text for what is promised.
 pub trait Broker: Send + Sync + 'static {
-    /// Publishes to everyone who is subscribed to `channel`, on any node.
+    /// Publishes to everyone who is subscribed to `channel`, on any node. Answers
+    /// the position of the publication, if it is kept.
     fn publish(
         &self,
         channel: Channel,
-        publication: Arc<Publication>,
+        outgoing: Outgoing,
+    ) -> BoxFuture<'_, Result<Option<Position>, Unavailable>>;
+
+    /// Tells everyone who is subscribed that someone came (`true`) or went.
+    fn announce(
+        &self,
+        channel: Channel,
+        who: Arc<ClientInfo>,
+        came: bool,
     ) -> BoxFuture<'_, Result<(), Unavailable>>;
 
-    /// Wants the publications of `channel` on this node's feed.
+    /// Reads a page of the channel's stream. `meta_ttl` holds if the stream is
+    /// made by this look.
+    fn history(
+        &self,
+        channel: Channel,
+        query: HistoryQuery,
+        meta_ttl: Duration,
+    ) -> BoxFuture<'_, Result<Page, HistoryError>>;
+
+    /// Removes the stream's entries; its position stays.
+    fn remove_history(&self, channel: Channel) -> BoxFuture<'_, Result<(), Unavailable>>;
+
+    /// Enters a client among those present, or keeps it there.
+    fn enter(
+        &self,
+        channel: Channel,
+        who: Arc<ClientInfo>,
+    ) -> BoxFuture<'_, Result<(), Unavailable>>;
+
+    /// Takes a client from those present.
+    fn exit(&self, channel: Channel, client: String) -> BoxFuture<'_, Result<(), Unavailable>>;
+
+    /// Who is present.
+    fn presence(&self, channel: Channel) -> BoxFuture<'_, Result<Presence, Unavailable>>;
+
+    /// How many are present.
+    fn presence_stats(&self, channel: Channel)
+    -> BoxFuture<'_, Result<PresenceStats, Unavailable>>;
+
+    /// Wants the deliveries of `channel` on this node's feed.
     fn subscribe(&self, channel: Channel) -> BoxFuture<'_, Result<(), Unavailable>>;
 
     /// No longer wants them.

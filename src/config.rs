@@ -4,6 +4,7 @@
 mod build;
 mod duration;
 mod file;
+mod namespaces;
 
 use std::net::SocketAddr;
 use std::time::Duration;

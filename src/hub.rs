@@ -11,23 +11,27 @@ mod outbox;
 mod queue;
 mod registry;
 mod shard;
+mod subscriber;
 
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use sealcast_wire::{Channel, Disconnect};
+use sealcast_wire::reply::Event;
+use sealcast_wire::{Channel, Disconnect, Position, Reply, Unsubscribed};
 
 use crate::limit::{Budget, Limits};
 use crate::metrics::Metrics;
 
-pub use batch::{BATCH_BYTES, BATCH_MESSAGES, Batch};
+pub use batch::{BATCH_BYTES, BATCH_MESSAGES, Batch, Item, for_delta};
 pub use connection::{Connection, ConnectionId, Status};
 pub use deadlines::{Clock, Deadline, Millis};
+pub use outbox::Traces;
 pub use registry::Registration;
-pub use shard::{FanOut, Slot};
+pub use shard::{Advance, Content, FanOut, Membership, Slot};
+pub use subscriber::Wants;
 
 use registry::Registry;
-use shard::Shard;
+use shard::{Live, Missed, Shard};
 
 /// The limits that hold for every outbox.
 #[derive(Clone, Copy, Debug)]
@@ -117,8 +121,12 @@ impl Hub {
         shard: usize,
         channel: &Channel,
         connection: &Arc<Connection>,
-    ) -> Option<Slot> {
-        self.shard(shard)?.lock().join(channel, connection)
+        wants: Wants,
+    ) -> Result<Slot, Wants> {
+        match self.shard(shard) {
+            Some(shard) => shard.lock().join(channel, connection, wants),
+            None => Err(wants),
+        }
     }
 
     /// Makes the channel known, so that subscribers can join it; idempotent.
@@ -128,19 +136,35 @@ impl Hub {
         }
     }
 
-    /// Puts the subscribe reply on the subscriber's outbox and lets it receive
-    /// from then on, in one step: nothing of the channel can come before the
-    /// reply, and nothing that begins after it is missed. `false` if the slot
+    /// Puts the subscribe reply, if there is one to send, on the subscriber's
+    /// outbox and lets it receive from then on, in one step: nothing of the
+    /// channel can come before the reply, and nothing after it is missed. One
+    /// that wants its publications positioned stands at `position`; what came
+    /// behind that since it joined follows the reply at once. `false` if the slot
     /// has gone.
     pub fn go_live(
         &self,
         shard: usize,
         channel: &Channel,
         slot: Slot,
-        reply: bytes::Bytes,
+        position: Option<Position>,
+        reply: Option<bytes::Bytes>,
     ) -> bool {
         let Some(shard) = self.shard(shard) else { return false };
-        shard.lock().go_live(channel, slot, |connection| connection.push(self, reply, 1))
+        let push = |connection: &Connection, frames, messages| {
+            connection.push(self, frames, messages);
+        };
+        let live = shard.lock().go_live(channel, slot, position, push, reply);
+        match live {
+            Live::Gone => false,
+            Live::Yes => true,
+            Live::Missed(missed) => {
+                let mut dirty = Vec::new();
+                self.tell_of_gap(channel, &missed, &mut dirty);
+                dirty.iter().for_each(|connection| connection.flush(self));
+                true
+            }
+        }
     }
 
     /// Takes a subscriber out. `true` if the channel has none left.
@@ -153,31 +177,49 @@ impl Hub {
         self.shard(shard).is_some_and(|shard| shard.lock().close_if_empty(channel))
     }
 
-    /// Begins the delivery of a batch: those who go live later do not get it.
+    /// Begins a delivery: those who go live later do not get it, unless their
+    /// position says that they should.
     #[must_use]
-    pub fn begin(&self, shard: usize, channel: Channel, batch: Batch) -> Option<FanOut> {
-        Some(self.shard(shard)?.lock().begin(channel, batch))
+    pub fn begin(&self, shard: usize, channel: Channel, content: Content) -> Option<FanOut> {
+        Some(self.shard(shard)?.lock().begin(channel, content))
     }
 
     /// Pushes the batch to at most `budget` further subscribers and notes those
-    /// who now have something to write. Returns how many it served, and whether
-    /// it is through.
+    /// who now have something to write.
     pub fn advance(
         &self,
         shard: usize,
         fan_out: &mut FanOut,
         budget: usize,
         dirty: &mut Vec<Arc<Connection>>,
-    ) -> (usize, bool) {
-        let Some(shard) = self.shard(shard) else { return (0, true) };
-        let messages = fan_out.messages();
-        let (served, done) = shard.lock().advance(fan_out, budget, |connection, frames, count| {
-            if connection.push(self, frames, count) {
+    ) -> Advance {
+        let Some(shard) = self.shard(shard) else { return Advance::through() };
+        let mut advance = shard.lock().advance(fan_out, budget, |connection, frames, messages| {
+            if connection.push(self, frames, messages) {
                 dirty.push(Arc::clone(connection));
             }
         });
-        self.metrics.messages_out.increment((served * messages) as u64);
-        (served, done)
+        self.metrics.messages_out.increment(advance.messages as u64);
+        for missed in advance.gaps.drain(..) {
+            self.tell_of_gap(fan_out.channel(), &missed, dirty);
+        }
+        advance
+    }
+
+    /// A subscriber misses something that cannot be had: one that subscribed
+    /// itself is told to do so again and recover, the others to reconnect.
+    fn tell_of_gap(&self, channel: &Channel, missed: &Missed, dirty: &mut Vec<Arc<Connection>>) {
+        let Missed { connection, server_side } = missed;
+        if *server_side {
+            connection.close(self, Disconnect::INSUFFICIENT_STATE);
+            return;
+        }
+        connection.remove_subscription(channel);
+        let event = Event::from(Unsubscribed::InsufficientState);
+        let frame = connection.frame(&Reply::push(channel.as_str().into(), event));
+        if connection.push(self, frame, 1) {
+            dirty.push(Arc::clone(connection));
+        }
     }
 
     /// Does what is due for every connection: see [`Deadline`]. Called several

@@ -153,6 +153,12 @@ impl Metrics {
         );
     }
 
+    /// Counts a recovery, and whether it brought everything back.
+    pub fn recovery(&self, recovered: bool) {
+        let recovered = if recovered { "yes" } else { "no" };
+        self.count("sealcast_recover_total", vec![Label::new("recovered", recovered)]);
+    }
+
     /// Counts a refused permission.
     pub fn permission_denied(&self, action: &'static str) {
         self.count("sealcast_permission_denied_total", vec![Label::new("action", action)]);
@@ -248,6 +254,7 @@ pub const COUNTERS: &[(&str, &str)] = &[
         "Ended connections, by disconnect code; 3000 is the client's own wish",
     ),
     ("sealcast_auth_total", "Token verifications, by result and reason"),
+    ("sealcast_recover_total", "Recoveries that were asked for, by whether they succeeded"),
     ("sealcast_permission_denied_total", "Refused permissions, by action"),
     ("sealcast_protocol_violations_total", "Input that breaks the protocol, by kind"),
 ];

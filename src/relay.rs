@@ -10,14 +10,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use sealcast_wire::{Channel, Publication};
+use sealcast_wire::reply::ClientInfo;
+use sealcast_wire::{Channel, Position, Publication};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::{Authorized, Publish, Subscribe};
-use crate::broker::{Broker, CALL_TIMEOUT, Delivery, Sharding, Unavailable};
-use crate::hub::{Connection, Hub, Millis, Slot};
+use crate::broker::{
+    Broker, CALL_TIMEOUT, Delivery, IdempotencyKey, Outgoing, Retention, Sharding, Unavailable,
+};
+use crate::hub::{Connection, Hub, Millis, Slot, Traces, Wants};
 use gate::Gates;
 use linger::Linger;
 use probe::Probes;
@@ -42,11 +45,57 @@ pub struct Relay {
     probes: Probes,
 }
 
-/// A subscription that was made and does not receive yet.
+/// How a publication is kept, and whether it is one at all.
+#[derive(Clone, Debug, Default)]
+pub struct How {
+    /// Keep it in the stream.
+    pub keep: Option<Retention>,
+    /// Publish it once for this key.
+    pub idempotency: Option<IdempotencyKey>,
+    /// Publish it only if newer, and what the version counts in.
+    pub version: Option<(u64, String)>,
+    /// Whether subscribers who asked for deltas may get one.
+    pub delta: bool,
+}
+
+/// A subscription that was made and does not receive yet; taken back if dropped.
 pub struct Joined {
+    relay: Arc<Relay>,
     channel: Channel,
     shard: usize,
-    slot: Slot,
+    slot: Option<Slot>,
+}
+
+impl Joined {
+    fn new(relay: &Arc<Relay>, channel: Channel, shard: usize, slot: Slot) -> Joined {
+        Joined { relay: Arc::clone(relay), channel, shard, slot: Some(slot) }
+    }
+
+    /// Notes the subscription at its connection, writes the reply and lets it
+    /// receive from `position` on, in one step; see [`Hub::go_live`]. `false`, and
+    /// nothing left behind, if the connection is ending or has this subscription.
+    #[must_use]
+    pub fn go_live(
+        mut self,
+        connection: &Arc<Connection>,
+        position: Option<Position>,
+        reply: Option<Bytes>,
+    ) -> bool {
+        let Some(slot) = self.slot else { return false };
+        if !connection.add_subscription(&self.channel, self.shard, slot) {
+            return false;
+        }
+        self.slot = None;
+        self.relay.hub.go_live(self.shard, &self.channel, slot, position, reply)
+    }
+}
+
+impl Drop for Joined {
+    fn drop(&mut self) {
+        if let Some(slot) = self.slot {
+            self.relay.leave(&self.channel, self.shard, slot);
+        }
+    }
 }
 
 impl Relay {
@@ -119,7 +168,11 @@ impl Relay {
     ///
     /// # Errors
     /// If the broker could not take it in time.
-    pub async fn publish(&self, wish: Authorized<Publish>) -> Result<(), Unavailable> {
+    pub async fn publish(
+        &self,
+        wish: Authorized<Publish>,
+        how: How,
+    ) -> Result<Option<Position>, Unavailable> {
         let Publish { channel, payload, publisher, tags } = wish.into_inner();
         let publication = Publication {
             data: payload.bytes().clone(),
@@ -128,10 +181,12 @@ impl Relay {
             ..Publication::default()
         };
         self.hub.metrics().messages_in.increment(1);
-        self.broker.publish(channel, Arc::new(publication)).await
+        let How { keep, idempotency, version, delta } = how;
+        let outgoing = Outgoing { publication, keep, idempotency, version, delta };
+        self.broker.publish(channel, outgoing).await
     }
 
-    /// Makes a subscription, which receives nothing until [`Relay::go_live`].
+    /// Makes a subscription, which receives nothing until [`Joined::go_live`].
     ///
     /// The first subscriber of a channel takes the channel's gate and subscribes
     /// at the broker; everyone else joins without it.
@@ -139,41 +194,38 @@ impl Relay {
     /// # Errors
     /// If the broker could not subscribe in time; nothing is left behind then.
     pub async fn subscribe(
-        &self,
+        self: &Arc<Self>,
         wish: Authorized<Subscribe>,
         connection: &Arc<Connection>,
+        wants: Wants,
     ) -> Result<Joined, Unavailable> {
         let Subscribe { channel } = wish.into_inner();
         let shard = self.sharding.of(&channel);
-        if let Some(slot) = self.hub.join(shard, &channel, connection) {
-            return Ok(Joined { channel, shard, slot });
-        }
+        let wants = match self.hub.join(shard, &channel, connection, wants) {
+            Ok(slot) => return Ok(Joined::new(self, channel, shard, slot)),
+            Err(wants) => wants,
+        };
         let gate =
             timeout(CALL_TIMEOUT, self.gates.enter(&channel)).await.map_err(|_| Unavailable)?;
-        if let Some(slot) = self.hub.join(shard, &channel, connection) {
-            return Ok(Joined { channel, shard, slot });
-        }
+        let wants = match self.hub.join(shard, &channel, connection, wants) {
+            Ok(slot) => return Ok(Joined::new(self, channel, shard, slot)),
+            Err(wants) => wants,
+        };
         // If this fails or is given up half-way, the broker may have subscribed
         // all the same: the channel then lingers, and is unsubscribed.
         let unfinished = Unfinished { relay: self, channel: &channel, shard };
         self.broker.subscribe(channel.clone()).await?;
         self.hub.open(shard, &channel);
-        let slot = self.hub.join(shard, &channel, connection).ok_or(Unavailable)?;
+        let slot = self.hub.join(shard, &channel, connection, wants).map_err(|_| Unavailable)?;
         std::mem::forget(unfinished);
         drop(gate);
-        Ok(Joined { channel, shard, slot })
+        Ok(Joined::new(self, channel, shard, slot))
     }
 
-    /// Notes the subscription at its connection, writes the reply and lets it
-    /// receive, in one step. `false`, and nothing left behind, if the connection
-    /// is ending or has this subscription.
-    pub fn go_live(&self, joined: &Joined, connection: &Arc<Connection>, reply: Bytes) -> bool {
-        let Joined { channel, shard, slot } = joined;
-        if !connection.add_subscription(channel, *shard, *slot) {
-            self.leave(channel, *shard, *slot);
-            return false;
-        }
-        self.hub.go_live(*shard, channel, *slot, reply)
+    /// The broker, for what is read and noted there.
+    #[must_use]
+    pub fn broker(&self) -> &dyn Broker {
+        &*self.broker
     }
 
     /// Ends a subscription, if there is one. Nothing of the channel is pushed
@@ -189,6 +241,25 @@ impl Relay {
         for (channel, shard, slot) in connection.take_subscriptions() {
             self.leave(&channel, shard, slot);
         }
+    }
+
+    /// Cleans up at the broker after a subscription that has ended.
+    ///
+    /// # Errors
+    /// If the broker could not do it in time; what is left there expires.
+    pub async fn clean_up(
+        &self,
+        channel: Channel,
+        traces: Traces,
+        who: &Arc<ClientInfo>,
+    ) -> Result<(), Unavailable> {
+        if traces.present {
+            self.broker.exit(channel.clone(), who.client.clone()).await?;
+        }
+        if traces.announced {
+            self.broker.announce(channel, Arc::clone(who), false).await?;
+        }
+        Ok(())
     }
 
     /// Whether a message has lately gone through the broker and come back, on

@@ -27,6 +27,8 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 const SHARDS_PER_CORE: usize = 4;
 /// How often deadlines are looked at.
 const SWEEP_EVERY: Duration = Duration::from_millis(250);
+/// How often history that is too old is dropped.
+const HISTORY_SWEEP_EVERY: Duration = Duration::from_secs(1);
 /// Sockets of the metrics listener.
 const METRICS_SOCKETS: usize = 50;
 
@@ -181,9 +183,15 @@ fn start_relay(
     let sharding = Sharding::new(cores * SHARDS_PER_CORE);
     let hub = Hub::new(sharding.count(), &config.limits, Clock::start(), Arc::clone(metrics));
     let (feed, receivers) = Feed::new(sharding.clone());
-    let broker: Arc<dyn Broker> = Arc::new(Memory::new(feed));
-    let relay = Relay::new(Arc::clone(&hub), broker, sharding);
+    let broker = Arc::new(Memory::new(feed, config.limits.node_history_bytes));
+    let relay = Relay::new(Arc::clone(&hub), Arc::clone(&broker) as Arc<dyn Broker>, sharding);
     relay.start(receivers, works, fatal);
+    relay.watch("history", works, fatal, async move {
+        loop {
+            tokio::time::sleep(HISTORY_SWEEP_EVERY).await;
+            broker.sweep();
+        }
+    });
     relay.watch("sweep", works, fatal, async move {
         let mut every = tokio::time::interval(SWEEP_EVERY);
         every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);

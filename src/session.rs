@@ -4,6 +4,7 @@ mod client;
 mod connect;
 mod inflight;
 mod operation;
+mod subscribe;
 
 use std::sync::Arc;
 use std::task::Context;

@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use sealcast_wire::{Channel, ErrorCode, Payload, User, reply::ClientInfo};
 
-use super::namespace::Namespaces;
+use super::namespace::{Namespaces, Readers};
 
 /// Proof that `T` may be done.
 #[derive(Debug)]
@@ -100,6 +100,14 @@ impl Identity {
         let allowed = namespace.subscribe_for_client
             && (!self.user.is_anonymous() || namespace.subscribe_for_anonymous);
         if allowed { Ok(Authorized(wish)) } else { Err(Denied::Permission) }
+    }
+
+    /// Whether this identity may read what `readers` are named for; `subscribed`
+    /// as in [`Identity::authorize_publish`].
+    #[must_use]
+    pub fn may_read(&self, readers: Readers, subscribed: bool) -> bool {
+        let known = !self.user.is_anonymous() || readers.anonymous;
+        known && (readers.client || (readers.subscriber && subscribed))
     }
 
     /// Whether this identity may publish; `subscribed` tells whether the

@@ -1,6 +1,7 @@
 //! Namespaces: the options of channels, by the part of their name before the `:`.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use sealcast_wire::{Channel, Data, Payload};
 
@@ -47,6 +48,68 @@ pub struct Namespace {
     pub user_limited_channels: bool,
     /// What payloads it takes.
     pub data_format: DataFormat,
+    /// Whether and how publications are kept.
+    pub history: Option<History>,
+    /// Every subscription is positioned.
+    pub force_positioning: bool,
+    /// Subscriptions are positioned if asked for.
+    pub allow_positioning: bool,
+    /// Every subscription can recover.
+    pub force_recovery: bool,
+    /// Subscriptions can recover if asked for.
+    pub allow_recovery: bool,
+    /// What recovery brings back.
+    pub recovery_mode: RecoveryMode,
+    /// In cache mode, every subscribe recovers without being asked.
+    pub auto_cache_recover: bool,
+    /// Patches are sent to who asks for them.
+    pub allow_delta: bool,
+    /// Every publication may become a patch.
+    pub delta_publish: bool,
+    /// Subscribers may filter by tags.
+    pub allow_tags_filter: bool,
+    /// Who is subscribed is noted.
+    pub presence: bool,
+    /// Who comes and goes is told to those who ask for it.
+    pub join_leave: bool,
+    /// It is told to everyone.
+    pub force_push_join_leave: bool,
+    /// Who may read the presence.
+    pub read_presence: Readers,
+    /// Who may read the history.
+    pub read_history: Readers,
+}
+
+/// How publications are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct History {
+    /// Most entries.
+    pub size: usize,
+    /// Longest age.
+    pub ttl: Duration,
+    /// How long the position outlives the last publication.
+    pub meta_ttl: Duration,
+}
+
+/// What recovery brings back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RecoveryMode {
+    /// Everything that was missed.
+    #[default]
+    Stream,
+    /// Only the latest.
+    Cache,
+}
+
+/// Who may read something of a channel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Readers {
+    /// Clients with a user id.
+    pub client: bool,
+    /// Subscribers of the channel.
+    pub subscriber: bool,
+    /// Anonymous clients too, where clients or subscribers may.
+    pub anonymous: bool,
 }
 
 /// The namespaces of a node.

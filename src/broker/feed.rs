@@ -3,7 +3,8 @@
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
-use sealcast_wire::{Channel, Publication};
+use sealcast_wire::reply::ClientInfo;
+use sealcast_wire::{Channel, Epoch, Publication};
 use tokio::sync::mpsc;
 
 /// How many deliveries may wait in one shard of a feed.
@@ -41,7 +42,25 @@ impl Sharding {
 #[derive(Clone, Debug)]
 pub enum Delivery {
     /// A publication of a channel that this node wants.
-    Publication(Channel, Arc<Publication>),
+    Publication {
+        /// Where.
+        channel: Channel,
+        /// What; its offset is 0 if it is not kept.
+        publication: Arc<Publication>,
+        /// The stream that the offset counts in, if it is kept.
+        epoch: Option<Epoch>,
+        /// Whether subscribers who asked for deltas may get one.
+        delta: bool,
+    },
+    /// Someone came or went.
+    Membership {
+        /// Where.
+        channel: Channel,
+        /// Who.
+        who: Arc<ClientInfo>,
+        /// Whether they came.
+        came: bool,
+    },
     /// A mark of [`super::Broker::probe`].
     Probe(u64),
 }

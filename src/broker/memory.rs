@@ -1,28 +1,73 @@
 //! The embedded broker: one process, nothing outside it.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
-use sealcast_wire::{Channel, Publication};
-use tokio::time::timeout;
+use sealcast_wire::reply::ClientInfo;
+use sealcast_wire::{Channel, Position};
+use tokio::sync::mpsc::Permit;
+use tokio::time::{Instant, timeout};
 
 use super::feed::{Delivery, Feed};
-use super::{Broker, CALL_TIMEOUT, Unavailable};
+use super::stream::Stream;
+use super::{
+    Broker, CALL_TIMEOUT, HistoryError, HistoryQuery, IDEMPOTENCY_WINDOW, IdempotencyKey, Outgoing,
+    Page, Presence, PresenceStats, Unavailable,
+};
 
-/// See [`Broker`]. The order of a channel is the order in which its feed's
-/// places are given out, which is first come, first served.
+/// Most idempotency keys that are remembered; beyond, the oldest go early.
+const MOST_KEYS: usize = 100_000;
+
+/// See [`Broker`]. The order of a channel is the order in which its publications
+/// are appended, which happens under one lock with the delivery to the feed.
 pub struct Memory {
     feed: Feed,
-    wanted: Mutex<HashSet<Channel>>,
+    began: Instant,
+    /// Bytes that all streams together may hold.
+    most_bytes: usize,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    wanted: HashSet<Channel>,
+    streams: HashMap<Channel, Stream>,
+    bytes: usize,
+    present: HashMap<Channel, BTreeMap<String, Arc<ClientInfo>>>,
+    answered: HashMap<(Channel, IdempotencyKey), Option<Position>>,
+    /// In order of time.
+    answered_until: VecDeque<(Duration, (Channel, IdempotencyKey))>,
 }
 
 impl Memory {
-    /// A broker that delivers to `feed`.
+    /// A broker that delivers to `feed`, and keeps at most `most_bytes` of history.
     #[must_use]
-    pub fn new(feed: Feed) -> Memory {
-        Memory { feed, wanted: Mutex::new(HashSet::new()) }
+    pub fn new(feed: Feed, most_bytes: usize) -> Memory {
+        Memory { feed, began: Instant::now(), most_bytes, state: Mutex::default() }
+    }
+
+    /// Waits for a place in the feed, if anyone here listens.
+    async fn place(&self, channel: &Channel) -> Result<Option<Permit<'_, Delivery>>, Unavailable> {
+        if !self.state.lock().wanted.contains(channel) {
+            return Ok(None);
+        }
+        let shard = self.feed.shard(channel).ok_or(Unavailable)?;
+        let place = timeout(CALL_TIMEOUT, shard.reserve()).await.map_err(|_| Unavailable)?;
+        place.map(Some).map_err(|_| Unavailable)
+    }
+
+    /// Forgets what is over: entries by age, streams and keys by time. Called
+    /// every second or so.
+    pub fn sweep(&self) {
+        let now = self.now();
+        self.state.lock().sweep(now);
+    }
+
+    fn now(&self) -> Duration {
+        self.began.elapsed()
     }
 }
 
@@ -30,33 +75,147 @@ impl Broker for Memory {
     fn publish(
         &self,
         channel: Channel,
-        publication: Arc<Publication>,
+        outgoing: Outgoing,
+    ) -> BoxFuture<'_, Result<Option<Position>, Unavailable>> {
+        Box::pin(async move {
+            let place = self.place(&channel).await?;
+            let now = self.now();
+            let mut state = self.state.lock();
+            let key = outgoing.idempotency.map(|key| (channel.clone(), key));
+            if let Some(answer) = key.as_ref().and_then(|key| state.answered.get(key)) {
+                return Ok(answer.clone());
+            }
+            if let (Some((version, epoch)), Some(keep)) = (&outgoing.version, &outgoing.keep) {
+                let stream = state.stream(&channel, now, keep.meta_ttl);
+                if stream.is_outdated(*version, epoch) {
+                    return Ok(Some(stream.position()));
+                }
+            }
+            let (publication, position) = match &outgoing.keep {
+                None => (Arc::new(outgoing.publication), None),
+                Some(keep) => {
+                    let stream = state.stream(&channel, now, keep.meta_ttl);
+                    let before = stream.bytes();
+                    let publication = stream.append(outgoing.publication, keep, now);
+                    let (after, position) = (stream.bytes(), stream.position());
+                    state.bytes = state.bytes - before + after;
+                    (publication, Some(position))
+                }
+            };
+            if state.bytes > self.most_bytes {
+                state.shed(now, self.most_bytes);
+            }
+            if let Some(key) = key {
+                state.remember(key, position.clone(), now);
+            }
+            // Under the lock, so that the order of offsets is the order of the feed.
+            if let Some(place) = place {
+                let epoch = position.as_ref().map(|position| Arc::clone(&position.epoch));
+                let delta = outgoing.delta;
+                place.send(Delivery::Publication { channel, publication, epoch, delta });
+            }
+            Ok(position)
+        })
+    }
+
+    fn announce(
+        &self,
+        channel: Channel,
+        who: Arc<ClientInfo>,
+        came: bool,
     ) -> BoxFuture<'_, Result<(), Unavailable>> {
         Box::pin(async move {
-            let wanted = self.wanted.lock().contains(&channel);
-            if !wanted {
-                return Ok(());
+            if let Some(place) = self.place(&channel).await? {
+                place.send(Delivery::Membership { channel, who, came });
             }
-            let shard = self.feed.shard(&channel).ok_or(Unavailable)?;
-            let place = timeout(CALL_TIMEOUT, shard.reserve())
-                .await
-                .map_err(|_| Unavailable)?
-                .map_err(|_| Unavailable)?;
-            place.send(Delivery::Publication(channel, publication));
             Ok(())
+        })
+    }
+
+    fn history(
+        &self,
+        channel: Channel,
+        query: HistoryQuery,
+        meta_ttl: Duration,
+    ) -> BoxFuture<'_, Result<Page, HistoryError>> {
+        Box::pin(async move {
+            let now = self.now();
+            let mut state = self.state.lock();
+            let stream = state.stream(&channel, now, meta_ttl);
+            let before = stream.bytes();
+            stream.expire(now);
+            let (after, page) = (stream.bytes(), stream.page(&query));
+            state.bytes = state.bytes - before + after;
+            Ok(page?)
+        })
+    }
+
+    fn remove_history(&self, channel: Channel) -> BoxFuture<'_, Result<(), Unavailable>> {
+        Box::pin(async move {
+            let mut state = self.state.lock();
+            if let Some(stream) = state.streams.get_mut(&channel) {
+                let freed = stream.bytes();
+                stream.clear();
+                state.bytes -= freed;
+            }
+            Ok(())
+        })
+    }
+
+    fn enter(
+        &self,
+        channel: Channel,
+        who: Arc<ClientInfo>,
+    ) -> BoxFuture<'_, Result<(), Unavailable>> {
+        Box::pin(async move {
+            self.state.lock().present.entry(channel).or_default().insert(who.client.clone(), who);
+            Ok(())
+        })
+    }
+
+    fn exit(&self, channel: Channel, client: String) -> BoxFuture<'_, Result<(), Unavailable>> {
+        Box::pin(async move {
+            let mut state = self.state.lock();
+            if let Some(present) = state.present.get_mut(&channel) {
+                present.remove(&client);
+                if present.is_empty() {
+                    state.present.remove(&channel);
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn presence(&self, channel: Channel) -> BoxFuture<'_, Result<Presence, Unavailable>> {
+        Box::pin(
+            async move { Ok(self.state.lock().present.get(&channel).cloned().unwrap_or_default()) },
+        )
+    }
+
+    fn presence_stats(
+        &self,
+        channel: Channel,
+    ) -> BoxFuture<'_, Result<PresenceStats, Unavailable>> {
+        Box::pin(async move {
+            let state = self.state.lock();
+            let Some(present) = state.present.get(&channel) else {
+                return Ok(PresenceStats::default());
+            };
+            let users: HashSet<&str> = present.values().map(|who| who.user.as_str()).collect();
+            Ok(PresenceStats { clients: present.len(), users: users.len() })
         })
     }
 
     fn subscribe(&self, channel: Channel) -> BoxFuture<'_, Result<(), Unavailable>> {
         Box::pin(async move {
-            self.wanted.lock().insert(channel);
+            self.state.lock().wanted.insert(channel);
             Ok(())
         })
     }
 
     fn unsubscribe(&self, channel: Channel) -> BoxFuture<'_, Result<(), Unavailable>> {
         Box::pin(async move {
-            self.wanted.lock().remove(&channel);
+            self.state.lock().wanted.remove(&channel);
             Ok(())
         })
     }
@@ -71,5 +230,57 @@ impl Broker for Memory {
             };
             timeout(CALL_TIMEOUT, sent).await.map_err(|_| Unavailable)?
         })
+    }
+}
+
+impl State {
+    fn stream(&mut self, channel: &Channel, now: Duration, meta_ttl: Duration) -> &mut Stream {
+        self.streams.entry(channel.clone()).or_insert_with(|| Stream::new(now, meta_ttl))
+    }
+
+    fn remember(
+        &mut self,
+        key: (Channel, IdempotencyKey),
+        answer: Option<Position>,
+        now: Duration,
+    ) {
+        self.answered_until.push_back((now.saturating_add(IDEMPOTENCY_WINDOW), key.clone()));
+        self.answered.insert(key, answer);
+        while self.answered_until.len() > MOST_KEYS {
+            self.forget_oldest_key();
+        }
+    }
+
+    fn forget_oldest_key(&mut self) {
+        if let Some((_, key)) = self.answered_until.pop_front() {
+            self.answered.remove(&key);
+        }
+    }
+
+    fn sweep(&mut self, now: Duration) {
+        while self.answered_until.front().is_some_and(|(until, _)| *until <= now) {
+            self.forget_oldest_key();
+        }
+        self.streams.retain(|_, stream| stream.forgotten_at > now);
+        self.streams.values_mut().for_each(|stream| stream.expire(now));
+        self.bytes = self.streams.values().map(Stream::bytes).sum();
+    }
+
+    /// Over the budget, what is too old goes first, and then the oldest entries
+    /// of the largest streams, until a tenth is free.
+    fn shed(&mut self, now: Duration, most: usize) {
+        self.sweep(now);
+        let goal = most - most / 10;
+        while self.bytes > goal {
+            let Some(largest) = self.streams.values_mut().max_by_key(|stream| stream.bytes())
+            else {
+                return;
+            };
+            let before = largest.bytes();
+            while largest.bytes() > before / 2 {
+                largest.drop_oldest();
+            }
+            self.bytes -= before - largest.bytes();
+        }
     }
 }

@@ -1,13 +1,17 @@
 //! A broker for tests of the rooms above: it answers when the test says so.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
-use sealcast_wire::{Channel, Publication};
+use sealcast_wire::reply::ClientInfo;
+use sealcast_wire::{Channel, Position};
 use tokio::sync::Semaphore;
 
-use super::{Broker, Unavailable};
+use super::{
+    Broker, HistoryError, HistoryQuery, Outgoing, Page, Presence, PresenceStats, Unavailable,
+};
 
 /// Notes every call when it begins; each waits for one answer.
 pub(crate) struct StandIn {
@@ -45,9 +49,60 @@ impl Broker for StandIn {
     fn publish(
         &self,
         channel: Channel,
-        _: Arc<Publication>,
+        _: Outgoing,
+    ) -> BoxFuture<'_, Result<Option<Position>, Unavailable>> {
+        Box::pin(async move { self.call("publish", &channel).await.map(|()| None) })
+    }
+
+    fn announce(
+        &self,
+        channel: Channel,
+        _: Arc<ClientInfo>,
+        came: bool,
     ) -> BoxFuture<'_, Result<(), Unavailable>> {
-        self.call("publish", &channel)
+        self.call(if came { "join" } else { "leave" }, &channel)
+    }
+
+    fn history(
+        &self,
+        channel: Channel,
+        _: HistoryQuery,
+        _: Duration,
+    ) -> BoxFuture<'_, Result<Page, HistoryError>> {
+        Box::pin(async move {
+            self.call("history", &channel).await?;
+            let position = Position { offset: 0, epoch: "epoch".into() };
+            Ok(Page { publications: Vec::new(), position })
+        })
+    }
+
+    fn remove_history(&self, channel: Channel) -> BoxFuture<'_, Result<(), Unavailable>> {
+        self.call("remove_history", &channel)
+    }
+
+    fn enter(
+        &self,
+        channel: Channel,
+        _: Arc<ClientInfo>,
+    ) -> BoxFuture<'_, Result<(), Unavailable>> {
+        self.call("enter", &channel)
+    }
+
+    fn exit(&self, channel: Channel, _: String) -> BoxFuture<'_, Result<(), Unavailable>> {
+        self.call("exit", &channel)
+    }
+
+    fn presence(&self, channel: Channel) -> BoxFuture<'_, Result<Presence, Unavailable>> {
+        Box::pin(async move { self.call("presence", &channel).await.map(|()| Presence::new()) })
+    }
+
+    fn presence_stats(
+        &self,
+        channel: Channel,
+    ) -> BoxFuture<'_, Result<PresenceStats, Unavailable>> {
+        Box::pin(async move {
+            self.call("presence_stats", &channel).await.map(|()| PresenceStats::default())
+        })
     }
 
     fn subscribe(&self, channel: Channel) -> BoxFuture<'_, Result<(), Unavailable>> {

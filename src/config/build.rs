@@ -5,10 +5,11 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use super::file::{self, File};
+use super::namespaces;
 use super::{Config, Drain, Fault};
 use crate::auth::{
-    ApiKey, ApiKeys, BadOrigin, DataFormat, Issuer, KeyError, Namespace, Namespaces, OriginRule,
-    Origins, Secret, TokenConfig, Verifier,
+    ApiKey, ApiKeys, BadOrigin, Issuer, KeyError, Namespaces, OriginRule, Origins, Secret,
+    TokenConfig, Verifier,
 };
 use crate::http::Proxies;
 use crate::limit::{Limits, Profile};
@@ -16,6 +17,8 @@ use crate::limit::{Limits, Profile};
 /// Centrifugo's port.
 const PORT: u16 = 8_000;
 const METRICS_PORT: u16 = 9_000;
+/// How long a stream's position outlives its last publication.
+const META_TTL: Duration = Duration::from_secs(30 * 24 * 3_600);
 /// The largest frame that can be configured, bytes.
 const MAX_FRAME: usize = 1 << 20;
 
@@ -102,7 +105,7 @@ fn build(file: &File, faults: &mut Vec<Fault>) -> Config {
     }
 }
 
-fn fault(faults: &mut Vec<Fault>, place: impl Into<String>, problem: impl Into<String>) {
+pub(super) fn fault(faults: &mut Vec<Fault>, place: impl Into<String>, problem: impl Into<String>) {
     faults.push(Fault { place: place.into(), problem: problem.into() });
 }
 
@@ -194,11 +197,10 @@ fn api_keys(file: &File, faults: &mut Vec<Fault>) -> ApiKeys {
 }
 
 fn namespaces(file: &File, faults: &mut Vec<Fault>) -> Namespaces {
-    let without = file
-        .channel
-        .without_namespace
-        .as_ref()
-        .map(|options| namespace("channel.without_namespace", options, faults));
+    let meta_ttl = file.channel.history_meta_ttl.map_or(META_TTL, |time| time.0);
+    let without = file.channel.without_namespace.as_ref().map(|options| {
+        namespaces::namespace("channel.without_namespace", options, meta_ttl, faults)
+    });
     let mut named = HashMap::new();
     for (at, one) in file.channel.namespaces.iter().enumerate() {
         let place = format!("channel.namespaces[{at}]");
@@ -207,33 +209,12 @@ fn namespaces(file: &File, faults: &mut Vec<Fault>) -> Namespaces {
             let problem = "needs two characters or more of letters, digits, `-`, `_` and `.`";
             fault(faults, format!("{place}.name"), problem);
         }
-        let options = namespace(&place, &one.options(), faults);
+        let options = namespaces::namespace(&place, &one.options(), meta_ttl, faults);
         if named.insert(one.name.clone(), options).is_some() {
             fault(faults, format!("{place}.name"), format!("{:?} stands twice", one.name));
         }
     }
     Namespaces::new(without, named)
-}
-
-fn namespace(place: &str, options: &file::Options, faults: &mut Vec<Fault>) -> Namespace {
-    Namespace {
-        subscribe_for_client: options.allow_subscribe_for_client,
-        subscribe_for_anonymous: options.allow_subscribe_for_anonymous,
-        publish_for_client: options.allow_publish_for_client,
-        publish_for_subscriber: options.allow_publish_for_subscriber,
-        publish_for_anonymous: options.allow_publish_for_anonymous,
-        user_limited_channels: options.allow_user_limited_channels,
-        data_format: match options.publication_data_format.as_str() {
-            "" | "json" => DataFormat::Json,
-            "json_object" => DataFormat::JsonObject,
-            "binary" => DataFormat::Binary,
-            other => {
-                let problem = format!("{other:?} is none of json, json_object, binary");
-                fault(faults, format!("{place}.publication_data_format"), problem);
-                DataFormat::Json
-            }
-        },
-    }
 }
 
 fn limits(file: &File, faults: &mut Vec<Fault>) -> Limits {
@@ -265,6 +246,10 @@ fn limits(file: &File, faults: &mut Vec<Fault>) -> Limits {
     };
     count(&mut limits.channels_per_connection, file.client.channel_limit);
     count(&mut limits.queue_bytes, file.client.queue_max_size);
+    count(&mut limits.history_publications, file.client.history_max_publication_limit);
+    count(&mut limits.recovery_publications, file.client.recovery_max_publication_limit);
+    count(&mut limits.history_bytes, file.limits.history_bytes);
+    count(&mut limits.node_history_bytes, file.limits.node_history_bytes);
     count(&mut limits.websocket_connections, file.client.connection_limit);
     count(&mut limits.frame_bytes, file.websocket.message_size_limit);
     count(&mut limits.message_bytes, file.limits.message_bytes);

@@ -51,6 +51,8 @@ pub(super) struct Client {
     pub(super) expired_close_delay: Option<Time>,
     pub(super) channel_limit: Option<usize>,
     pub(super) queue_max_size: Option<usize>,
+    pub(super) history_max_publication_limit: Option<usize>,
+    pub(super) recovery_max_publication_limit: Option<usize>,
     pub(super) connection_limit: Option<usize>,
 }
 
@@ -68,6 +70,7 @@ pub(super) struct Token {
 pub(super) struct Channels {
     pub(super) without_namespace: Option<Options>,
     pub(super) namespaces: Vec<Named>,
+    pub(super) history_meta_ttl: Option<Time>,
 }
 
 /// The options of a namespace. Serde cannot both flatten and refuse unknown
@@ -101,6 +104,27 @@ namespace_options! {
     allow_publish_for_anonymous: bool,
     allow_user_limited_channels: bool,
     publication_data_format: String,
+    presence: bool,
+    join_leave: bool,
+    force_push_join_leave: bool,
+    history_size: usize,
+    history_ttl: Option<Time>,
+    history_meta_ttl: Option<Time>,
+    force_positioning: bool,
+    allow_positioning: bool,
+    force_recovery: bool,
+    allow_recovery: bool,
+    force_recovery_mode: String,
+    auto_cache_recover: bool,
+    allowed_delta_types: Option<Vec<String>>,
+    delta_publish: bool,
+    allow_tags_filter: bool,
+    allow_presence_for_client: bool,
+    allow_presence_for_subscriber: bool,
+    allow_presence_for_anonymous: bool,
+    allow_history_for_client: bool,
+    allow_history_for_subscriber: bool,
+    allow_history_for_anonymous: bool,
 }
 
 #[derive(Default, Deserialize)]
@@ -122,6 +146,8 @@ pub(super) struct LimitOptions {
     pub(super) message_bytes: Option<usize>,
     pub(super) queue_messages: Option<usize>,
     pub(super) node_queue_bytes: Option<usize>,
+    pub(super) history_bytes: Option<usize>,
+    pub(super) node_history_bytes: Option<usize>,
     pub(super) waiting_connections: Option<usize>,
     pub(super) http_sockets: Option<usize>,
     pub(super) message_deadline: Option<Time>,

@@ -1,28 +1,21 @@
 //! The server API: `POST /api/<method>` (Centrifugo's server API, section
 //! "Transport"). Answers are 200 with `result` or `error`; 401 has no body.
 
-use std::collections::BTreeMap;
+mod channel;
+mod publish;
+
 use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use http_body_util::{BodyExt, Limited};
-use sealcast_wire::{Channel, Data, ErrorCode};
+use sealcast_wire::{Channel, ErrorCode};
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 
 use super::App;
-use crate::auth::{Publish, ServerApi};
-
-/// Most channels of one broadcast.
-const MAX_CHANNELS: usize = 1_000;
-/// Most tags of one publication, and the most bytes of a key or value.
-const MAX_TAGS: usize = 32;
-const MAX_TAG_BYTES: usize = 255;
+use crate::auth::{Namespace, ServerApi};
 
 /// Answers one call. Order: unknown method 404, key 401, body 400.
 pub(super) async fn call(
@@ -30,12 +23,7 @@ pub(super) async fn call(
     Path(method): Path<String>,
     request: Request,
 ) -> Response {
-    let method = match method.as_str() {
-        "publish" => Method::Publish,
-        "broadcast" => Method::Broadcast,
-        "info" => Method::Info,
-        _ => return StatusCode::NOT_FOUND.into_response(),
-    };
+    let Some(method) = Method::parse(&method) else { return StatusCode::NOT_FOUND.into_response() };
     let headers = request.headers();
     let Some(caller) = presented_key(headers).and_then(|key| app.api_keys.check(key)) else {
         app.metrics().api_unauthorized.increment(1);
@@ -44,28 +32,58 @@ pub(super) async fn call(
     if headers.contains_key(header::CONTENT_ENCODING) {
         return StatusCode::UNSUPPORTED_MEDIA_TYPE.into_response();
     }
-    let body = match read_body(&app, request.into_body()).await {
-        Ok(body) => body,
-        Err(status) => return status.into_response(),
+    let answer = match read_body(&app, request.into_body()).await {
+        Ok(body) => method.answer(&app, &caller, &body).await,
+        Err(status) => Err(status),
     };
-    let answer = match method {
-        Method::Publish => match parse(&body) {
-            Ok(request) => reply(publish(&app, &caller, request).await),
-            Err(status) => return status.into_response(),
-        },
-        Method::Broadcast => match parse(&body) {
-            Ok(request) => reply(broadcast(&app, &caller, request).await),
-            Err(status) => return status.into_response(),
-        },
-        Method::Info => reply(Ok(info(&app))),
-    };
-    ([(header::CONTENT_TYPE, "application/json")], answer).into_response()
+    match answer {
+        Ok(answer) => ([(header::CONTENT_TYPE, "application/json")], answer).into_response(),
+        Err(status) => status.into_response(),
+    }
 }
 
+#[derive(Clone, Copy)]
 enum Method {
     Publish,
     Broadcast,
+    Presence,
+    PresenceStats,
+    History,
+    HistoryRemove,
     Info,
+}
+
+impl Method {
+    fn parse(name: &str) -> Option<Method> {
+        Some(match name {
+            "publish" => Method::Publish,
+            "broadcast" => Method::Broadcast,
+            "presence" => Method::Presence,
+            "presence_stats" => Method::PresenceStats,
+            "history" => Method::History,
+            "history_remove" => Method::HistoryRemove,
+            "info" => Method::Info,
+            _ => return None,
+        })
+    }
+
+    /// The answer's body; an error only if the request cannot be read.
+    async fn answer(
+        self,
+        app: &App,
+        caller: &ServerApi,
+        body: &[u8],
+    ) -> Result<String, StatusCode> {
+        Ok(match self {
+            Method::Publish => reply(publish::publish(app, caller, parse(body)?).await),
+            Method::Broadcast => reply(publish::broadcast(app, caller, parse(body)?).await),
+            Method::Presence => reply(channel::presence(app, parse(body)?).await),
+            Method::PresenceStats => reply(channel::presence_stats(app, parse(body)?).await),
+            Method::History => reply(channel::history(app, parse(body)?).await),
+            Method::HistoryRemove => reply(channel::history_remove(app, parse(body)?).await),
+            Method::Info => reply(Ok(info(app))),
+        })
+    }
 }
 
 /// The key in `X-API-Key`, or in `Authorization: apikey KEY`. Not in the query,
@@ -104,34 +122,6 @@ fn parse<'a, T: Deserialize<'a> + Default>(body: &'a [u8]) -> Result<T, StatusCo
         .map_err(|_| StatusCode::BAD_REQUEST)
 }
 
-/// A publish (with `channel`) or a broadcast (with `channels`). Members that
-/// would change the outcome and are not supported yet are read so that they can
-/// be refused: an ignored idempotency key would publish twice.
-#[derive(Default, Deserialize)]
-struct Wish<'a> {
-    channel: Option<String>,
-    channels: Option<Vec<String>>,
-    #[serde(borrow, default, deserialize_with = "present")]
-    data: Option<&'a RawValue>,
-    b64data: Option<String>,
-    tags: Option<BTreeMap<String, String>>,
-    idempotency_key: Option<String>,
-    version: Option<u64>,
-}
-
-/// A payload that is there, even as `null`.
-fn present<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<&'de RawValue>, D::Error> {
-    <&RawValue>::deserialize(from).map(Some)
-}
-
-#[derive(Serialize)]
-struct Published {}
-
-#[derive(Serialize)]
-struct Broadcast {
-    responses: Vec<Answer<Published>>,
-}
-
 #[derive(Serialize)]
 struct Info {
     nodes: Vec<Node>,
@@ -167,58 +157,6 @@ impl<T> From<Result<T, ErrorCode>> for Answer<T> {
     }
 }
 
-async fn publish(app: &App, caller: &ServerApi, wish: Wish<'_>) -> Result<Published, ErrorCode> {
-    let channel = wish.channel.as_deref().unwrap_or_default();
-    publish_to(app, caller, channel, &wish).await
-}
-
-/// Errors of single channels stand among the responses; the call succeeds.
-async fn broadcast(app: &App, caller: &ServerApi, wish: Wish<'_>) -> Result<Broadcast, ErrorCode> {
-    let channels = wish.channels.as_deref().unwrap_or_default();
-    if channels.is_empty() || channels.len() > MAX_CHANNELS {
-        return Err(ErrorCode::BadRequest);
-    }
-    let mut responses = Vec::with_capacity(channels.len());
-    for channel in channels {
-        responses.push(publish_to(app, caller, channel, &wish).await.into());
-    }
-    Ok(Broadcast { responses })
-}
-
-async fn publish_to(
-    app: &App,
-    caller: &ServerApi,
-    channel: &str,
-    wish: &Wish<'_>,
-) -> Result<Published, ErrorCode> {
-    let channel = Channel::parse(channel).map_err(|_| ErrorCode::BadRequest)?;
-    let namespace = app.policy.namespaces.of(&channel).ok_or(ErrorCode::UnknownChannel)?;
-    if wish.idempotency_key.as_ref().is_some_and(|key| !key.is_empty()) || wish.version.is_some() {
-        return Err(ErrorCode::NotAvailable);
-    }
-    let tags = wish.tags.clone().unwrap_or_default();
-    let fits = |text: &String| text.len() <= MAX_TAG_BYTES;
-    if tags.len() > MAX_TAGS || !tags.iter().all(|(key, value)| fits(key) && fits(value)) {
-        return Err(ErrorCode::BadRequest);
-    }
-    let decoded;
-    let data = match (&wish.b64data, wish.data) {
-        (Some(text), _) if !text.is_empty() => {
-            decoded = STANDARD.decode(text).map_err(|_| ErrorCode::BadRequest)?;
-            Data::Opaque(&decoded)
-        }
-        (_, Some(value)) => Data::Opaque(value.get().as_bytes()),
-        (_, None) => return Err(ErrorCode::BadRequest),
-    };
-    if data.bytes().len() > app.policy.limits.message_bytes {
-        return Err(ErrorCode::BadRequest);
-    }
-    let payload = namespace.data_format.payload(data).ok_or(ErrorCode::BadRequest)?;
-    let wish = caller.authorize(Publish { channel, payload, publisher: None, tags });
-    app.policy.relay.publish(wish).await.map_err(|_| ErrorCode::Internal)?;
-    Ok(Published {})
-}
-
 fn info(app: &App) -> Info {
     let hub = app.policy.relay.hub();
     let census = hub.census();
@@ -241,4 +179,11 @@ fn reply<T: Serialize>(result: Result<T, ErrorCode>) -> String {
         let code = ErrorCode::Internal;
         format!(r#"{{"error":{{"code":{},"message":"{}"}}}}"#, code.code(), code.message())
     })
+}
+
+/// A channel by its name, and its namespace.
+fn find<'a>(app: &'a App, name: Option<&str>) -> Result<(Channel, &'a Namespace), ErrorCode> {
+    let channel = Channel::parse(name.unwrap_or_default()).map_err(|_| ErrorCode::BadRequest)?;
+    let namespace = app.policy.namespaces.of(&channel).ok_or(ErrorCode::UnknownChannel)?;
+    Ok((channel, namespace))
 }

@@ -1,9 +1,9 @@
-//! Publications of one channel that go out together, encoded once a format.
+//! Publications of one channel that go out together, encoded once a form.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use sealcast_wire::{Channel, Encoding, Publication, ws};
+use sealcast_wire::{Channel, Encoding, Epoch, Publication, delta, ws};
 
 /// How many publications go out together at most.
 pub const BATCH_MESSAGES: usize = 64;
@@ -11,44 +11,74 @@ pub const BATCH_MESSAGES: usize = 64;
 /// that is larger.
 pub const BATCH_BYTES: usize = 128 << 10;
 
+/// One publication, as the hub delivers it.
+#[derive(Clone, Debug)]
+pub struct Item {
+    /// What; its offset is 0 if the channel keeps none.
+    pub publication: Arc<Publication>,
+    /// The stream that the offset counts in.
+    pub epoch: Option<Epoch>,
+    /// Whether subscribers who asked for deltas may get a patch.
+    pub delta: bool,
+}
+
+/// The forms in which a publication can be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// As it is.
+    Plain,
+    /// As it is, to a subscriber who asked for deltas: in JSON a string.
+    Full,
+    /// As a patch against the publication before, where that is smaller.
+    Patch,
+}
+
 /// See the module's text.
 #[derive(Debug)]
 pub struct Batch {
-    publications: Vec<Arc<Publication>>,
+    items: Vec<Item>,
     bytes: usize,
-    json: Option<Bytes>,
-    protobuf: Option<Bytes>,
+    /// What the channel delivered before the first item; base of its patch.
+    base: Option<Arc<Publication>>,
+    /// By encoding and form.
+    runs: [[Option<Run>; 3]; 2],
+}
+
+/// Frames back to back, and where each ends.
+#[derive(Debug)]
+struct Run {
+    frames: Bytes,
+    ends: Vec<usize>,
 }
 
 impl Batch {
     /// A batch that begins with this publication.
     #[must_use]
-    pub fn of(first: Arc<Publication>) -> Batch {
-        Batch { bytes: first.data.len(), publications: vec![first], json: None, protobuf: None }
+    pub fn of(first: Item) -> Batch {
+        Batch {
+            bytes: first.publication.data.len(),
+            items: vec![first],
+            base: None,
+            runs: Default::default(),
+        }
     }
 
     /// Whether one more publication fits.
     #[must_use]
-    pub fn fits(&self, next: &Publication) -> bool {
-        self.publications.len() < BATCH_MESSAGES && self.bytes + next.data.len() <= BATCH_BYTES
+    pub fn fits(&self, next: &Item) -> bool {
+        self.items.len() < BATCH_MESSAGES && self.bytes + next.publication.data.len() <= BATCH_BYTES
     }
 
     /// Adds a publication behind the others.
-    pub fn add(&mut self, next: Arc<Publication>) {
-        self.bytes += next.data.len();
-        self.publications.push(next);
+    pub fn add(&mut self, next: Item) {
+        self.bytes += next.publication.data.len();
+        self.items.push(next);
     }
 
-    /// How many publications it has.
+    /// The publications.
     #[must_use]
-    pub fn len(&self) -> usize {
-        self.publications.len()
-    }
-
-    /// Whether it has none; it never has.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.publications.is_empty()
+    pub fn items(&self) -> &[Item] {
+        &self.items
     }
 
     /// The payload bytes of all.
@@ -57,16 +87,44 @@ impl Batch {
         self.bytes
     }
 
+    /// Says what was delivered before the first item.
+    pub(super) fn set_base(&mut self, base: Option<Arc<Publication>>) {
+        self.base = base;
+    }
+
     /// All publications as WebSocket frames, one each, back to back. Encoded when
-    /// the first subscriber of the format is met.
-    pub(super) fn frames(&mut self, channel: &Channel, encoding: Encoding) -> Bytes {
-        let encoded = match encoding {
-            Encoding::Json => &mut self.json,
-            Encoding::Protobuf => &mut self.protobuf,
+    /// the first subscriber of the form is met.
+    pub(super) fn all(&mut self, channel: &Channel, encoding: Encoding, form: Form) -> Bytes {
+        self.run(channel, encoding, form).map(|run| run.frames.clone()).unwrap_or_default()
+    }
+
+    /// The frames of the publications `from..to`.
+    pub(super) fn part(
+        &mut self,
+        channel: &Channel,
+        encoding: Encoding,
+        form: Form,
+        (from, to): (usize, usize),
+    ) -> Bytes {
+        let Some(run) = self.run(channel, encoding, form) else { return Bytes::new() };
+        let end =
+            |count: usize| count.checked_sub(1).map_or(Some(0), |at| run.ends.get(at).copied());
+        match (end(from), end(to)) {
+            (Some(from), Some(to)) if from <= to => run.frames.slice(from..to),
+            _ => Bytes::new(),
+        }
+    }
+
+    fn run(&mut self, channel: &Channel, encoding: Encoding, form: Form) -> Option<&Run> {
+        // In Protobuf a full publication looks the same to everyone.
+        let form = match (encoding, form) {
+            (Encoding::Protobuf, Form::Full) => Form::Plain,
+            (_, form) => form,
         };
-        encoded
-            .get_or_insert_with(|| encode(channel, &self.publications, self.bytes, encoding))
-            .clone()
+        let slot = self.runs.get_mut(encoding as usize)?.get_mut(form as usize)?;
+        Some(slot.get_or_insert_with(|| {
+            encode(channel, &self.items, self.base.as_deref(), self.bytes, encoding, form)
+        }))
     }
 }
 
@@ -75,20 +133,71 @@ const ENVELOPE: usize = 192;
 
 fn encode(
     channel: &Channel,
-    publications: &[Arc<Publication>],
+    items: &[Item],
+    base: Option<&Publication>,
     bytes: usize,
     encoding: Encoding,
-) -> Bytes {
-    let mut frames =
-        Vec::with_capacity(bytes + publications.len() * (ENVELOPE + channel.as_str().len()));
+    form: Form,
+) -> Run {
+    let mut frames = Vec::with_capacity(bytes + items.len() * (ENVELOPE + channel.as_str().len()));
+    let mut ends = Vec::with_capacity(items.len());
     let mut reply = Vec::new();
     let opcode = opcode(encoding);
-    for publication in publications {
+    let mut base = base;
+    for item in items {
         reply.clear();
-        encoding.put_publication(&mut reply, channel.as_str(), publication);
+        let publication = &*item.publication;
+        match form {
+            Form::Plain => encoding.put_publication(&mut reply, channel.as_str(), publication),
+            Form::Full | Form::Patch => {
+                let base = base.filter(|_| form == Form::Patch && item.delta);
+                let written = for_delta(publication, base, encoding);
+                encoding.put_publication(&mut reply, channel.as_str(), &written);
+            }
+        }
         ws::put_frame(&mut frames, opcode, &reply);
+        ends.push(frames.len());
+        base = Some(publication);
     }
-    frames.into()
+    Run { frames: frames.into(), ends }
+}
+
+/// A publication as it is written to someone who asked for deltas: a patch
+/// against `base` if that is smaller, and in JSON always a string.
+#[must_use]
+pub fn for_delta(
+    publication: &Publication,
+    base: Option<&Publication>,
+    encoding: Encoding,
+) -> Publication {
+    let mut written = publication.clone();
+    match encoding {
+        Encoding::Protobuf => {
+            if let Some(patch) = base.and_then(|base| delta::encode(&base.data, &publication.data))
+            {
+                written.data = patch.into();
+                written.delta = true;
+            }
+        }
+        Encoding::Json => {
+            // The client's base is the text as JSON carries it: without raw newlines.
+            let target = as_json_text(&publication.data);
+            let patch =
+                base.and_then(|base| delta::encode_text(&as_json_text(&base.data), &target));
+            written.delta = patch.is_some();
+            written.data = json_string(patch.as_deref().unwrap_or(&target)).into();
+            written.epoch = String::new();
+        }
+    }
+    written
+}
+
+fn as_json_text(data: &[u8]) -> String {
+    String::from_utf8_lossy(data).replace(['\n', '\r'], "")
+}
+
+fn json_string(text: &str) -> Vec<u8> {
+    serde_json::to_vec(text).unwrap_or_default()
 }
 
 /// The frame type that carries an encoding.

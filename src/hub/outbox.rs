@@ -41,6 +41,15 @@ pub(super) struct Subscription {
     pub(super) slot: Slot,
 }
 
+/// What a subscription left at the broker, to be cleaned up after it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traces {
+    /// It is among those present.
+    pub present: bool,
+    /// It was announced as having come.
+    pub announced: bool,
+}
+
 /// See the module's text. A std-style mutex guards it; it is never held over an
 /// await, and at most for one write call.
 #[derive(Debug)]
@@ -58,6 +67,8 @@ pub(super) struct Outbox {
     pub(super) deadlines: Deadlines,
     /// Sorted by channel.
     pub(super) subscriptions: Vec<Subscription>,
+    /// What is to be cleaned up at the broker, by channel.
+    pub(super) traces: Vec<(Channel, Traces)>,
 }
 
 impl Outbox {
@@ -72,6 +83,7 @@ impl Outbox {
             waker: None,
             deadlines: Deadlines::none(),
             subscriptions: Vec::new(),
+            traces: Vec::new(),
         }
     }
 

@@ -4,16 +4,55 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use sealcast_wire::Channel;
+use sealcast_wire::reply::{ClientInfo, Event};
+use sealcast_wire::{Channel, Position, Publication, Reply};
 
 use super::batch::Batch;
 use super::connection::Connection;
+use super::subscriber::{Hole, Served, Subscriber, Wants};
 
 /// A subscriber's place in its channel; stays the same as long as it is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slot(u32);
 
-/// The delivery of one batch, on its way through the subscribers.
+/// What a delivery carries.
+#[derive(Debug)]
+pub enum Content {
+    /// Publications, for every subscriber.
+    Publications(Batch),
+    /// Who came or went, for those who asked for it.
+    Membership(Membership),
+}
+
+/// Someone who came or went, encoded once an encoding.
+#[derive(Debug)]
+pub struct Membership {
+    who: Arc<ClientInfo>,
+    came: bool,
+    frames: [Option<Bytes>; 2],
+}
+
+impl Membership {
+    /// `came` or went.
+    #[must_use]
+    pub fn new(who: Arc<ClientInfo>, came: bool) -> Membership {
+        Membership { who, came, frames: [None, None] }
+    }
+
+    pub(super) fn frame(&mut self, channel: &Channel, connection: &Connection) -> Bytes {
+        let Some(frame) = self.frames.get_mut(connection.encoding() as usize) else {
+            return Bytes::new();
+        };
+        let encode = || {
+            let who = ClientInfo::clone(&self.who);
+            let event = if self.came { Event::Join(who) } else { Event::Leave(who) };
+            connection.frame(&Reply::push(channel.as_str().into(), event))
+        };
+        frame.get_or_insert_with(encode).clone()
+    }
+}
+
+/// A delivery on its way through the subscribers of a channel.
 ///
 /// It can stop after any number of them and go on later. Slots keep their place
 /// and carry the count at which they went live, so whoever comes or goes in
@@ -21,7 +60,7 @@ pub struct Slot(u32);
 #[derive(Debug)]
 pub struct FanOut {
     channel: Channel,
-    batch: Batch,
+    content: Content,
     /// Only those who went live before this delivery began are served.
     began: u64,
     cursor: usize,
@@ -34,16 +73,66 @@ impl FanOut {
         &self.channel
     }
 
-    /// How many publications each subscriber gets.
+    /// How many messages each subscriber gets at most.
     #[must_use]
     pub fn messages(&self) -> usize {
-        self.batch.len()
+        match &self.content {
+            Content::Publications(batch) => batch.items().len(),
+            Content::Membership(_) => 1,
+        }
     }
 
-    /// The payload bytes of the batch.
+    /// The payload bytes of it.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.batch.bytes()
+        match &self.content {
+            Content::Publications(batch) => batch.bytes(),
+            Content::Membership(_) => 0,
+        }
+    }
+}
+
+/// What one step of a delivery came to.
+#[derive(Default)]
+pub struct Advance {
+    /// Subscribers that got something.
+    pub served: usize,
+    /// Everyone has been served.
+    pub done: bool,
+    /// The channel has no subscriber left.
+    pub emptied: bool,
+    /// Publications that were pushed.
+    pub(super) messages: usize,
+    /// Those who missed something before this batch, and were taken out.
+    pub(super) gaps: Vec<Missed>,
+}
+
+/// A subscriber that missed something.
+pub(super) struct Missed {
+    pub(super) connection: Arc<Connection>,
+    pub(super) server_side: bool,
+}
+
+impl From<Subscriber> for Missed {
+    fn from(gone: Subscriber) -> Missed {
+        Missed { server_side: gone.is_server_side(), connection: gone.connection }
+    }
+}
+
+/// What came of going live.
+pub(super) enum Live {
+    /// It receives.
+    Yes,
+    /// Something is missing behind its position; it was taken out.
+    Missed(Missed),
+    /// It had been taken out before.
+    Gone,
+}
+
+impl Advance {
+    /// Of a delivery that has nobody to serve.
+    pub(super) fn through() -> Advance {
+        Advance { done: true, ..Advance::default() }
     }
 }
 
@@ -59,17 +148,15 @@ struct Subscribers {
     slots: Vec<Place>,
     free: Option<u32>,
     taken: usize,
+    /// How many of them asked for deltas.
+    deltas: usize,
+    /// What was delivered last, if anyone asked for deltas: the next patch's base.
+    newest: Option<Arc<Publication>>,
 }
 
 enum Place {
     Free { next: Option<u32> },
     Taken(Subscriber),
-}
-
-struct Subscriber {
-    connection: Arc<Connection>,
-    /// The delivery count at which it went live; `None` before.
-    live_since: Option<u64>,
 }
 
 impl Shard {
@@ -79,25 +166,40 @@ impl Shard {
         }
     }
 
-    pub(super) fn join(&mut self, channel: &Channel, connection: &Arc<Connection>) -> Option<Slot> {
-        let subscribers = self.channels.get_mut(channel)?;
-        let subscriber = Subscriber { connection: Arc::clone(connection), live_since: None };
-        subscribers.put(subscriber)
+    pub(super) fn join(
+        &mut self,
+        channel: &Channel,
+        connection: &Arc<Connection>,
+        wants: Wants,
+    ) -> Result<Slot, Wants> {
+        let Some(subscribers) = self.channels.get_mut(channel) else { return Err(wants) };
+        Ok(subscribers.put(Subscriber::joining(Arc::clone(connection), wants)))
     }
 
     pub(super) fn go_live(
         &mut self,
         channel: &Channel,
         slot: Slot,
-        reply: impl FnOnce(&Connection) -> bool,
-    ) -> bool {
+        position: Option<Position>,
+        push: impl Fn(&Connection, Bytes, usize),
+        reply: Option<Bytes>,
+    ) -> Live {
         let deliveries = self.deliveries;
-        let Some(subscriber) = self.channels.get_mut(channel).and_then(|all| all.get(slot)) else {
-            return false;
-        };
-        reply(&subscriber.connection);
-        subscriber.live_since = Some(deliveries);
-        true
+        let Some(subscribers) = self.channels.get_mut(channel) else { return Live::Gone };
+        let Some(subscriber) = subscribers.get(slot) else { return Live::Gone };
+        if let Some(reply) = reply {
+            push(&subscriber.connection, reply, 1);
+        }
+        let joined = subscriber.go_live(deliveries, position, |connection, form, mut late| {
+            push(connection, late.all(channel, connection.encoding(), form), 1);
+        });
+        match joined {
+            Ok(()) => Live::Yes,
+            Err(Hole) => match subscribers.remove(slot) {
+                Some(gone) => Live::Missed(gone.into()),
+                None => Live::Gone,
+            },
+        }
     }
 
     pub(super) fn leave(&mut self, channel: &Channel, slot: Slot) -> bool {
@@ -117,33 +219,61 @@ impl Shard {
         empty
     }
 
-    pub(super) fn begin(&mut self, channel: Channel, batch: Batch) -> FanOut {
+    pub(super) fn begin(&mut self, channel: Channel, mut content: Content) -> FanOut {
         self.deliveries += 1;
-        FanOut { channel, batch, began: self.deliveries, cursor: 0 }
+        if let Content::Publications(batch) = &mut content
+            && let Some(subscribers) = self.channels.get_mut(&channel)
+        {
+            let newest = batch.items().last().filter(|_| subscribers.deltas > 0);
+            let newest = newest.map(|item| Arc::clone(&item.publication));
+            batch.set_base(std::mem::replace(&mut subscribers.newest, newest));
+        }
+        FanOut { channel, content, began: self.deliveries, cursor: 0 }
     }
 
+    /// Serves further subscribers.
     pub(super) fn advance(
         &mut self,
         fan_out: &mut FanOut,
         budget: usize,
         mut deliver: impl FnMut(&Arc<Connection>, Bytes, usize),
-    ) -> (usize, bool) {
-        let Some(subscribers) = self.channels.get(&fan_out.channel) else { return (0, true) };
-        let mut served = 0;
-        for place in subscribers.slots.iter().skip(fan_out.cursor) {
-            if served == budget {
-                return (served, false);
+    ) -> Advance {
+        let mut advance = Advance::through();
+        let Some(subscribers) = self.channels.get_mut(&fan_out.channel) else { return advance };
+        let mut gaps = Vec::new();
+        for place in subscribers.slots.iter_mut().skip(fan_out.cursor) {
+            if advance.served == budget {
+                advance.done = false;
+                break;
             }
+            let at = fan_out.cursor;
             fan_out.cursor += 1;
             let Place::Taken(subscriber) = place else { continue };
-            if subscriber.live_since.is_some_and(|since| since < fan_out.began) {
-                let encoding = subscriber.connection.encoding();
-                let frames = fan_out.batch.frames(&fan_out.channel, encoding);
-                deliver(&subscriber.connection, frames, fan_out.batch.len());
-                served += 1;
+            match subscriber.serve(&fan_out.channel, &mut fan_out.content, fan_out.began) {
+                Served::Nothing => continue,
+                Served::Gap => {
+                    gaps.push(at);
+                    continue;
+                }
+                Served::Frames(frames, messages) => {
+                    deliver(&subscriber.connection, frames, messages);
+                    advance.messages += messages;
+                }
+                Served::Parts(parts) => {
+                    advance.messages += parts.len();
+                    for part in parts {
+                        deliver(&subscriber.connection, part, 1);
+                    }
+                }
             }
+            advance.served += 1;
         }
-        (served, true)
+        for at in gaps {
+            let gone = u32::try_from(at).ok().and_then(|at| subscribers.remove(Slot(at)));
+            advance.gaps.extend(gone.map(Missed::from));
+            advance.emptied = subscribers.taken == 0;
+        }
+        advance
     }
 
     /// Subscriptions, and channels that have any.
@@ -158,28 +288,25 @@ impl Shard {
 }
 
 impl Subscribers {
-    fn put(&mut self, subscriber: Subscriber) -> Option<Slot> {
-        let place = Place::Taken(subscriber);
-        let at = match self.free {
-            Some(at) => {
-                let slot = self.slots.get_mut(at as usize)?;
-                if let Place::Free { next } = slot {
-                    self.free = *next;
-                }
-                *slot = place;
-                at
-            }
-            None => {
-                let at = u32::try_from(self.slots.len()).ok()?;
-                if self.slots.is_empty() {
-                    self.slots.reserve_exact(1);
-                }
-                self.slots.push(place);
-                at
-            }
-        };
+    fn put(&mut self, subscriber: Subscriber) -> Slot {
         self.taken += 1;
-        Some(Slot(at))
+        self.deltas += usize::from(subscriber.wants_delta());
+        let place = Place::Taken(subscriber);
+        if let Some(at) = self.free
+            && let Some(slot) = self.slots.get_mut(at as usize)
+        {
+            if let Place::Free { next } = slot {
+                self.free = *next;
+            }
+            *slot = place;
+            return Slot(at);
+        }
+        if self.slots.is_empty() {
+            self.slots.reserve_exact(1);
+        }
+        self.slots.push(place);
+        // A node has descriptors for far fewer than 2^32 connections.
+        Slot(u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX))
     }
 
     fn get(&mut self, slot: Slot) -> Option<&mut Subscriber> {
@@ -189,13 +316,18 @@ impl Subscribers {
         }
     }
 
-    fn remove(&mut self, slot: Slot) {
-        if self.get(slot).is_some()
-            && let Some(place) = self.slots.get_mut(slot.0 as usize)
-        {
-            *place = Place::Free { next: self.free };
-            self.free = Some(slot.0);
-            self.taken -= 1;
+    fn remove(&mut self, slot: Slot) -> Option<Subscriber> {
+        let place = self.slots.get_mut(slot.0 as usize)?;
+        if matches!(place, Place::Free { .. }) {
+            return None;
         }
+        let freed = std::mem::replace(place, Place::Free { next: self.free });
+        self.free = Some(slot.0);
+        self.taken -= 1;
+        let Place::Taken(subscriber) = freed else { return None };
+        if subscriber.wants_delta() {
+            self.deltas -= 1;
+        }
+        Some(subscriber)
     }
 }

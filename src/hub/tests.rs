@@ -12,6 +12,8 @@ use sealcast_wire::{Channel, Disconnect, Encoding, Publication, User};
 use super::*;
 use crate::limit::Profile;
 
+mod positions;
+
 /// A socket that takes `room` bytes, and then no more.
 #[derive(Clone, Default)]
 pub(crate) struct Script(Arc<Mutex<Socket>>);
@@ -101,28 +103,35 @@ fn channel() -> Channel {
     Channel::parse("room").unwrap()
 }
 
-fn batch(range: std::ops::Range<u32>) -> Batch {
-    let mut all = range
-        .map(|n| Arc::new(Publication { data: n.to_string().into(), ..Publication::default() }));
+fn batch(range: std::ops::Range<u32>) -> Content {
+    content(range.map(|n| Publication { data: n.to_string().into(), ..Publication::default() }))
+}
+
+fn content(publications: impl IntoIterator<Item = Publication>) -> Content {
+    let mut all = publications.into_iter().map(|publication| Item {
+        epoch: (publication.offset > 0).then(|| Arc::from("epoch")),
+        publication: Arc::new(publication),
+        delta: true,
+    });
     let mut batch = Batch::of(all.next().expect("one at least"));
     all.for_each(|next| batch.add(next));
-    batch
+    Content::Publications(batch)
 }
 
 /// Joins and goes live with the reply `joined`.
 fn subscribe(hub: &Hub, connection: &Arc<Connection>) -> Slot {
     hub.open(0, &channel());
-    let slot = hub.join(0, &channel(), connection).expect("open");
-    assert!(hub.go_live(0, &channel(), slot, text("joined")));
+    let slot = hub.join(0, &channel(), connection, Wants::default()).expect("open");
+    assert!(hub.go_live(0, &channel(), slot, None, Some(text("joined"))));
     connection.flush(hub);
     slot
 }
 
 fn deliver(hub: &Hub, fan_out: &mut FanOut, budget: usize) -> bool {
     let mut dirty = Vec::new();
-    let (_, done) = hub.advance(0, fan_out, budget, &mut dirty);
+    let advance = hub.advance(0, fan_out, budget, &mut dirty);
     dirty.iter().for_each(|connection| connection.flush(hub));
-    done
+    advance.done
 }
 
 fn payloads(script: &Script) -> Vec<String> {
@@ -142,7 +151,8 @@ fn a_tick_is_one_write_for_each_connection() {
     assert_eq!(script.writes(), 1);
     let mut fan_out = hub.begin(0, channel(), batch(0..32)).unwrap();
     let mut dirty = Vec::new();
-    assert_eq!(hub.advance(0, &mut fan_out, 100, &mut dirty), (1, true));
+    let advance = hub.advance(0, &mut fan_out, 100, &mut dirty);
+    assert_eq!((advance.served, advance.done), (1, true));
     one.push(&hub, text("reply"), 1);
     assert_eq!(dirty.len(), 1, "noted once");
     dirty[0].flush(&hub);
@@ -158,10 +168,10 @@ fn the_reply_comes_first_and_nothing_before_it() {
     let (early, early_script) = connection(ALL);
     subscribe(&hub, &early);
     let (late, late_script) = connection(ALL);
-    let slot = hub.join(0, &channel(), &late).expect("open");
+    let slot = hub.join(0, &channel(), &late, Wants::default()).expect("open");
     let mut before = hub.begin(0, channel(), batch(0..1)).unwrap();
     assert!(deliver(&hub, &mut before, 100));
-    assert!(hub.go_live(0, &channel(), slot, text("joined")));
+    assert!(hub.go_live(0, &channel(), slot, None, Some(text("joined"))));
     late.flush(&hub);
     let mut after = hub.begin(0, channel(), batch(1..2)).unwrap();
     assert!(deliver(&hub, &mut after, 100));

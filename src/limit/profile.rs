@@ -38,6 +38,14 @@ pub struct Limits {
     pub connect_deadline: Duration,
     /// Most subscriptions of one connection.
     pub channels_per_connection: usize,
+    /// Most publications that a recovery brings back.
+    pub recovery_publications: usize,
+    /// Most publications of one page of history for a client.
+    pub history_publications: usize,
+    /// Most bytes of one channel's history.
+    pub history_bytes: usize,
+    /// Most bytes of the history that the embedded broker keeps.
+    pub node_history_bytes: usize,
     /// Most publications and replies waiting for one connection.
     pub queue_messages: usize,
     /// Most bytes waiting for one connection.
@@ -70,6 +78,10 @@ impl Profile {
             body_timeout: Duration::from_secs(10),
             connect_deadline: Duration::from_secs(10),
             channels_per_connection: 128,
+            recovery_publications: 300,
+            history_publications: 300,
+            history_bytes: 4 << 20,
+            node_history_bytes: 256 << 20,
             queue_messages: 1_000,
             queue_bytes: 1 << 20,
             node_queue_bytes: 256 << 20,

@@ -8,11 +8,12 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use sealcast_wire::{Channel, Publication};
+use sealcast_wire::Channel;
+use sealcast_wire::reply::ClientInfo;
 use tokio::sync::mpsc;
 
 use crate::broker::Delivery;
-use crate::hub::{Batch, Connection, FanOut};
+use crate::hub::{Advance, Batch, Connection, Content, FanOut, Item, Membership};
 
 use super::Relay;
 
@@ -43,7 +44,32 @@ pub(super) struct Pump {
 #[derive(Default)]
 struct Work {
     current: Option<FanOut>,
-    next: VecDeque<Arc<Publication>>,
+    next: VecDeque<Waiting>,
+}
+
+enum Waiting {
+    Publication(Item),
+    Membership(Arc<ClientInfo>, bool),
+}
+
+impl Work {
+    /// The next delivery: the publications that wait together, or who came or went.
+    fn next_content(&mut self) -> Option<Content> {
+        let first = match self.next.pop_front()? {
+            Waiting::Publication(first) => first,
+            Waiting::Membership(who, came) => {
+                return Some(Content::Membership(Membership::new(who, came)));
+            }
+        };
+        let mut batch = Batch::of(first);
+        while let Some(Waiting::Publication(next)) = self
+            .next
+            .pop_front_if(|next| matches!(next, Waiting::Publication(item) if batch.fits(item)))
+        {
+            batch.add(next);
+        }
+        Some(Content::Publications(batch))
+    }
 }
 
 impl Pump {
@@ -81,19 +107,23 @@ impl Pump {
     }
 
     fn take(&mut self, delivery: Delivery) {
-        match delivery {
-            Delivery::Probe(mark) => self.relay.probes.came_back(self.shard, mark),
-            Delivery::Publication(channel, publication) => {
-                self.waiting += 1;
+        let (channel, waiting) = match delivery {
+            Delivery::Probe(mark) => return self.relay.probes.came_back(self.shard, mark),
+            Delivery::Publication { channel, publication, epoch, delta } => {
                 self.waiting_bytes += publication.data.len();
-                match self.work.get_mut(&channel) {
-                    Some(work) => work.next.push_back(publication),
-                    None => {
-                        let next = VecDeque::from([publication]);
-                        self.work.insert(channel.clone(), Work { current: None, next });
-                        self.turns.push_back(channel);
-                    }
-                }
+                (channel, Waiting::Publication(Item { publication, epoch, delta }))
+            }
+            Delivery::Membership { channel, who, came } => {
+                (channel, Waiting::Membership(who, came))
+            }
+        };
+        self.waiting += 1;
+        match self.work.get_mut(&channel) {
+            Some(work) => work.next.push_back(waiting),
+            None => {
+                let next = VecDeque::from([waiting]);
+                self.work.insert(channel.clone(), Work { current: None, next });
+                self.turns.push_back(channel);
             }
         }
     }
@@ -126,17 +156,16 @@ impl Pump {
         let mut served = 0;
         while served < TURN {
             if work.current.is_none() {
-                let Some(first) = work.next.pop_front() else { return (served, true) };
-                let mut batch = Batch::of(first);
-                while work.next.front().is_some_and(|next| batch.fits(next)) {
-                    let Some(next) = work.next.pop_front() else { break };
-                    batch.add(next);
-                }
-                work.current = hub.begin(self.shard, channel.clone(), batch);
+                let Some(content) = work.next_content() else { return (served, true) };
+                work.current = hub.begin(self.shard, channel.clone(), content);
             }
             let Some(fan_out) = &mut work.current else { return (served, true) };
-            let (count, done) = hub.advance(self.shard, fan_out, TURN - served, &mut self.dirty);
+            let Advance { served: count, done, emptied, .. } =
+                hub.advance(self.shard, fan_out, TURN - served, &mut self.dirty);
             served += count;
+            if emptied {
+                self.relay.linger.add(channel.clone(), self.shard, hub.clock().now());
+            }
             if done {
                 self.waiting -= fan_out.messages();
                 self.waiting_bytes -= fan_out.bytes();

@@ -41,17 +41,23 @@ async fn the_first_subscriber_subscribes_and_the_others_join() {
     let broker = StandIn::new(0);
     let relay = relay(&broker);
     let (one, two) = (connection(), connection());
-    let mut first = std::pin::pin!(relay.subscribe(wish(), &one));
-    let mut second = std::pin::pin!(relay.subscribe(wish(), &two));
+    let mut first = std::pin::pin!(relay.subscribe(wish(), &one, Wants::default()));
+    let mut second = std::pin::pin!(relay.subscribe(wish(), &two, Wants::default()));
     assert!(poll!(first.as_mut()).is_pending());
     assert!(poll!(second.as_mut()).is_pending(), "waits for the first at the gate");
     broker.answer(1);
     let joined = first.await.expect("subscribed");
-    second.await.expect("joined");
-    relay.subscribe(wish(), &connection()).await.expect("joined without a gate");
+    let _second = second.await.expect("joined");
+    let _third = relay
+        .subscribe(wish(), &connection(), Wants::default())
+        .await
+        .expect("joined without a gate");
     assert_eq!(*broker.calls.lock(), ["subscribe room"]);
-    assert!(relay.go_live(&joined, &one, Bytes::from_static(b"\x81\x00")));
-    assert!(!relay.go_live(&joined, &one, Bytes::new()), "one subscription for each channel");
+    assert!(joined.go_live(&one, None, Some(Bytes::from_static(b"\x81\x00"))));
+    let again = relay.subscribe(wish(), &one, Wants::default()).await.expect("joined");
+    assert_eq!(relay.hub.census().subscriptions, 4);
+    assert!(!again.go_live(&one, None, None), "one subscription for each channel");
+    assert_eq!(relay.hub.census().subscriptions, 3, "and nothing is left of the other");
 }
 
 #[tokio::test]
@@ -59,7 +65,7 @@ async fn a_failed_subscribe_leaves_no_subscriber_and_is_taken_back_later() {
     let broker = StandIn::new(usize::MAX >> 4);
     let relay = relay(&broker);
     *broker.fails.lock() = true;
-    assert!(relay.subscribe(wish(), &connection()).await.is_err());
+    assert!(relay.subscribe(wish(), &connection(), Wants::default()).await.is_err());
     assert_eq!(relay.hub.census().subscriptions, 0);
     *broker.fails.lock() = false;
     assert_eq!(later(&relay, 1_000).len(), 1, "it may have worked all the same");
@@ -71,12 +77,12 @@ async fn a_subscribe_that_is_given_up_is_taken_back_later() {
     let relay = relay(&broker);
     {
         let one = connection();
-        let mut first = std::pin::pin!(relay.subscribe(wish(), &one));
+        let mut first = std::pin::pin!(relay.subscribe(wish(), &one, Wants::default()));
         assert!(poll!(first.as_mut()).is_pending());
     }
     assert_eq!(later(&relay, 1_000).len(), 1);
     broker.answer(1);
-    relay.subscribe(wish(), &connection()).await.expect("the gate is free");
+    relay.subscribe(wish(), &connection(), Wants::default()).await.expect("the gate is free");
 }
 
 #[tokio::test]
@@ -86,8 +92,8 @@ async fn the_last_one_out_lingers_and_a_return_keeps_the_subscription() {
     let one = connection();
     let channel = Channel::parse("room").unwrap();
     let subscribe = async || {
-        let joined = relay.subscribe(wish(), &one).await.expect("subscribed");
-        assert!(relay.go_live(&joined, &one, Bytes::from_static(b"\x81\x00")));
+        let joined = relay.subscribe(wish(), &one, Wants::default()).await.expect("subscribed");
+        assert!(joined.go_live(&one, None, Some(Bytes::from_static(b"\x81\x00"))));
     };
     subscribe().await;
     relay.unsubscribe(&channel, &one);
@@ -98,5 +104,5 @@ async fn the_last_one_out_lingers_and_a_return_keeps_the_subscription() {
 
     relay.end_lingering(relay.hub.clock().now().after(Millis(1_000))).await;
     assert_eq!(broker.calls.lock().last().unwrap(), "unsubscribe room");
-    assert!(relay.hub.join(0, &channel, &one).is_none(), "the channel is forgotten");
+    assert!(relay.hub.join(0, &channel, &one, Wants::default()).is_err(), "it is forgotten");
 }

@@ -3,15 +3,16 @@
 use std::sync::Arc;
 use std::task::Context;
 
-use sealcast_wire::command::{Command, Connect, Publish, Request, SubRefresh, Subscribe};
+use sealcast_wire::command::{Command, Connect, History, Publish, Request, SubRefresh, Subscribe};
 use sealcast_wire::name::BadName;
-use sealcast_wire::reply::{Body, SubscribeResult};
+use sealcast_wire::reply::Body;
 use sealcast_wire::{Channel, Disconnect, Encoding, ErrorCode, Reply};
 
 use super::inflight::InFlight;
-use super::operation::{Kind, Operation};
-use super::{Message, Places, Policy, Session, connect};
-use crate::auth::{DataFormat, Identity};
+use super::operation::{Actor, Kind, Operation};
+use super::{Message, Places, Policy, Session, connect, subscribe};
+use crate::auth::DataFormat;
+use crate::broker::HistoryQuery;
 use crate::hub::{Connection, Deadline, Millis, Registration};
 use crate::limit::Permit;
 use crate::metrics::{Attempt, Metrics};
@@ -34,7 +35,7 @@ enum State {
     Waiting {
         _place: Permit,
     },
-    Active(Arc<Identity>),
+    Active(Actor),
     /// Its connect was answered with an error: it is expected to close.
     Refused,
 }
@@ -87,8 +88,8 @@ impl Session for Client {
     }
 
     fn resume(&mut self, context: &mut Context<'_>) {
-        if let State::Active(identity) = &self.state {
-            self.inflight.resume(&self.policy, &self.connection, identity, context);
+        if let State::Active(actor) = &self.state {
+            self.inflight.resume(actor, context);
         }
     }
 
@@ -133,9 +134,9 @@ impl Client {
                 Request::Connect(connect) => self.connect(id, &connect),
                 _ => Err(Disconnect::BAD_REQUEST.into()),
             },
-            State::Active(identity) => {
-                let identity = Arc::clone(identity);
-                self.active(id, command.request, &identity, context)
+            State::Active(actor) => {
+                let actor = actor.clone();
+                self.active(id, command.request, &actor, context)
             }
         };
         match done {
@@ -154,7 +155,11 @@ impl Client {
             Ok((identity, result)) => {
                 self.metrics().attempt(Attempt::Ok);
                 self.registration.authenticated(&identity.user);
-                self.leave_waiting(State::Active(Arc::new(identity)));
+                self.leave_waiting(State::Active(Actor {
+                    policy: Arc::clone(&self.policy),
+                    connection: Arc::clone(&self.connection),
+                    identity: Arc::new(identity),
+                }));
                 self.reply(&Reply { id, body: Body::Connect(Box::new(result)) });
                 Ok(())
             }
@@ -174,7 +179,7 @@ impl Client {
         &mut self,
         id: u32,
         request: Request<'_>,
-        identity: &Arc<Identity>,
+        actor: &Actor,
         context: &mut Context<'_>,
     ) -> Result<(), Refusal> {
         let (channel, kind) = match request {
@@ -194,21 +199,21 @@ impl Client {
             },
             Request::Publish(request) => self.publish(&request)?,
             Request::Refresh { token } => {
-                let expiry = connect::refresh(&self.policy, &self.connection, identity, &token.0)?;
+                let expiry =
+                    connect::refresh(&self.policy, &self.connection, &actor.identity, &token.0)?;
                 self.reply(&Reply { id, body: Body::Refresh(expiry) });
                 return Ok(());
             }
-            Request::Presence { channel } | Request::PresenceStats { channel } => {
-                return self.feature_off(&channel);
-            }
-            Request::History(request) => return self.feature_off(&request.channel),
+            Request::Presence { channel } => (channel_of(&channel)?, Kind::Presence),
+            Request::PresenceStats { channel } => (channel_of(&channel)?, Kind::PresenceStats),
+            Request::History(request) => self.history(&request)?,
             Request::SubRefresh(request) => return self.sub_refresh(&request),
             Request::Rpc { .. } => return Err(ErrorCode::NotAvailable.into()),
             Request::Send { .. } => return Err(Disconnect::NOT_AVAILABLE.into()),
             Request::Connect(_) | Request::Ping => return Err(Disconnect::BAD_REQUEST.into()),
         };
         let operation = Operation { id, channel, kind };
-        self.inflight.submit(operation, &self.policy, &self.connection, identity, context);
+        self.inflight.submit(operation, actor, context);
         Ok(())
     }
 
@@ -230,12 +235,24 @@ impl Client {
             return Err(ErrorCode::PermissionDenied.into());
         }
         let binary = namespace.data_format == DataFormat::Binary;
-        if request.filtered || (binary && self.connection.encoding() == Encoding::Json) {
+        if binary && self.connection.encoding() == Encoding::Json {
             return Err(ErrorCode::BadRequest.into());
         }
-        let result =
-            SubscribeResult { was_recovering: request.recover, ..SubscribeResult::default() };
-        Ok((channel, Kind::Subscribe(Box::new(result))))
+        let filter = match &request.filter {
+            Some(Err(_)) => return Err(ErrorCode::BadRequest.into()),
+            Some(Ok(filter)) => Some(filter.clone()),
+            None => None,
+        };
+        let wish = subscribe::Request {
+            recover: request.recover.then(|| subscribe::since(request.offset, &request.epoch)),
+            positioned: request.positioned,
+            recoverable: request.recoverable,
+            join_leave: request.join_leave,
+            delta: !request.delta.is_empty(),
+            filter,
+            flag: request.flag,
+        };
+        Ok((channel, Kind::Subscribe(Box::new(wish))))
     }
 
     /// Checks a publish's form.
@@ -253,11 +270,17 @@ impl Client {
         Ok((channel, Kind::Publish(payload)))
     }
 
-    /// The answer to presence and history, which no namespace has yet.
-    fn feature_off(&self, channel: &str) -> Result<(), Refusal> {
-        let channel = channel_of(channel)?;
-        self.policy.namespaces.of(&channel).ok_or(ErrorCode::UnknownChannel)?;
-        Err(ErrorCode::NotAvailable.into())
+    /// Checks a history request's form.
+    fn history(&self, request: &History<'_>) -> Result<(Channel, Kind), Refusal> {
+        let channel = channel_of(&request.channel)?;
+        if request.reverse && matches!(request.since, Some((0, _))) {
+            return Err(ErrorCode::BadRequest.into());
+        }
+        let most = self.policy.limits.history_publications;
+        // A negative limit asks for all.
+        let limit = usize::try_from(request.limit).map_or(most, |limit| limit.min(most));
+        let since = request.since.as_ref().map(|(offset, epoch)| subscribe::since(*offset, epoch));
+        Ok((channel, Kind::History(HistoryQuery { limit, since, reverse: request.reverse })))
     }
 
     /// The answer to sub_refresh: no subscription has a token yet.
@@ -299,6 +322,11 @@ impl Drop for Client {
             self.metrics().connections_waiting.decrement(1.0);
         }
         self.policy.relay.unsubscribe_all(&self.connection);
+        if let State::Active(actor) = &self.state
+            && actor.connection.has_traces()
+        {
+            tokio::spawn(actor.clone().clean_up());
+        }
     }
 }
 

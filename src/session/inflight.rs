@@ -6,7 +6,6 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_util::Stream;
@@ -14,10 +13,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use sealcast_wire::Channel;
 
-use super::Policy;
-use super::operation::Operation;
-use crate::auth::Identity;
-use crate::hub::Connection;
+use super::operation::{Actor, Operation};
 
 /// Operations under way or waiting, beyond which no more input is read.
 const MOST: usize = 32;
@@ -51,9 +47,7 @@ impl InFlight {
     pub(super) fn submit(
         &mut self,
         operation: Operation,
-        policy: &Arc<Policy>,
-        connection: &Arc<Connection>,
-        identity: &Arc<Identity>,
+        actor: &Actor,
         context: &mut Context<'_>,
     ) {
         if self.0.as_ref().is_some_and(|inner| inner.must_wait(&operation, &inner.waiting)) {
@@ -62,20 +56,14 @@ impl InFlight {
         }
         let busy =
             Busy { channel: operation.channel.clone(), exclusive: operation.kind.is_exclusive() };
-        let mut future = operation.begin(policy, connection, identity);
+        let mut future = operation.begin(actor);
         if future.as_mut().poll(context).is_pending() {
             self.0.get_or_insert_default().run(busy, future);
         }
     }
 
     /// Goes on with what is running, and begins what no longer has to wait.
-    pub(super) fn resume(
-        &mut self,
-        policy: &Arc<Policy>,
-        connection: &Arc<Connection>,
-        identity: &Arc<Identity>,
-        context: &mut Context<'_>,
-    ) {
+    pub(super) fn resume(&mut self, actor: &Actor, context: &mut Context<'_>) {
         let Some(inner) = &mut self.0 else { return };
         while let Poll::Ready(Some(channel)) = Pin::new(&mut inner.running).poll_next(context) {
             if let Some(at) = inner.busy.iter().position(|busy| busy.channel == channel) {
@@ -91,7 +79,7 @@ impl InFlight {
                     channel: operation.channel.clone(),
                     exclusive: operation.kind.is_exclusive(),
                 };
-                let mut future = operation.begin(policy, connection, identity);
+                let mut future = operation.begin(actor);
                 if future.as_mut().poll(context).is_pending() {
                     inner.run(busy, future);
                 }

@@ -1,15 +1,19 @@
 //! A command that concerns one channel and may have to wait for the broker.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use sealcast_wire::reply::{Body, ClientInfo, SubscribeResult};
-use sealcast_wire::{Channel, ErrorCode, Payload, Reply};
+use sealcast_wire::reply::{Body, ClientInfo, HistoryResult};
+use sealcast_wire::{Channel, Disconnect, ErrorCode, Payload, Reply};
 
 use super::Policy;
-use super::client::push;
-use crate::auth::{Identity, Publish, Subscribe};
+use super::client::{Refusal, push};
+use super::subscribe::{self, Request};
+use crate::auth::{Identity, Namespace, Publish, Readers};
+use crate::broker::{HistoryError, HistoryQuery, Retention, Unavailable};
 use crate::hub::Connection;
+use crate::relay::How;
 
 /// A command whose form is checked, and which is not authorized yet: that
 /// happens when it begins.
@@ -20,16 +24,18 @@ pub(super) struct Operation {
 }
 
 pub(super) enum Kind {
-    /// With what to answer if it works.
-    Subscribe(Box<SubscribeResult>),
+    Subscribe(Box<Request>),
     Unsubscribe,
     Publish(Payload),
+    Presence,
+    PresenceStats,
+    History(HistoryQuery),
 }
 
 impl Kind {
     /// Whether it must have its channel alone: no other operation of this
-    /// connection on the same channel runs beside it. Publishes run side by side,
-    /// and keep their order because they begin in order.
+    /// connection on the same channel runs beside it. The others run side by
+    /// side, and keep their order because they begin in order.
     pub(super) fn is_exclusive(&self) -> bool {
         matches!(self, Kind::Subscribe(_) | Kind::Unsubscribe)
     }
@@ -39,93 +45,186 @@ impl Kind {
             Kind::Subscribe(_) => "subscribe",
             Kind::Unsubscribe => "unsubscribe",
             Kind::Publish(_) => "publish",
+            Kind::Presence => "presence",
+            Kind::PresenceStats => "presence_stats",
+            Kind::History(_) => "history",
         }
     }
 }
 
+/// For whom an operation is carried out.
+#[derive(Clone)]
+pub(super) struct Actor {
+    pub(super) policy: Arc<Policy>,
+    pub(super) connection: Arc<Connection>,
+    pub(super) identity: Arc<Identity>,
+}
+
 impl Operation {
     /// Authorizes and carries out the operation, and replies.
-    pub(super) fn begin(
-        self,
-        policy: &Arc<Policy>,
-        connection: &Arc<Connection>,
-        identity: &Arc<Identity>,
-    ) -> BoxFuture<'static, ()> {
-        let (policy, connection) = (Arc::clone(policy), Arc::clone(connection));
-        let identity = Arc::clone(identity);
+    pub(super) fn begin(self, actor: &Actor) -> BoxFuture<'static, ()> {
+        let actor = actor.clone();
         Box::pin(async move {
             let Operation { id, channel, kind } = self;
             let method = kind.method();
             let done = match kind {
-                Kind::Subscribe(result) => {
-                    subscribe(&policy, &connection, &identity, id, channel, result).await
+                Kind::Subscribe(request) => {
+                    subscribe::subscribe(&actor, id, channel, *request).await
                 }
-                Kind::Unsubscribe => {
-                    policy.relay.unsubscribe(&channel, &connection);
-                    push(&policy, &connection, &Reply { id, body: Body::Unsubscribe });
-                    Ok(())
-                }
-                Kind::Publish(payload) => {
-                    publish(&policy, &connection, &identity, id, channel, payload).await
-                }
+                Kind::Unsubscribe => actor.unsubscribe(id, channel).await,
+                Kind::Publish(payload) => actor.publish(id, channel, payload).await,
+                Kind::Presence => actor.presence(id, channel).await,
+                Kind::PresenceStats => actor.presence_stats(id, channel).await,
+                Kind::History(query) => actor.history(id, channel, query).await,
             };
-            if let Err(code) = done {
-                let metrics = policy.relay.hub().metrics();
-                metrics.command_error(method, code.code());
-                if code == ErrorCode::PermissionDenied {
-                    metrics.permission_denied(method);
+            match done {
+                Ok(()) => {}
+                Err(Refusal::Close(disconnect)) => actor.close(disconnect),
+                Err(Refusal::Reply(code)) => {
+                    let metrics = actor.policy.relay.hub().metrics();
+                    metrics.command_error(method, code.code());
+                    if code == ErrorCode::PermissionDenied {
+                        metrics.permission_denied(method);
+                    }
+                    actor.reply(&Reply::error(id, code));
                 }
-                push(&policy, &connection, &Reply::error(id, code));
             }
         })
     }
 }
 
-async fn subscribe(
-    policy: &Policy,
-    connection: &Arc<Connection>,
-    identity: &Identity,
-    id: u32,
-    channel: Channel,
-    result: Box<SubscribeResult>,
-) -> Result<(), ErrorCode> {
-    if connection.is_subscribed(&channel) {
-        return Err(ErrorCode::AlreadySubscribed);
+impl Actor {
+    /// Cleans up after a connection that has gone.
+    pub(super) async fn clean_up(self) {
+        let who = Arc::new(self.info());
+        for (channel, traces) in self.connection.take_all_traces() {
+            // What the broker cannot take now expires there by itself.
+            let _ = self.policy.relay.clean_up(channel, traces, &who).await;
+        }
     }
-    if connection.subscription_count() >= policy.limits.channels_per_connection {
-        return Err(ErrorCode::LimitExceeded);
+
+    pub(super) fn reply(&self, reply: &Reply) {
+        push(&self.policy, &self.connection, reply);
     }
-    let wish = identity.authorize_subscribe(&policy.namespaces, Subscribe { channel })?;
-    let joined = policy.relay.subscribe(wish, connection).await.map_err(|_| ErrorCode::Internal)?;
-    let reply = connection.frame(&Reply { id, body: Body::Subscribe(result) });
-    // Otherwise the connection is ending, and nobody waits for the reply.
-    policy.relay.go_live(&joined, connection, reply);
-    Ok(())
+
+    /// How the connection is shown to others.
+    pub(super) fn info(&self) -> ClientInfo {
+        ClientInfo {
+            user: self.identity.user.as_str().to_owned(),
+            client: self.connection.id().to_string(),
+            conn_info: self.identity.info.clone(),
+            chan_info: bytes::Bytes::new(),
+        }
+    }
+
+    fn close(&self, disconnect: Disconnect) {
+        self.connection.close(self.policy.relay.hub(), disconnect);
+    }
+
+    fn namespace(&self, channel: &Channel) -> Result<&Namespace, ErrorCode> {
+        self.policy.namespaces.of(channel).ok_or(ErrorCode::UnknownChannel)
+    }
+
+    async fn unsubscribe(&self, id: u32, channel: Channel) -> Result<(), Refusal> {
+        self.policy.relay.unsubscribe(&channel, &self.connection);
+        if let Some(traces) = self.connection.take_traces(&channel) {
+            let who = Arc::new(self.info());
+            // An error would make an SDK reconnect; what is left expires.
+            let _ = self.policy.relay.clean_up(channel, traces, &who).await;
+        }
+        self.reply(&Reply { id, body: Body::Unsubscribe });
+        Ok(())
+    }
+
+    async fn publish(&self, id: u32, channel: Channel, payload: Payload) -> Result<(), Refusal> {
+        let namespace = self.namespace(&channel)?;
+        let how = How {
+            keep: self.policy.retention(namespace),
+            delta: namespace.delta_publish,
+            ..How::default()
+        };
+        let subscribed = self.connection.is_subscribed(&channel);
+        let publisher = Some(self.info());
+        let wish = Publish { channel, payload, publisher, tags: BTreeMap::new() };
+        let wish = self
+            .identity
+            .authorize_publish(&self.policy.namespaces, wish, subscribed)
+            .map_err(ErrorCode::from)?;
+        self.policy.relay.publish(wish, how).await?;
+        self.reply(&Reply { id, body: Body::Publish });
+        Ok(())
+    }
+
+    async fn presence(&self, id: u32, channel: Channel) -> Result<(), Refusal> {
+        let namespace = self.namespace(&channel)?;
+        self.may_read(namespace.presence, namespace.read_presence, &channel)?;
+        let present = self.policy.relay.broker().presence(channel).await?;
+        let present = present.into_iter().map(|(id, who)| (id, ClientInfo::clone(&who))).collect();
+        self.reply(&Reply { id, body: Body::Presence(present) });
+        Ok(())
+    }
+
+    async fn presence_stats(&self, id: u32, channel: Channel) -> Result<(), Refusal> {
+        let namespace = self.namespace(&channel)?;
+        self.may_read(namespace.presence, namespace.read_presence, &channel)?;
+        let stats = self.policy.relay.broker().presence_stats(channel).await?;
+        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        let (num_clients, num_users) = (count(stats.clients), count(stats.users));
+        self.reply(&Reply { id, body: Body::PresenceStats { num_clients, num_users } });
+        Ok(())
+    }
+
+    async fn history(&self, id: u32, channel: Channel, query: HistoryQuery) -> Result<(), Refusal> {
+        let namespace = self.namespace(&channel)?;
+        self.may_read(namespace.history.is_some(), namespace.read_history, &channel)?;
+        let keep = self.policy.retention(namespace).ok_or(ErrorCode::NotAvailable)?;
+        let page = self.policy.relay.broker().history(channel, query, keep.meta_ttl).await?;
+        let result = HistoryResult {
+            publications: page.publications.iter().map(|one| (**one).clone()).collect(),
+            epoch: page.position.epoch.to_string(),
+            offset: page.position.offset,
+        };
+        self.reply(&Reply { id, body: Body::History(result) });
+        Ok(())
+    }
+
+    /// Off is 108, and not allowed 103.
+    fn may_read(&self, on: bool, readers: Readers, channel: &Channel) -> Result<(), ErrorCode> {
+        let subscribed = self.connection.is_subscribed(channel);
+        if !on {
+            Err(ErrorCode::NotAvailable)
+        } else if !self.identity.may_read(readers, subscribed) {
+            Err(ErrorCode::PermissionDenied)
+        } else {
+            Ok(())
+        }
+    }
 }
 
-async fn publish(
-    policy: &Policy,
-    connection: &Connection,
-    identity: &Identity,
-    id: u32,
-    channel: Channel,
-    payload: Payload,
-) -> Result<(), ErrorCode> {
-    let subscribed = connection.is_subscribed(&channel);
-    let publisher = ClientInfo {
-        user: identity.user.as_str().to_owned(),
-        client: connection.id().to_string(),
-        conn_info: identity.info.clone(),
-        chan_info: bytes::Bytes::new(),
-    };
-    let wish = Publish {
-        channel,
-        payload,
-        publisher: Some(publisher),
-        tags: std::collections::BTreeMap::new(),
-    };
-    let wish = identity.authorize_publish(&policy.namespaces, wish, subscribed)?;
-    policy.relay.publish(wish).await.map_err(|_| ErrorCode::Internal)?;
-    push(policy, connection, &Reply { id, body: Body::Publish });
-    Ok(())
+impl Policy {
+    /// What is kept of a namespace's publications.
+    #[must_use]
+    pub fn retention(&self, namespace: &Namespace) -> Option<Retention> {
+        namespace.history.map(|history| Retention {
+            entries: history.size,
+            bytes: self.limits.history_bytes,
+            ttl: history.ttl,
+            meta_ttl: history.meta_ttl,
+        })
+    }
+}
+
+impl From<Unavailable> for Refusal {
+    fn from(_: Unavailable) -> Refusal {
+        ErrorCode::Internal.into()
+    }
+}
+
+impl From<HistoryError> for Refusal {
+    fn from(error: HistoryError) -> Refusal {
+        match error {
+            HistoryError::Unavailable(_) => ErrorCode::Internal.into(),
+            HistoryError::Unrecoverable(_) => ErrorCode::UnrecoverablePosition.into(),
+        }
+    }
 }

@@ -9,9 +9,12 @@
 pub mod code;
 mod codec;
 pub mod command;
+pub mod delta;
+pub mod filter;
 pub mod json;
 pub mod name;
 pub mod payload;
+mod position;
 pub mod protobuf;
 pub mod reply;
 pub mod ws;
@@ -19,8 +22,10 @@ pub mod ws;
 pub use code::{Disconnect, ErrorCode, Unsubscribed};
 pub use codec::{Commands, Replies};
 pub use command::{Command, Request};
+pub use filter::{BadFilter, Filter};
 pub use name::{Channel, User};
 pub use payload::{Data, Payload};
+pub use position::{Epoch, Position};
 pub use reply::{Body, Publication, Push, Reply};
 
 /// How replies and commands are written on a connection.

@@ -3,7 +3,7 @@
 use sealcast_wire::Channel;
 
 use super::Connection;
-use crate::hub::outbox::{Phase, Subscription};
+use crate::hub::outbox::{Phase, Subscription, Traces};
 use crate::hub::shard::Slot;
 
 impl Connection {
@@ -51,5 +51,31 @@ impl Connection {
             .into_iter()
             .map(|one| (one.channel, one.shard.into(), one.slot))
             .collect()
+    }
+
+    /// Notes what a subscription leaves at the broker. It stays noted when the
+    /// subscription ends, until someone takes it to clean up.
+    pub fn note_traces(&self, channel: &Channel, traces: Traces) {
+        let mut outbox = self.outbox.lock();
+        outbox.traces.retain(|(noted, _)| noted != channel);
+        outbox.traces.push((channel.clone(), traces));
+    }
+
+    /// Whether there is anything to be cleaned up.
+    #[must_use]
+    pub fn has_traces(&self) -> bool {
+        !self.outbox.lock().traces.is_empty()
+    }
+
+    /// Takes what is to be cleaned up for one channel.
+    pub fn take_traces(&self, channel: &Channel) -> Option<Traces> {
+        let mut outbox = self.outbox.lock();
+        let at = outbox.traces.iter().position(|(noted, _)| noted == channel)?;
+        Some(outbox.traces.swap_remove(at).1)
+    }
+
+    /// Takes all that is to be cleaned up.
+    pub fn take_all_traces(&self) -> Vec<(Channel, Traces)> {
+        std::mem::take(&mut self.outbox.lock().traces)
     }
 }

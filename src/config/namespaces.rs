@@ -1,0 +1,124 @@
+//! The options of one namespace.
+
+use std::time::Duration;
+
+use super::Fault;
+use super::build::fault;
+use super::file::Options;
+use crate::auth::{DataFormat, History, Namespace, Readers, RecoveryMode};
+
+/// The longest time that history may be kept (S4-22).
+const MAX_HISTORY_TTL: Duration = Duration::from_secs(30 * 24 * 3_600);
+
+pub(super) fn namespace(
+    place: &str,
+    options: &Options,
+    meta_ttl: Duration,
+    faults: &mut Vec<Fault>,
+) -> Namespace {
+    let history = history(place, options, meta_ttl, faults);
+    let needs_history = options.force_positioning
+        || options.allow_positioning
+        || options.force_recovery
+        || options.allow_recovery;
+    if history.is_none() && needs_history {
+        let problem = "positioning and recovery need history_size and history_ttl";
+        fault(faults, place, problem);
+    }
+    Namespace {
+        subscribe_for_client: options.allow_subscribe_for_client,
+        subscribe_for_anonymous: options.allow_subscribe_for_anonymous,
+        publish_for_client: options.allow_publish_for_client,
+        publish_for_subscriber: options.allow_publish_for_subscriber,
+        publish_for_anonymous: options.allow_publish_for_anonymous,
+        user_limited_channels: options.allow_user_limited_channels,
+        data_format: data_format(place, options, faults),
+        history,
+        force_positioning: options.force_positioning,
+        allow_positioning: options.allow_positioning,
+        force_recovery: options.force_recovery,
+        allow_recovery: options.allow_recovery,
+        recovery_mode: recovery_mode(place, options, faults),
+        auto_cache_recover: options.auto_cache_recover,
+        allow_delta: allow_delta(place, options, faults),
+        delta_publish: options.delta_publish,
+        allow_tags_filter: options.allow_tags_filter,
+        presence: options.presence,
+        join_leave: options.join_leave,
+        force_push_join_leave: options.force_push_join_leave,
+        read_presence: Readers {
+            client: options.allow_presence_for_client,
+            subscriber: options.allow_presence_for_subscriber,
+            anonymous: options.allow_presence_for_anonymous,
+        },
+        read_history: Readers {
+            client: options.allow_history_for_client,
+            subscriber: options.allow_history_for_subscriber,
+            anonymous: options.allow_history_for_anonymous,
+        },
+    }
+}
+
+/// Both bounds or none: history without a bound is refused.
+fn history(
+    place: &str,
+    options: &Options,
+    meta_ttl: Duration,
+    faults: &mut Vec<Fault>,
+) -> Option<History> {
+    let ttl = options.history_ttl.map_or(Duration::ZERO, |time| time.0);
+    match (options.history_size, ttl.is_zero()) {
+        (0, true) => return None,
+        (0, false) => {
+            fault(faults, format!("{place}.history_size"), "needed beside history_ttl");
+            return None;
+        }
+        (_, true) => {
+            fault(faults, format!("{place}.history_ttl"), "needed beside history_size");
+            return None;
+        }
+        (_, false) => {}
+    }
+    if ttl > MAX_HISTORY_TTL {
+        fault(faults, format!("{place}.history_ttl"), "longer than 30 days (720h)");
+    }
+    let meta_ttl = options.history_meta_ttl.map_or(meta_ttl, |time| time.0);
+    if meta_ttl < ttl {
+        fault(faults, format!("{place}.history_meta_ttl"), "shorter than history_ttl");
+    }
+    Some(History { size: options.history_size, ttl, meta_ttl })
+}
+
+fn data_format(place: &str, options: &Options, faults: &mut Vec<Fault>) -> DataFormat {
+    match options.publication_data_format.as_str() {
+        "" | "json" => DataFormat::Json,
+        "json_object" => DataFormat::JsonObject,
+        "binary" => DataFormat::Binary,
+        other => {
+            let problem = format!("{other:?} is none of json, json_object, binary");
+            fault(faults, format!("{place}.publication_data_format"), problem);
+            DataFormat::Json
+        }
+    }
+}
+
+fn recovery_mode(place: &str, options: &Options, faults: &mut Vec<Fault>) -> RecoveryMode {
+    match options.force_recovery_mode.as_str() {
+        "" | "stream" => RecoveryMode::Stream,
+        "cache" => RecoveryMode::Cache,
+        other => {
+            let problem = format!("{other:?} is neither stream nor cache");
+            fault(faults, format!("{place}.force_recovery_mode"), problem);
+            RecoveryMode::Stream
+        }
+    }
+}
+
+fn allow_delta(place: &str, options: &Options, faults: &mut Vec<Fault>) -> bool {
+    let Some(kinds) = &options.allowed_delta_types else { return true };
+    if let Some(other) = kinds.iter().find(|kind| *kind != "fossil") {
+        let problem = format!("{other:?} is not known; known is fossil");
+        fault(faults, format!("{place}.allowed_delta_types"), problem);
+    }
+    kinds.iter().any(|kind| kind == "fossil")
+}

@@ -1,0 +1,267 @@
+//! One subscriber of a channel: what it gets of a batch, and in which form.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use sealcast_wire::filter::Filter;
+use sealcast_wire::{Channel, Epoch, Position};
+
+use super::batch::{Batch, Form, Item};
+use super::connection::Connection;
+use super::shard::Content;
+
+/// Most publications kept for a subscriber whose history is being read.
+const MOST_PENDING: usize = 1_000;
+/// Most payload bytes of those.
+const MOST_PENDING_BYTES: usize = 1 << 20;
+
+/// What a subscriber asked for beyond the bare publications, and was granted.
+#[derive(Debug, Default)]
+pub struct Wants {
+    /// Publications in the order of their offsets, without a hole.
+    pub positioned: bool,
+    /// Patches instead of whole publications.
+    pub delta: bool,
+    /// Only publications whose tags match.
+    pub filter: Option<Box<Filter>>,
+    /// Who comes and goes.
+    pub membership: bool,
+    /// The server made the subscription: it cannot be told to subscribe again.
+    pub server_side: bool,
+}
+
+impl Wants {
+    fn is_plain(&self) -> bool {
+        !self.positioned
+            && !self.delta
+            && self.filter.is_none()
+            && !self.membership
+            && !self.server_side
+    }
+}
+
+pub(super) struct Subscriber {
+    pub(super) connection: Arc<Connection>,
+    state: State,
+    /// Only there if it wants more than every publication as it is.
+    tracked: Option<Box<Tracked>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Its reply is not out yet.
+    Joining,
+    /// It gets the deliveries that began after this count.
+    Live(u64),
+}
+
+#[derive(Debug, Default)]
+struct Tracked {
+    wants: Wants,
+    /// The last offset it got, or passed by, and of which stream.
+    offset: u64,
+    epoch: Option<Epoch>,
+    /// It got the channel's last publication, so a patch against that is fine.
+    in_step: bool,
+    /// What came while its history is being read.
+    pending: Vec<Item>,
+    pending_bytes: usize,
+    overflow: bool,
+}
+
+/// What came since does not join with the position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Hole;
+
+/// What a delivery does for one subscriber.
+pub(super) enum Served {
+    /// Nothing: not live, or nothing for it.
+    Nothing,
+    /// These frames, of so many messages.
+    Frames(Bytes, usize),
+    /// These frames one after the other.
+    Parts(Vec<Bytes>),
+    /// A publication is missing before this batch.
+    Gap,
+}
+
+impl Subscriber {
+    pub(super) fn joining(connection: Arc<Connection>, wants: Wants) -> Subscriber {
+        let tracked =
+            (!wants.is_plain()).then(|| Box::new(Tracked { wants, ..Tracked::default() }));
+        Subscriber { connection, state: State::Joining, tracked }
+    }
+
+    pub(super) fn wants_delta(&self) -> bool {
+        self.tracked.as_ref().is_some_and(|tracked| tracked.wants.delta)
+    }
+
+    pub(super) fn is_server_side(&self) -> bool {
+        self.tracked.as_ref().is_some_and(|tracked| tracked.wants.server_side)
+    }
+
+    /// Goes live at `position`: what came behind it meanwhile is handed to `late`.
+    ///
+    /// # Errors
+    /// If a publication is missing behind the position, or too much came.
+    pub(super) fn go_live(
+        &mut self,
+        deliveries: u64,
+        position: Option<Position>,
+        mut late: impl FnMut(&Connection, Form, Batch),
+    ) -> Result<(), Hole> {
+        self.state = State::Live(deliveries);
+        let Some(tracked) = &mut self.tracked else { return Ok(()) };
+        if let Some(Position { offset, epoch }) = position {
+            (tracked.offset, tracked.epoch) = (offset, Some(epoch));
+        }
+        tracked.pending_bytes = 0;
+        if std::mem::take(&mut tracked.overflow) {
+            return Err(Hole);
+        }
+        let form = if tracked.wants.delta { Form::Full } else { Form::Plain };
+        for item in std::mem::take(&mut tracked.pending) {
+            match tracked.step(&item) {
+                Step::Old => {}
+                Step::Gap => return Err(Hole),
+                Step::Next => {
+                    tracked.pass(&item);
+                    if tracked.matches(&item) {
+                        late(&self.connection, form, Batch::of(item));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What it gets of a delivery that began at `began`.
+    pub(super) fn serve(&mut self, channel: &Channel, content: &mut Content, began: u64) -> Served {
+        match content {
+            Content::Publications(batch) => self.serve_batch(channel, batch, began),
+            Content::Membership(membership) => {
+                let wanted = self.tracked.as_ref().is_some_and(|one| one.wants.membership);
+                if wanted && self.is_live(began) {
+                    Served::Frames(membership.frame(channel, &self.connection), 1)
+                } else {
+                    Served::Nothing
+                }
+            }
+        }
+    }
+
+    fn serve_batch(&mut self, channel: &Channel, batch: &mut Batch, began: u64) -> Served {
+        let encoding = self.connection.encoding();
+        let live = self.is_live(began);
+        let joining = self.state == State::Joining;
+        let Some(tracked) = &mut self.tracked else {
+            return if live {
+                Served::Frames(batch.all(channel, encoding, Form::Plain), batch.items().len())
+            } else {
+                Served::Nothing
+            };
+        };
+        if joining {
+            tracked.keep(batch.items());
+            return Served::Nothing;
+        }
+        let mut wanted = Vec::new();
+        for (at, item) in batch.items().iter().enumerate() {
+            // A position says what it has; without one, only the time can.
+            if !live && !tracked.counts(item) {
+                continue;
+            }
+            match tracked.step(item) {
+                Step::Old => {}
+                Step::Gap => return Served::Gap,
+                Step::Next => {
+                    tracked.pass(item);
+                    if tracked.matches(item) {
+                        wanted.push(at);
+                    }
+                }
+            }
+        }
+        let count = batch.items().len();
+        let whole = wanted.len() == count;
+        let in_step = std::mem::replace(&mut tracked.in_step, wanted.last() == Some(&(count - 1)));
+        let form = match (tracked.wants.delta, in_step && whole) {
+            (false, _) => Form::Plain,
+            (true, false) => Form::Full,
+            (true, true) => Form::Patch,
+        };
+        if whole && form != Form::Full {
+            return Served::Frames(batch.all(channel, encoding, form), count);
+        }
+        // The first is full; those that follow one that was delivered are patches.
+        let mut parts = Vec::with_capacity(wanted.len());
+        let mut before = None;
+        for at in wanted {
+            let chained = tracked.wants.delta && before.is_some_and(|before| before + 1 == at);
+            let form = if chained { Form::Patch } else { form };
+            parts.push(batch.part(channel, encoding, form, (at, at + 1)));
+            before = Some(at);
+        }
+        if parts.is_empty() { Served::Nothing } else { Served::Parts(parts) }
+    }
+
+    fn is_live(&self, began: u64) -> bool {
+        matches!(self.state, State::Live(since) if since < began)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    Next,
+    Old,
+    Gap,
+}
+
+impl Tracked {
+    /// Whether the subscriber's position decides about this publication.
+    fn counts(&self, item: &Item) -> bool {
+        self.wants.positioned && item.publication.offset > 0
+    }
+
+    /// How a publication relates to the subscriber's position.
+    fn step(&self, item: &Item) -> Step {
+        let offset = item.publication.offset;
+        if !self.counts(item) {
+            return Step::Next;
+        }
+        if self.epoch != item.epoch {
+            return Step::Gap;
+        }
+        match offset.cmp(&(self.offset + 1)) {
+            std::cmp::Ordering::Less => Step::Old,
+            std::cmp::Ordering::Equal => Step::Next,
+            std::cmp::Ordering::Greater => Step::Gap,
+        }
+    }
+
+    fn pass(&mut self, item: &Item) {
+        if item.publication.offset > 0 {
+            self.offset = item.publication.offset;
+        }
+    }
+
+    fn matches(&self, item: &Item) -> bool {
+        self.wants.filter.as_ref().is_none_or(|filter| filter.matches(&item.publication.tags))
+    }
+
+    fn keep(&mut self, items: &[Item]) {
+        // Without a position nothing is owed from before the reply.
+        if !self.wants.positioned {
+            return;
+        }
+        for item in items {
+            self.pending_bytes += item.publication.data.len();
+            if self.pending.len() >= MOST_PENDING || self.pending_bytes > MOST_PENDING_BYTES {
+                self.overflow = true;
+                self.pending = Vec::new();
+                return;
+            }
+            self.pending.push(item.clone());
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! Subscribing: what is granted, what is recovered, and going live.
+
+use std::sync::Arc;
+
+use sealcast_wire::filter::Filter;
+use sealcast_wire::reply::{Body, SubscribeResult};
+use sealcast_wire::{Channel, Encoding, Epoch, ErrorCode, Position, Publication, Reply};
+
+use super::client::Refusal;
+use super::operation::Actor;
+use crate::auth::{Identity, Namespace, RecoveryMode, Subscribe};
+use crate::broker::{HistoryError, HistoryQuery, Page, Retention, Since};
+use crate::hub::{Traces, Wants, for_delta};
+
+/// Bit of `flag`: an error instead of a subscription that is not recovered.
+const REJECT_UNRECOVERED: i64 = 2;
+
+/// What a client asks for with a subscribe.
+#[derive(Debug, Default)]
+pub(super) struct Request {
+    pub(super) recover: Option<Since>,
+    pub(super) positioned: bool,
+    pub(super) recoverable: bool,
+    pub(super) join_leave: bool,
+    pub(super) delta: bool,
+    pub(super) filter: Option<Box<Filter>>,
+    pub(super) flag: i64,
+}
+
+/// What is granted of it (protocol: options granted).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Granted {
+    positioned: bool,
+    recoverable: bool,
+    membership: bool,
+    delta: bool,
+}
+
+/// Makes a subscription of the client itself, and replies.
+pub(super) async fn subscribe(
+    actor: &Actor,
+    id: u32,
+    channel: Channel,
+    request: Request,
+) -> Result<(), Refusal> {
+    let Actor { policy, connection, identity } = actor;
+    if connection.is_subscribed(&channel) {
+        return Err(ErrorCode::AlreadySubscribed.into());
+    }
+    if connection.subscription_count() >= policy.limits.channels_per_connection {
+        return Err(ErrorCode::LimitExceeded.into());
+    }
+    let namespace = policy.namespaces.of(&channel).ok_or(ErrorCode::UnknownChannel)?;
+    let wish = identity
+        .authorize_subscribe(&policy.namespaces, Subscribe { channel: channel.clone() })
+        .map_err(ErrorCode::from)?;
+    if request.filter.is_some() && !namespace.allow_tags_filter {
+        return Err(ErrorCode::BadRequest.into());
+    }
+    let keep = policy.retention(namespace);
+    let granted = grant(namespace, identity, &request);
+    let wants = Wants {
+        positioned: granted.positioned && keep.is_some(),
+        delta: granted.delta,
+        filter: request.filter,
+        membership: granted.membership,
+        server_side: false,
+    };
+    let filter = wants.filter.clone();
+    let joined = policy.relay.subscribe(wish, connection, wants).await?;
+
+    let mut result = SubscribeResult {
+        was_recovering: request.recover.is_some(),
+        delta: granted.delta,
+        ..SubscribeResult::default()
+    };
+    let mut position = None;
+    if let Some(keep) = keep.filter(|_| granted.positioned) {
+        let since = request.recover.filter(|_| granted.recoverable);
+        let automatic = namespace.auto_cache_recover && granted.recoverable;
+        let caching = namespace.recovery_mode == RecoveryMode::Cache;
+        let read = match since {
+            None if caching && automatic => {
+                result.was_recovering = true;
+                cached(actor, &channel, None, &keep).await
+            }
+            None => top(actor, &channel, &keep).await,
+            Some(since) if caching => cached(actor, &channel, Some(since), &keep).await,
+            Some(since) => missed(actor, &channel, since, &keep).await,
+        }?;
+        if result.was_recovering && granted.recoverable {
+            policy.relay.hub().metrics().recovery(read.recovered);
+        }
+        let reject = request.flag & REJECT_UNRECOVERED != 0 && !caching;
+        if reject && result.was_recovering && granted.recoverable && !read.recovered {
+            return Err(ErrorCode::UnrecoverablePosition.into());
+        }
+        let wanted = |one: &&Arc<Publication>| {
+            filter.as_ref().is_none_or(|filter| filter.matches(&one.tags))
+        };
+        let publications = read.publications.iter().filter(wanted);
+        result.publications = written(publications, granted.delta, connection.encoding());
+        result.recovered = read.recovered;
+        result.positioned = true;
+        result.recoverable = granted.recoverable;
+        result.epoch = read.top.epoch.to_string();
+        result.offset = read.told;
+        position = Some(read.top);
+    }
+
+    let traces = Traces { present: namespace.presence, announced: namespace.join_leave };
+    let who = Arc::new(actor.info());
+    // Before it enters, so that it is cleaned up whatever happens meanwhile.
+    if traces != Traces::default() {
+        connection.note_traces(&channel, traces);
+    }
+    if traces.present
+        && policy.relay.broker().enter(channel.clone(), Arc::clone(&who)).await.is_err()
+    {
+        return Err(ErrorCode::Internal.into());
+    }
+    let reply = connection.frame(&Reply { id, body: Body::Subscribe(Box::new(result)) });
+    if !joined.go_live(connection, position, Some(reply)) {
+        // The connection is ending, and nobody waits for the reply; its traces
+        // are cleaned up with it.
+        return Ok(());
+    }
+    if traces.announced {
+        // Others may miss it when the broker is away; the subscription stands.
+        let _ = policy.relay.broker().announce(channel, who, true).await;
+    }
+    Ok(())
+}
+
+fn grant(namespace: &Namespace, identity: &Identity, request: &Request) -> Granted {
+    // What only a subscriber may read, it may once it is one.
+    let may_read_history = identity.may_read(namespace.read_history, true);
+    let may_read_presence = identity.may_read(namespace.read_presence, true);
+    let recoverable = namespace.history.is_some()
+        && (namespace.force_recovery
+            || request.recoverable && (namespace.allow_recovery || may_read_history));
+    let positioned = namespace.history.is_some()
+        && (recoverable
+            || namespace.force_positioning
+            || request.positioned && (namespace.allow_positioning || may_read_history));
+    Granted {
+        positioned,
+        recoverable,
+        membership: namespace.join_leave
+            && (namespace.force_push_join_leave || request.join_leave && may_read_presence),
+        delta: request.delta && namespace.allow_delta && request.filter.is_none(),
+    }
+}
+
+/// What was read of a stream for a subscription.
+struct Read {
+    publications: Vec<Arc<Publication>>,
+    recovered: bool,
+    /// Where the subscription goes on.
+    top: Position,
+    /// The offset that the client is told.
+    told: u64,
+}
+
+impl Read {
+    fn nothing(top: Position) -> Read {
+        Read { publications: Vec::new(), recovered: false, told: top.offset, top }
+    }
+}
+
+/// The stream's top, and nothing else.
+async fn top(actor: &Actor, channel: &Channel, keep: &Retention) -> Result<Read, Refusal> {
+    Ok(Read::nothing(page(actor, channel, HistoryQuery::default(), keep).await?.position))
+}
+
+/// Everything since a position, if it can be had without a hole.
+async fn missed(
+    actor: &Actor,
+    channel: &Channel,
+    since: Since,
+    keep: &Retention,
+) -> Result<Read, Refusal> {
+    let from = since.offset;
+    let most = actor.policy.limits.recovery_publications;
+    let query = HistoryQuery { limit: most, since: Some(since), reverse: false };
+    let page = match page(actor, channel, query, keep).await {
+        Ok(page) => page,
+        Err(HistoryError::Unrecoverable(_)) => return top(actor, channel, keep).await,
+        Err(error) => return Err(error.into()),
+    };
+    let (first, last) = (page.publications.first(), page.publications.last());
+    let recovered = match (first, last) {
+        (Some(first), Some(last)) => {
+            first.offset == from + 1 && last.offset == page.position.offset
+        }
+        _ => page.position.offset == from,
+    };
+    if !recovered {
+        return Ok(Read::nothing(page.position));
+    }
+    Ok(Read { publications: page.publications, recovered, top: page.position, told: from })
+}
+
+/// The latest publication, unless the client has it.
+async fn cached(
+    actor: &Actor,
+    channel: &Channel,
+    since: Option<Since>,
+    keep: &Retention,
+) -> Result<Read, Refusal> {
+    let query = HistoryQuery { limit: 1, since: None, reverse: true };
+    let Page { mut publications, position } = page(actor, channel, query, keep).await?;
+    let recovered = publications.first().is_some_and(|latest| latest.offset == position.offset);
+    let has = |since: &Since| since.offset == position.offset && *since.epoch == *position.epoch;
+    if !recovered || since.as_ref().is_some_and(has) {
+        publications.clear();
+    }
+    let told = since.map_or(0, |since| since.offset);
+    Ok(Read { publications, recovered, told, top: position })
+}
+
+async fn page(
+    actor: &Actor,
+    channel: &Channel,
+    query: HistoryQuery,
+    keep: &Retention,
+) -> Result<Page, HistoryError> {
+    actor.policy.relay.broker().history(channel.clone(), query, keep.meta_ttl).await
+}
+
+/// As the subscriber reads them: for deltas the first whole, the others against
+/// the one before.
+fn written<'a>(
+    publications: impl Iterator<Item = &'a Arc<Publication>>,
+    delta: bool,
+    encoding: Encoding,
+) -> Vec<Publication> {
+    if !delta {
+        return publications.map(|one| (**one).clone()).collect();
+    }
+    let mut before: Option<&Publication> = None;
+    publications
+        .map(|one| {
+            let written = for_delta(one, before, encoding);
+            before = Some(one);
+            written
+        })
+        .collect()
+}
+
+/// A position as a command gives it.
+pub(super) fn since(offset: u64, epoch: &str) -> Since {
+    Since { offset, epoch: Epoch::from(epoch) }
+}
