@@ -230,7 +230,7 @@ impl Client {
             return Err(ErrorCode::PermissionDenied.into());
         }
         let binary = namespace.data_format == DataFormat::Binary;
-        if request.filtered || (binary && self.connection.encoding() == Encoding::Json) {
+        if request.filter.is_some() || (binary && self.connection.encoding() == Encoding::Json) {
             return Err(ErrorCode::BadRequest.into());
         }
         let result =

@@ -8,6 +8,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use crate::filter::{BadFilter, Filter};
 use crate::payload::Data;
 
 /// One command.
@@ -146,8 +147,9 @@ pub struct Subscribe<'a> {
     pub join_leave: bool,
     /// The delta algorithm asked for, or empty.
     pub delta: Cow<'a, str>,
-    /// Whether a tags filter was given; filters come later and are refused.
-    pub filtered: bool,
+    /// The tags filter, if one was given. Of one that breaks the rules only
+    /// that is kept; written again, it is an empty filter, which breaks them too.
+    pub filter: Option<Result<Box<Filter>, BadFilter>>,
     /// Bit 0: channel compaction offered; bit 1: refuse if not recovered.
     pub flag: i64,
     /// 0 stream, 1 to 3 map kinds, 4 shared poll.

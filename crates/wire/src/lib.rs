@@ -9,6 +9,8 @@
 pub mod code;
 mod codec;
 pub mod command;
+pub mod delta;
+pub mod filter;
 pub mod json;
 pub mod name;
 pub mod payload;
@@ -19,6 +21,7 @@ pub mod ws;
 pub use code::{Disconnect, ErrorCode, Unsubscribed};
 pub use codec::{Commands, Replies};
 pub use command::{Command, Request};
+pub use filter::{BadFilter, Filter};
 pub use name::{Channel, User};
 pub use payload::{Data, Payload};
 pub use reply::{Body, Publication, Push, Reply};

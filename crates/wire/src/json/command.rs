@@ -10,6 +10,8 @@ use super::write::{self, Object};
 use crate::codec::draft::{Draft, Empty, Named, Refresh, Rpc, Send};
 use crate::codec::sink::Sink;
 use crate::command::{Command, Connect, History, Publish, Request, SubRefresh, Subscribe};
+use crate::filter::BadFilter;
+use crate::filter::node::{Node, NodeDraft, Parts};
 use crate::payload::Data;
 use crate::{MAX_DEPTH, Malformed};
 
@@ -158,9 +160,39 @@ impl<'de> Members<'de> for Subscribe<'de> {
             "recoverable" => self.recoverable = value.read()?,
             "join_leave" => self.join_leave = value.read()?,
             "delta" => self.delta = value.read()?,
-            "tf" => self.filtered = value.skip()?,
+            "tf" => {
+                let filter = value.read::<Option<NodeDraft<'_>>>()?;
+                self.filter = filter.map(|node| node.finish().map(Box::new));
+            }
             "flag" => self.flag = value.read()?,
             "type" => self.kind = value.read()?,
+            _ => {
+                value.skip()?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<'de> Members<'de> for NodeDraft<'de> {
+    fn member<A: MapAccess<'de>>(
+        &mut self,
+        name: &str,
+        value: Value<'_, A>,
+    ) -> Result<(), A::Error> {
+        match name {
+            "op" => self.op = value.read()?,
+            "key" => self.key = value.read()?,
+            "cmp" => self.cmp = value.read()?,
+            "val" => self.val = value.read()?,
+            "vals" => {
+                self.vals = Default::default();
+                value.items(|text| self.vals.add(text))?;
+            }
+            "nodes" => {
+                self.nodes = Default::default();
+                value.items(|node: NodeDraft<'_>| self.nodes.add(node.finish()))?;
+            }
             _ => {
                 value.skip()?;
             }
@@ -246,12 +278,27 @@ fn put_subscribe<S: Sink>(members: &mut Object<'_, S>, subscribe: &Subscribe<'_>
     members.flag("recoverable", subscribe.recoverable);
     members.flag("join_leave", subscribe.join_leave);
     members.text("delta", &subscribe.delta);
-    if subscribe.filtered {
-        // The filter itself is not kept.
-        members.object("tf", |_| {});
+    match &subscribe.filter {
+        Some(Ok(filter)) => members.object("tf", |members| put_node(members, filter.root())),
+        Some(Err(BadFilter)) => members.object("tf", |_| {}),
+        None => {}
     }
     members.signed("flag", subscribe.flag);
     members.signed("type", subscribe.kind);
+}
+
+fn put_node<S: Sink>(members: &mut Object<'_, S>, node: &Node) {
+    let Parts { op, key, cmp, val, vals, nodes } = node.parts();
+    members.text("op", op);
+    members.text("key", key);
+    members.text("cmp", cmp);
+    members.text("val", val);
+    if !vals.is_empty() {
+        members.texts("vals", vals);
+    }
+    if !nodes.is_empty() {
+        members.list("nodes", nodes, put_node);
+    }
 }
 
 fn put_data<S: Sink>(members: &mut Object<'_, S>, data: Option<Data<'_>>) {

@@ -83,6 +83,11 @@ impl<'de, A: MapAccess<'de>> Value<'_, A> {
     {
         self.0.next_value_seed(Entries { each, value: PhantomData })
     }
+
+    /// Reads it as an array, each of its values handed to `each`.
+    pub(super) fn items<T: Read<'de>>(self, each: impl FnMut(T)) -> Result<(), A::Error> {
+        self.0.next_value_seed(Items { each, value: PhantomData })
+    }
 }
 
 /// What can be read from a JSON value.
@@ -160,7 +165,9 @@ impl<'de, T: Members<'de>> Read<'de> for Option<T> {
 
 impl<'de, T: Read<'de>> Read<'de> for Vec<T> {
     fn read<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
-        json.deserialize_any(List(PhantomData))
+        let mut list = Vec::new();
+        json.deserialize_any(Items { each: |value| list.push(value), value: PhantomData })?;
+        Ok(list)
     }
 }
 
@@ -261,24 +268,34 @@ impl<'de, T: Read<'de>, F: FnMut(Cow<'de, str>, T)> Visitor<'de> for Entries<T, 
     }
 }
 
-struct List<T>(PhantomData<T>);
+struct Items<T, F> {
+    each: F,
+    value: PhantomData<T>,
+}
 
-impl<'de, T: Read<'de>> Visitor<'de> for List<T> {
-    type Value = Vec<T>;
+impl<'de, T: Read<'de>, F: FnMut(T)> DeserializeSeed<'de> for Items<T, F> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
+        json.deserialize_any(self)
+    }
+}
+
+impl<'de, T: Read<'de>, F: FnMut(T)> Visitor<'de> for Items<T, F> {
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an array")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<T>, A::Error> {
-        let mut list = Vec::new();
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<(), A::Error> {
         while let Some(value) = seq.next_element_seed(Seed(PhantomData))? {
-            list.push(value);
+            (self.each)(value);
         }
-        Ok(list)
+        Ok(())
     }
 
-    fn visit_unit<E>(self) -> Result<Vec<T>, E> {
-        Ok(Vec::new())
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
     }
 }

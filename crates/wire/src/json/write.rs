@@ -85,6 +85,19 @@ impl<S: Sink> Object<'_, S> {
         out.put(b"]");
     }
 
+    /// A list of strings.
+    pub(super) fn texts(&mut self, name: &'static str, texts: &[impl AsRef<str>]) {
+        let out = self.name(name);
+        out.put(b"[");
+        for (at, text) in texts.iter().enumerate() {
+            if at > 0 {
+                out.put(b",");
+            }
+            string(out, text.as_ref());
+        }
+        out.put(b"]");
+    }
+
     /// A member of a map, whose name is not the protocol's, and its string.
     pub(super) fn text_entry(&mut self, name: &str, value: &str) {
         string(self.entry(name), value);

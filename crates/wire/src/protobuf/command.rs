@@ -7,6 +7,8 @@ use super::write::{Entry, Message, always_bytes, empty, flag, message, number, s
 use crate::codec::draft::{Draft, Named, Refresh, Rpc, Send};
 use crate::codec::sink::Sink;
 use crate::command::{Command, Connect, History, Publish, Request, SubRefresh, Subscribe};
+use crate::filter::node::{Node, NodeDraft, Parts};
+use crate::filter::{BadFilter, Filter};
 use crate::payload::Data;
 use crate::{MAX_DEPTH, Malformed};
 
@@ -75,10 +77,7 @@ impl<'a> read::Message<'a> for Subscribe<'a> {
             10 => self.recoverable = field.read()?,
             11 => self.join_leave = field.read()?,
             12 => self.delta = field.read()?,
-            13 => {
-                self.filtered = true;
-                check_filter(field.read()?, 1)?;
-            }
+            13 => self.filter = Some(filter(field.read()?, 1)?.map(Box::new)),
             14 => self.flag = field.read()?,
             15 => self.kind = field.read()?,
             _ => {}
@@ -99,20 +98,26 @@ fields! {
     SubRefresh<'a> { 1 => channel, 2 => token, 3 => kind, }
 }
 
-/// Checks the nesting of a `FilterNode`, the only message that may contain
-/// itself. `level` counts from 1.
-fn check_filter(node: &[u8], level: usize) -> Result<(), Malformed> {
-    const NODES: u32 = 6;
+/// Reads a `FilterNode`, the only message that may contain itself. `level`
+/// counts from 1.
+fn filter(bytes: &[u8], level: usize) -> Result<Result<Filter, BadFilter>, Malformed> {
     if level > MAX_DEPTH {
         return Err(Malformed::TooDeep);
     }
-    let mut fields = Fields::of(node);
+    let mut node = NodeDraft::default();
+    let mut fields = Fields::of(bytes);
     while let Some(field) = fields.next()? {
-        if field.number == NODES {
-            check_filter(field.read()?, level + 1)?;
+        match field.number {
+            1 => node.op = field.read()?,
+            2 => node.key = field.read()?,
+            3 => node.cmp = field.read()?,
+            4 => node.val = field.read()?,
+            5 => node.vals.add(field.read()?),
+            6 => node.nodes.add(filter(field.read()?, level + 1)?),
+            _ => {}
         }
     }
-    Ok(())
+    Ok(node.finish())
 }
 
 impl Message for Command<'_> {
@@ -179,12 +184,30 @@ impl Message for Subscribe<'_> {
         flag(out, 10, self.recoverable);
         flag(out, 11, self.join_leave);
         text(out, 12, &self.delta);
-        if self.filtered {
-            // The filter itself is not kept.
-            empty(out, 13);
+        match &self.filter {
+            Some(Ok(filter)) => message(out, 13, filter.root()),
+            Some(Err(BadFilter)) => empty(out, 13),
+            None => {}
         }
         signed(out, 14, self.flag);
         signed(out, 15, self.kind);
+    }
+}
+
+/// `FilterNode`.
+impl Message for Node {
+    fn put<S: Sink>(&self, out: &mut S) {
+        let Parts { op, key, cmp, val, vals, nodes } = self.parts();
+        text(out, 1, op);
+        text(out, 2, key);
+        text(out, 3, cmp);
+        text(out, 4, val);
+        for value in vals {
+            always_bytes(out, 5, value.as_bytes());
+        }
+        for node in nodes {
+            message(out, 6, node);
+        }
     }
 }
 
