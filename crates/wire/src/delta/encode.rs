@@ -175,7 +175,7 @@ impl Copy {
 /// The most steps for a byte of the target. A copy that does not pay is no
 /// longer than a segment; one that pays is about as long as the one that is
 /// taken, for which a block's length of starts are tried.
-const MOST_STEPS: usize = 4 * (1 + CANDIDATES) * BLOCK;
+const MOST_STEPS: usize = 8 * (1 + CANDIDATES) * BLOCK;
 
 fn common_start(a: &[u8], b: &[u8]) -> usize {
     let (a_chunks, _) = a.as_chunks::<CHUNK>();

@@ -158,7 +158,7 @@ fn characters_stay_whole() {
 #[test]
 fn texts_that_repeat_themselves_are_done_in_bounded_steps() {
     const SIZE: usize = 1 << 16;
-    const SOME: usize = 1 << 12;
+    const SOME: usize = 1 << 10;
     let one_byte = vec![b'a'; SIZE];
     let period = |of: &[u8]| of.iter().copied().cycle().take(SIZE).collect::<Vec<_>>();
     let almost = |bytes: &[u8], every: usize| {
@@ -184,7 +184,6 @@ fn texts_that_repeat_themselves_are_done_in_bounded_steps() {
         }
         assert!(size(base, base).is_some());
         size(base, &one_byte);
-        size(&one_byte, base);
     }
     assert!(size(&one_byte, &one_byte).unwrap() < 20);
     assert!(size(&one_byte[1..], &one_byte).unwrap() < 24);

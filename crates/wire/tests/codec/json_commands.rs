@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use sealcast_wire::command::{Connect, History, Publish, SubRefresh, Subscribe, Token};
-use sealcast_wire::{Command, Data, Request, json};
+use sealcast_wire::{BadFilter, Command, Data, Request, json};
 
 fn one(line: &str) -> Command<'_> {
     let mut commands = json::commands(line.as_bytes());
@@ -58,7 +58,7 @@ fn each_request_has_its_form() {
             recoverable: true,
             join_leave: true,
             delta: "fossil".into(),
-            filtered: true,
+            filter: Some(Err(BadFilter)),
             flag: i64::MIN,
             kind: -1,
         })),

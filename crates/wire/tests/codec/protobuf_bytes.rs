@@ -9,7 +9,8 @@ use sealcast_wire::reply::{
     ClientInfo, ConnectResult, Event, Expiry, HistoryResult, SubscribeResult,
 };
 use sealcast_wire::{
-    Body, Command, Data, ErrorCode, Publication, Push, Reply, Request, Unsubscribed, protobuf,
+    BadFilter, Body, Command, Data, ErrorCode, Publication, Push, Reply, Request, Unsubscribed,
+    protobuf,
 };
 
 /// Is written as the bytes, and read from them the same.
@@ -78,7 +79,7 @@ fn commands() {
             recoverable: true,
             join_leave: true,
             delta: "fossil".into(),
-            filtered: true,
+            filter: Some(Err(BadFilter)),
             flag: 3,
             kind: -1,
         })),

@@ -9,6 +9,7 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 use sealcast_wire::command::{Connect, History, Publish, SubRefresh, Subscribe, Token};
+use sealcast_wire::filter::{BadFilter, Comparison, Condition, Filter};
 use sealcast_wire::reply::{
     ClientInfo, ConnectResult, Error, Event, Expiry, HistoryResult, SubscribeResult,
 };
@@ -135,9 +136,9 @@ fn request(encoding: Encoding) -> BoxedStrategy<Request<'static>> {
 fn subscribe(encoding: Encoding) -> impl Strategy<Value = Subscribe<'static>> {
     let texts = (text(), token(), text(), text());
     let numbers = (any::<u64>(), any::<i64>(), any::<i32>());
-    (texts, numbers, data(encoding), any::<[bool; 5]>()).prop_map(
-        |((channel, token, epoch, delta), (offset, flag, kind), data, flags)| {
-            let [recover, positioned, recoverable, join_leave, filtered] = flags;
+    (texts, numbers, data(encoding), any::<[bool; 4]>(), filter()).prop_map(
+        |((channel, token, epoch, delta), (offset, flag, kind), data, flags, filter)| {
+            let [recover, positioned, recoverable, join_leave] = flags;
             Subscribe {
                 channel,
                 token,
@@ -149,12 +150,49 @@ fn subscribe(encoding: Encoding) -> impl Strategy<Value = Subscribe<'static>> {
                 recoverable,
                 join_leave,
                 delta,
-                filtered,
+                filter,
                 flag,
                 kind,
             }
         },
     )
+}
+
+/// At most as deep as a position in a connect can carry in JSON.
+fn filter() -> impl Strategy<Value = Option<Result<Box<Filter>, BadFilter>>> {
+    let leaf = (".*", condition()).prop_map(|(key, condition)| Filter::tag(&key, condition));
+    let tree = leaf.prop_recursive(16 - 1, 40, 4, |node| {
+        let nodes = vec(node.clone(), 1..4).prop_map(|it| it.into_iter().collect());
+        prop_oneof![
+            nodes.clone().prop_map(|it: Result<_, _>| Filter::all(it?)),
+            nodes.prop_map(|it: Result<_, _>| Filter::any(it?)),
+            node.prop_map(|it| Filter::negated(it?)),
+        ]
+    });
+    let bad = Just(Err(BadFilter));
+    option::of(prop_oneof![8 => tree.prop_map(|it| it.map(Box::new)), 1 => bad])
+}
+
+fn condition() -> impl Strategy<Value = Condition> {
+    let comparison = select(vec![
+        Comparison::Equal,
+        Comparison::NotEqual,
+        Comparison::StartsWith,
+        Comparison::EndsWith,
+        Comparison::Contains,
+        Comparison::Less,
+        Comparison::LessOrEqual,
+        Comparison::Greater,
+        Comparison::GreaterOrEqual,
+    ]);
+    let values = || vec(".*".prop_map(Box::from), 1..4).prop_map(Box::from);
+    prop_oneof![
+        4 => (comparison, ".+").prop_map(|(by, value)| Condition::Is(by, value.into())),
+        1 => values().prop_map(Condition::In),
+        1 => values().prop_map(Condition::NotIn),
+        1 => Just(Condition::Exists),
+        1 => Just(Condition::NotExists),
+    ]
 }
 
 fn body(encoding: Encoding) -> BoxedStrategy<Body> {
