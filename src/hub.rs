@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use sealcast_wire::reply::Event;
-use sealcast_wire::{Channel, Disconnect, Position, Reply, Unsubscribed};
+use sealcast_wire::{Channel, Disconnect, Position, Reply, Unsubscribed, User};
 
 use crate::limit::{Budget, Limits};
 use crate::metrics::Metrics;
@@ -26,7 +26,7 @@ pub use batch::{BATCH_BYTES, BATCH_MESSAGES, Batch, Item, for_delta};
 pub use connection::{Connection, ConnectionId, Status};
 pub use deadlines::{Clock, Deadline, Millis};
 pub use outbox::Traces;
-pub use registry::Registration;
+pub use registry::{Client, Registration};
 pub use shard::{Advance, Content, FanOut, Membership, Slot};
 pub use subscriber::Wants;
 
@@ -236,6 +236,22 @@ impl Hub {
     #[must_use]
     pub fn connections(&self) -> Vec<Arc<Connection>> {
         self.registry.all()
+    }
+
+    /// The authenticated connections of a user; all anonymous ones are of one.
+    #[must_use]
+    pub fn connections_of(&self, user: &User) -> Vec<(Arc<Connection>, Client)> {
+        self.registry.of(user)
+    }
+
+    /// Every channel with subscribers, and how many each has.
+    #[must_use]
+    pub fn channels(&self) -> Vec<(Channel, usize)> {
+        let mut channels = Vec::new();
+        for shard in &self.shards {
+            shard.lock().channels(&mut channels);
+        }
+        channels
     }
 
     /// Ends every connection with `disconnect`.

@@ -164,9 +164,14 @@ impl Metrics {
         self.count("sealcast_permission_denied_total", vec![Label::new("action", action)]);
     }
 
-    /// Counts the end of a connection by its code.
+    /// Counts the end of a connection by its code; codes that are not the
+    /// protocol's own, which a backend may choose, count together.
     pub fn disconnect(&self, code: u16) {
-        self.count("sealcast_disconnects_total", vec![Label::new("code", code.to_string())]);
+        let code = match code {
+            1000..=1015 | 3000..=3014 | 3500..=3509 => code.to_string(),
+            _ => "other".to_owned(),
+        };
+        self.count("sealcast_disconnects_total", vec![Label::new("code", code)]);
     }
 
     /// Counts a token's verification; `reason` is one of a fixed few.

@@ -4,6 +4,7 @@ mod client;
 mod connect;
 mod inflight;
 mod operation;
+mod server_side;
 mod subscribe;
 
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use crate::limit::{Limits, Permit};
 use crate::relay::Relay;
 
 pub use client::Client;
+pub use operation::Actor;
 
 /// What `net` drives over a connection: it reads and frames, the session answers
 /// by pushing onto the connection's outbox.

@@ -1,7 +1,9 @@
 //! The server API: `POST /api/<method>` (Centrifugo's server API, section
 //! "Transport"). Answers are 200 with `result` or `error`; 401 has no body.
 
+mod batch;
 mod channel;
+mod connection;
 mod publish;
 
 use std::sync::Arc;
@@ -13,6 +15,7 @@ use axum::response::{IntoResponse, Response};
 use http_body_util::{BodyExt, Limited};
 use sealcast_wire::{Channel, ErrorCode};
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use super::App;
 use crate::auth::{Namespace, ServerApi};
@@ -23,7 +26,11 @@ pub(super) async fn call(
     Path(method): Path<String>,
     request: Request,
 ) -> Response {
-    let Some(method) = Method::parse(&method) else { return StatusCode::NOT_FOUND.into_response() };
+    let call = match Method::parse(&method) {
+        Some(method) => Call::One(method),
+        None if method == "batch" => Call::Batch,
+        None => return StatusCode::NOT_FOUND.into_response(),
+    };
     let headers = request.headers();
     let Some(caller) = presented_key(headers).and_then(|key| app.api_keys.check(key)) else {
         app.metrics().api_unauthorized.increment(1);
@@ -32,13 +39,64 @@ pub(super) async fn call(
     if headers.contains_key(header::CONTENT_ENCODING) {
         return StatusCode::UNSUPPORTED_MEDIA_TYPE.into_response();
     }
-    let answer = match read_body(&app, request.into_body()).await {
-        Ok(body) => method.answer(&app, &caller, &body).await,
-        Err(status) => Err(status),
+    let by_status = headers.get(ERROR_MODE).is_some_and(|mode| mode == "transport");
+    let body = match read_body(&app, request.into_body()).await {
+        Ok(body) => body,
+        Err(status) => return status.into_response(),
     };
-    match answer {
-        Ok(answer) => ([(header::CONTENT_TYPE, "application/json")], answer).into_response(),
+    let kind = [(header::CONTENT_TYPE, "application/json")];
+    let answered = match call {
+        Call::Batch => batch::answer(&app, &caller, &body).await.map(|text| (StatusCode::OK, text)),
+        Call::One(method) => {
+            method.answer(&app, &caller, &body).await.map(|outcome| told(&outcome, by_status))
+        }
+    };
+    match answered {
+        Ok((status, text)) => (status, kind, text).into_response(),
         Err(status) => status.into_response(),
+    }
+}
+
+/// Asks for errors as HTTP statuses instead of 200.
+const ERROR_MODE: &str = "x-centrifugo-error-mode";
+
+enum Call {
+    One(Method),
+    Batch,
+}
+
+/// What a method came to: its result as JSON, or its error.
+type Outcome = Result<Box<RawValue>, ErrorCode>;
+
+fn done<T: Serialize>(result: Result<T, ErrorCode>) -> Outcome {
+    serde_json::value::to_raw_value(&result?).map_err(|_| ErrorCode::Internal)
+}
+
+/// `{"result":…}` or `{"error":…}`; by status, the error stands alone.
+fn told(outcome: &Outcome, by_status: bool) -> (StatusCode, String) {
+    match outcome {
+        Ok(result) => (StatusCode::OK, format!(r#"{{"result":{result}}}"#)),
+        Err(code) if by_status => (status_of(*code), error_text(*code)),
+        Err(code) => (StatusCode::OK, format!(r#"{{"error":{}}}"#, error_text(*code))),
+    }
+}
+
+fn error_text(code: ErrorCode) -> String {
+    let message = match code {
+        // The server API has another text for it than the client protocol.
+        ErrorCode::MethodNotFound => "not found",
+        code => code.message(),
+    };
+    format!(r#"{{"code":{},"message":"{message}"}}"#, code.code())
+}
+
+fn status_of(code: ErrorCode) -> StatusCode {
+    match code {
+        ErrorCode::UnknownChannel | ErrorCode::MethodNotFound => StatusCode::NOT_FOUND,
+        ErrorCode::BadRequest | ErrorCode::NotAvailable => StatusCode::BAD_REQUEST,
+        ErrorCode::UnrecoverablePosition => StatusCode::RANGE_NOT_SATISFIABLE,
+        ErrorCode::ConcurrentPagination => StatusCode::CONFLICT,
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
 
@@ -50,6 +108,12 @@ enum Method {
     PresenceStats,
     History,
     HistoryRemove,
+    Subscribe,
+    Unsubscribe,
+    Disconnect,
+    Refresh,
+    Channels,
+    Rpc,
     Info,
 }
 
@@ -62,26 +126,39 @@ impl Method {
             "presence_stats" => Method::PresenceStats,
             "history" => Method::History,
             "history_remove" => Method::HistoryRemove,
+            "subscribe" => Method::Subscribe,
+            "unsubscribe" => Method::Unsubscribe,
+            "disconnect" => Method::Disconnect,
+            "refresh" => Method::Refresh,
+            "channels" => Method::Channels,
+            "rpc" => Method::Rpc,
             "info" => Method::Info,
             _ => return None,
         })
     }
 
-    /// The answer's body; an error only if the request cannot be read.
+    /// What it comes to; an error only if the request cannot be read.
     async fn answer(
         self,
         app: &App,
         caller: &ServerApi,
         body: &[u8],
-    ) -> Result<String, StatusCode> {
+    ) -> Result<Outcome, StatusCode> {
         Ok(match self {
-            Method::Publish => reply(publish::publish(app, caller, parse(body)?).await),
-            Method::Broadcast => reply(publish::broadcast(app, caller, parse(body)?).await),
-            Method::Presence => reply(channel::presence(app, parse(body)?).await),
-            Method::PresenceStats => reply(channel::presence_stats(app, parse(body)?).await),
-            Method::History => reply(channel::history(app, parse(body)?).await),
-            Method::HistoryRemove => reply(channel::history_remove(app, parse(body)?).await),
-            Method::Info => reply(Ok(info(app))),
+            Method::Publish => done(publish::publish(app, caller, parse(body)?).await),
+            Method::Broadcast => done(publish::broadcast(app, caller, parse(body)?).await),
+            Method::Presence => done(channel::presence(app, parse(body)?).await),
+            Method::PresenceStats => done(channel::presence_stats(app, parse(body)?).await),
+            Method::History => done(channel::history(app, parse(body)?).await),
+            Method::HistoryRemove => done(channel::history_remove(app, parse(body)?).await),
+            Method::Subscribe => done(connection::subscribe(app, caller, parse(body)?).await),
+            Method::Unsubscribe => done(connection::unsubscribe(app, parse(body)?).await),
+            Method::Disconnect => done(connection::disconnect(app, parse(body)?)),
+            Method::Refresh => done(connection::refresh(app, parse(body)?)),
+            Method::Channels => done(channel::channels(app, parse(body)?)),
+            // There is nothing that an rpc could reach.
+            Method::Rpc => done(Err::<(), _>(ErrorCode::MethodNotFound)),
+            Method::Info => done(Ok(info(app))),
         })
     }
 }
@@ -140,23 +217,6 @@ struct Node {
     uptime: u64,
 }
 
-/// `{"result":…}` or `{"error":…}`.
-#[derive(Serialize)]
-#[serde(rename_all = "lowercase")]
-enum Answer<T> {
-    Result(T),
-    Error { code: u32, message: &'static str },
-}
-
-impl<T> From<Result<T, ErrorCode>> for Answer<T> {
-    fn from(result: Result<T, ErrorCode>) -> Answer<T> {
-        match result {
-            Ok(result) => Answer::Result(result),
-            Err(code) => Answer::Error { code: code.code(), message: code.message() },
-        }
-    }
-}
-
 fn info(app: &App) -> Info {
     let hub = app.policy.relay.hub();
     let census = hub.census();
@@ -172,13 +232,6 @@ fn info(app: &App) -> Info {
             uptime: hub.clock().now().0 / 1_000,
         }],
     }
-}
-
-fn reply<T: Serialize>(result: Result<T, ErrorCode>) -> String {
-    serde_json::to_string(&Answer::from(result)).unwrap_or_else(|_| {
-        let code = ErrorCode::Internal;
-        format!(r#"{{"error":{{"code":{},"message":"{}"}}}}"#, code.code(), code.message())
-    })
 }
 
 /// A channel by its name, and its namespace.

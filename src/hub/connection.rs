@@ -132,7 +132,7 @@ impl Connection {
             || bytes > most_bytes
             || (blocked && hub.budget().must_shed(bytes))
         {
-            self.close_locked(hub, &mut outbox, Disconnect::SLOW, false);
+            self.close_locked(hub, &mut outbox, Disconnect::SLOW.told(), false);
             return false;
         }
         outbox.queue.push(frames, messages);
@@ -237,7 +237,7 @@ impl Connection {
         }
         self.note_due(&outbox.deadlines);
         if held > 0 && outbox.phase == Phase::Open && hub.budget().must_shed(held) {
-            self.close_locked(hub, &mut outbox, Disconnect::SLOW, false);
+            self.close_locked(hub, &mut outbox, Disconnect::SLOW.told(), false);
         }
     }
 

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 use sealcast_wire::User;
 
@@ -20,13 +21,23 @@ pub(crate) struct Registry(Mutex<Inner>);
 struct Inner {
     places: Vec<Option<Entry>>,
     free: Vec<usize>,
-    users: HashMap<User, u32>,
+    /// Where each user's connections stand.
+    users: HashMap<User, Vec<usize>>,
     clients: usize,
 }
 
 struct Entry {
     connection: Arc<Connection>,
-    user: Option<User>,
+    client: Option<Client>,
+}
+
+/// Whom an authenticated connection speaks for.
+#[derive(Clone, Debug)]
+pub struct Client {
+    /// The user.
+    pub user: User,
+    /// What the token says of the user; one JSON value, or empty.
+    pub info: Bytes,
 }
 
 /// Keeps a connection in the registry until it is dropped.
@@ -40,7 +51,7 @@ impl Registration {
     #[must_use]
     pub fn new(hub: &Arc<Hub>, connection: Arc<Connection>) -> Registration {
         let mut inner = hub.registry().0.lock();
-        let entry = Some(Entry { connection, user: None });
+        let entry = Some(Entry { connection, client: None });
         let at = match inner.free.pop() {
             Some(at) => {
                 if let Some(place) = inner.places.get_mut(at) {
@@ -56,14 +67,19 @@ impl Registration {
         Registration { hub: Arc::clone(hub), at }
     }
 
-    /// The connection has authenticated as `user`.
-    pub fn authenticated(&self, user: &User) {
+    /// The connection has authenticated.
+    pub fn authenticated(&self, client: Client) {
         let mut inner = self.hub.registry().0.lock();
+        let inner = &mut *inner;
         let Some(entry) = inner.places.get_mut(self.at).and_then(Option::as_mut) else { return };
-        if entry.user.is_none() {
-            entry.user = Some(user.clone());
+        if entry.client.is_none() {
             inner.clients += 1;
-            *inner.users.entry(user.clone()).or_insert(0) += 1;
+            let places = inner.users.entry(client.user.clone()).or_default();
+            if places.is_empty() {
+                places.reserve_exact(1);
+            }
+            places.push(self.at);
+            entry.client = Some(client);
         }
     }
 }
@@ -73,12 +89,12 @@ impl Drop for Registration {
         let mut inner = self.hub.registry().0.lock();
         let gone = inner.places.get_mut(self.at).and_then(Option::take);
         inner.free.push(self.at);
-        if let Some(user) = gone.and_then(|entry| entry.user) {
+        if let Some(client) = gone.and_then(|entry| entry.client) {
             inner.clients -= 1;
-            if let Some(count) = inner.users.get_mut(&user) {
-                *count -= 1;
-                if *count == 0 {
-                    inner.users.remove(&user);
+            if let Some(places) = inner.users.get_mut(&client.user) {
+                places.retain(|at| *at != self.at);
+                if places.is_empty() {
+                    inner.users.remove(&client.user);
                 }
             }
         }
@@ -112,6 +128,16 @@ impl Registry {
     pub(super) fn all(&self) -> Vec<Arc<Connection>> {
         let inner = self.0.lock();
         inner.places.iter().flatten().map(|entry| Arc::clone(&entry.connection)).collect()
+    }
+
+    /// The authenticated connections of a user.
+    pub(super) fn of(&self, user: &User) -> Vec<(Arc<Connection>, Client)> {
+        let inner = self.0.lock();
+        let places = inner.users.get(user).map(Vec::as_slice).unwrap_or_default();
+        let entries = places.iter().filter_map(|at| inner.places.get(*at)?.as_ref());
+        entries
+            .filter_map(|entry| Some((Arc::clone(&entry.connection), entry.client.clone()?)))
+            .collect()
     }
 
     /// Authenticated connections, and distinct users among them.

@@ -276,6 +276,12 @@ impl Shard {
         advance
     }
 
+    /// Channels that have subscribers, and how many each has.
+    pub(super) fn channels(&self, into: &mut Vec<(Channel, usize)>) {
+        let used = self.channels.iter().filter(|(_, all)| all.taken > 0);
+        into.extend(used.map(|(channel, all)| (channel.clone(), all.taken)));
+    }
+
     /// Subscriptions, and channels that have any.
     pub(super) fn count(&self) -> (usize, usize) {
         self.channels

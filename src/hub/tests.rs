@@ -379,8 +379,9 @@ fn the_census_counts_users_once() {
         let (connection, _) = connection(ALL);
         let registration = Registration::new(&hub, Arc::clone(&connection));
         if let Some(user) = user {
-            registration.authenticated(user);
-            registration.authenticated(user);
+            let client = Client { user: user.clone(), info: Bytes::new() };
+            registration.authenticated(client.clone());
+            registration.authenticated(client);
         }
         subscribe(&hub, &connection);
         registrations.push(registration);

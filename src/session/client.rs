@@ -11,9 +11,9 @@ use sealcast_wire::{Channel, Disconnect, Encoding, ErrorCode, Reply};
 use super::inflight::InFlight;
 use super::operation::{Actor, Kind, Operation};
 use super::{Message, Places, Policy, Session, connect, subscribe};
-use crate::auth::DataFormat;
+use crate::auth::{DataFormat, Identity};
 use crate::broker::HistoryQuery;
-use crate::hub::{Connection, Deadline, Millis, Registration};
+use crate::hub::{self, Connection, Deadline, Millis, Registration};
 use crate::limit::Permit;
 use crate::metrics::{Attempt, Metrics};
 
@@ -154,7 +154,8 @@ impl Client {
         match connect::connect(&self.policy, &self.connection, request) {
             Ok((identity, result)) => {
                 self.metrics().attempt(Attempt::Ok);
-                self.registration.authenticated(&identity.user);
+                let Identity { user, info } = identity.clone();
+                self.registration.authenticated(hub::Client { user, info });
                 self.leave_waiting(State::Active(Actor {
                     policy: Arc::clone(&self.policy),
                     connection: Arc::clone(&self.connection),

@@ -89,7 +89,12 @@ fn verify(policy: &Policy, token: &str, now: u64) -> Result<Claims, Refused> {
 
 /// Sets when the connection ends unless it brings a new token, and what to tell
 /// the client of it.
-fn expire(policy: &Policy, connection: &Connection, at: Option<u64>, now: u64) -> Expiry {
+pub(super) fn expire(
+    policy: &Policy,
+    connection: &Connection,
+    at: Option<u64>,
+    now: u64,
+) -> Expiry {
     let Some(at) = at else {
         connection.set_deadline(Deadline::Expiry, Millis::NEVER);
         return Expiry { ttl: None };

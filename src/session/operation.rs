@@ -52,9 +52,9 @@ impl Kind {
     }
 }
 
-/// For whom an operation is carried out.
+/// For whom something is done.
 #[derive(Clone)]
-pub(super) struct Actor {
+pub struct Actor {
     pub(super) policy: Arc<Policy>,
     pub(super) connection: Arc<Connection>,
     pub(super) identity: Arc<Identity>,
@@ -125,13 +125,18 @@ impl Actor {
         self.policy.namespaces.of(channel).ok_or(ErrorCode::UnknownChannel)
     }
 
-    async fn unsubscribe(&self, id: u32, channel: Channel) -> Result<(), Refusal> {
+    /// Ends a subscription, and cleans up after it.
+    pub(super) async fn leave(&self, channel: Channel) {
         self.policy.relay.unsubscribe(&channel, &self.connection);
         if let Some(traces) = self.connection.take_traces(&channel) {
             let who = Arc::new(self.info());
             // An error would make an SDK reconnect; what is left expires.
             let _ = self.policy.relay.clean_up(channel, traces, &who).await;
         }
+    }
+
+    async fn unsubscribe(&self, id: u32, channel: Channel) -> Result<(), Refusal> {
+        self.leave(channel).await;
         self.reply(&Reply { id, body: Body::Unsubscribe });
         Ok(())
     }

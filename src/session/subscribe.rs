@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use sealcast_wire::filter::Filter;
-use sealcast_wire::reply::{Body, SubscribeResult};
+use sealcast_wire::reply::{Body, ClientInfo, SubscribeResult};
 use sealcast_wire::{Channel, Encoding, Epoch, ErrorCode, Position, Publication, Reply};
 
 use super::client::Refusal;
 use super::operation::Actor;
-use crate::auth::{Identity, Namespace, RecoveryMode, Subscribe};
+use crate::auth::{Authorized, Identity, Namespace, RecoveryMode, Subscribe};
 use crate::broker::{HistoryError, HistoryQuery, Page, Retention, Since};
 use crate::hub::{Traces, Wants, for_delta};
+use crate::relay::Joined;
 
 /// Bit of `flag`: an error instead of a subscription that is not recovered.
 const REJECT_UNRECOVERED: i64 = 2;
@@ -36,6 +38,16 @@ struct Granted {
     delta: bool,
 }
 
+/// A subscription that is made, with what to tell of it, and that is not live yet.
+pub(super) struct Made {
+    joined: Joined,
+    channel: Channel,
+    position: Option<Position>,
+    pub(super) result: SubscribeResult,
+    traces: Traces,
+    who: Arc<ClientInfo>,
+}
+
 /// Makes a subscription of the client itself, and replies.
 pub(super) async fn subscribe(
     actor: &Actor,
@@ -50,10 +62,33 @@ pub(super) async fn subscribe(
     if connection.subscription_count() >= policy.limits.channels_per_connection {
         return Err(ErrorCode::LimitExceeded.into());
     }
-    let namespace = policy.namespaces.of(&channel).ok_or(ErrorCode::UnknownChannel)?;
     let wish = identity
-        .authorize_subscribe(&policy.namespaces, Subscribe { channel: channel.clone() })
+        .authorize_subscribe(&policy.namespaces, Subscribe { channel })
         .map_err(ErrorCode::from)?;
+    let reject = request.flag & REJECT_UNRECOVERED != 0;
+    let made = make(actor, wish, request, false).await?;
+    let caching = policy.namespaces.of(&made.channel).map(|one| one.recovery_mode)
+        == Some(RecoveryMode::Cache);
+    let SubscribeResult { was_recovering, recoverable, recovered, .. } = made.result;
+    if reject && !caching && was_recovering && recoverable && !recovered {
+        return Err(ErrorCode::UnrecoverablePosition.into());
+    }
+    let body = Body::Subscribe(Box::new(made.result.clone()));
+    let reply = connection.frame(&Reply { id, body });
+    made.go_live(actor, Some(reply)).await;
+    Ok(())
+}
+
+/// Makes a subscription: joins, and reads what is to be recovered.
+pub(super) async fn make(
+    actor: &Actor,
+    wish: Authorized<Subscribe>,
+    request: Request,
+    server_side: bool,
+) -> Result<Made, Refusal> {
+    let Actor { policy, connection, identity } = actor;
+    let channel = wish.get().channel.clone();
+    let namespace = policy.namespaces.of(&channel).ok_or(ErrorCode::UnknownChannel)?;
     if request.filter.is_some() && !namespace.allow_tags_filter {
         return Err(ErrorCode::BadRequest.into());
     }
@@ -64,7 +99,7 @@ pub(super) async fn subscribe(
         delta: granted.delta,
         filter: request.filter,
         membership: granted.membership,
-        server_side: false,
+        server_side,
     };
     let filter = wants.filter.clone();
     let joined = policy.relay.subscribe(wish, connection, wants).await?;
@@ -91,10 +126,6 @@ pub(super) async fn subscribe(
         if result.was_recovering && granted.recoverable {
             policy.relay.hub().metrics().recovery(read.recovered);
         }
-        let reject = request.flag & REJECT_UNRECOVERED != 0 && !caching;
-        if reject && result.was_recovering && granted.recoverable && !read.recovered {
-            return Err(ErrorCode::UnrecoverablePosition.into());
-        }
         let wanted = |one: &&Arc<Publication>| {
             filter.as_ref().is_none_or(|filter| filter.matches(&one.tags))
         };
@@ -114,22 +145,23 @@ pub(super) async fn subscribe(
     if traces != Traces::default() {
         connection.note_traces(&channel, traces);
     }
-    if traces.present
-        && policy.relay.broker().enter(channel.clone(), Arc::clone(&who)).await.is_err()
-    {
-        return Err(ErrorCode::Internal.into());
+    if traces.present {
+        policy.relay.broker().enter(channel.clone(), Arc::clone(&who)).await?;
     }
-    let reply = connection.frame(&Reply { id, body: Body::Subscribe(Box::new(result)) });
-    if !joined.go_live(connection, position, Some(reply)) {
-        // The connection is ending, and nobody waits for the reply; its traces
-        // are cleaned up with it.
-        return Ok(());
+    Ok(Made { joined, channel, position, result, traces, who })
+}
+
+impl Made {
+    /// Writes the reply or push that tells of it, goes live, and announces it.
+    pub(super) async fn go_live(self, actor: &Actor, told: Option<Bytes>) {
+        let Made { joined, channel, position, traces, who, .. } = self;
+        // Otherwise the connection is ending, and nobody waits for the reply; its
+        // traces are cleaned up with it.
+        if joined.go_live(&actor.connection, position, told) && traces.announced {
+            // Others may miss it when the broker is away; the subscription stands.
+            let _ = actor.policy.relay.broker().announce(channel, who, true).await;
+        }
     }
-    if traces.announced {
-        // Others may miss it when the broker is away; the subscription stands.
-        let _ = policy.relay.broker().announce(channel, who, true).await;
-    }
-    Ok(())
 }
 
 fn grant(namespace: &Namespace, identity: &Identity, request: &Request) -> Granted {

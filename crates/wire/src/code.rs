@@ -84,6 +84,14 @@ pub struct Disconnect {
     pub reason: &'static str,
 }
 
+impl Disconnect {
+    /// The code and the text.
+    #[must_use]
+    pub const fn told(self) -> (u16, &'static str) {
+        (self.code, self.reason)
+    }
+}
+
 macro_rules! disconnects {
     ($($(#[$doc:meta])* $name:ident = $code:literal, $reason:literal;)*) => {
         impl Disconnect {

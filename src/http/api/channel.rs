@@ -162,3 +162,38 @@ fn client(who: &ClientInfo) -> Client {
 fn raw(bytes: &[u8]) -> Option<Box<RawValue>> {
     RawValue::from_string(std::str::from_utf8(bytes).ok()?.to_owned()).ok()
 }
+
+#[derive(Default, Deserialize)]
+pub(super) struct Pattern {
+    pattern: Option<String>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Channels {
+    channels: BTreeMap<String, Clients>,
+}
+
+#[derive(Serialize)]
+struct Clients {
+    num_clients: usize,
+}
+
+/// Channels that have subscribers, of those that match the pattern: `*`, `?`,
+/// `[…]` and `{a,b}` as in file names.
+pub(super) fn channels(app: &App, of: Pattern) -> Result<Channels, ErrorCode> {
+    let pattern = match of.pattern.as_deref() {
+        None | Some("") => None,
+        Some(text) => {
+            let glob = globset::GlobBuilder::new(text).build();
+            Some(glob.map_err(|_| ErrorCode::BadRequest)?.compile_matcher())
+        }
+    };
+    let all = app.policy.relay.hub().channels().into_iter();
+    let channels = all
+        .filter(|(channel, _)| {
+            pattern.as_ref().is_none_or(|pattern| pattern.is_match(channel.as_str()))
+        })
+        .map(|(channel, num_clients)| (channel.as_str().to_owned(), Clients { num_clients }))
+        .collect();
+    Ok(Channels { channels })
+}

@@ -8,7 +8,7 @@ use sealcast_wire::{Data, ErrorCode};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{Answer, App, ServerApi, find};
+use super::{App, ServerApi, done, find, told};
 use crate::auth::Publish;
 use crate::broker::IdempotencyKey;
 use crate::relay::How;
@@ -54,7 +54,7 @@ pub(super) struct Published {
 
 #[derive(Serialize)]
 pub(super) struct Broadcast {
-    responses: Vec<Answer<Published>>,
+    responses: Vec<Box<RawValue>>,
 }
 
 pub(super) async fn publish(
@@ -77,7 +77,9 @@ pub(super) async fn broadcast(
     }
     let mut responses = Vec::with_capacity(channels.len());
     for channel in channels {
-        responses.push(publish_to(app, caller, Some(channel), &wish).await.into());
+        let outcome = done(publish_to(app, caller, Some(channel), &wish).await);
+        let (_, text) = told(&outcome, false);
+        responses.push(RawValue::from_string(text).map_err(|_| ErrorCode::Internal)?);
     }
     Ok(Broadcast { responses })
 }

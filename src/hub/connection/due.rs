@@ -25,10 +25,18 @@ impl Connection {
                     outbox.code.get_or_insert(Disconnect::WRITE_ERROR.code);
                     self.end_locked(&mut outbox);
                 }
-                Deadline::Connect => self.close_locked(hub, &mut outbox, Disconnect::STALE, false),
-                Deadline::Expiry => self.close_locked(hub, &mut outbox, Disconnect::EXPIRED, false),
-                Deadline::Pong => self.close_locked(hub, &mut outbox, Disconnect::NO_PONG, false),
-                Deadline::Message => self.close_locked(hub, &mut outbox, Disconnect::POLICY, false),
+                Deadline::Connect => {
+                    self.close_locked(hub, &mut outbox, Disconnect::STALE.told(), false)
+                }
+                Deadline::Expiry => {
+                    self.close_locked(hub, &mut outbox, Disconnect::EXPIRED.told(), false)
+                }
+                Deadline::Pong => {
+                    self.close_locked(hub, &mut outbox, Disconnect::NO_PONG.told(), false)
+                }
+                Deadline::Message => {
+                    self.close_locked(hub, &mut outbox, Disconnect::POLICY.told(), false)
+                }
                 Deadline::Ping => self.ping(hub, &mut outbox, now),
             }
         }

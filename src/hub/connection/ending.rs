@@ -15,10 +15,13 @@ impl Connection {
     /// Ends the connection: what waits is still written (not for a slow client),
     /// then the close frame. The first reason counts.
     pub fn close(&self, hub: &Hub, disconnect: Disconnect) {
-        let mut outbox = self.outbox.lock();
-        if outbox.phase == Phase::Open {
-            self.close_locked(hub, &mut outbox, disconnect, false);
-        }
+        self.close_with(hub, disconnect.code, disconnect.reason);
+    }
+
+    /// The same with a code and a reason that a backend chose; the reason is cut
+    /// to what a close frame takes.
+    pub fn close_with(&self, hub: &Hub, code: u16, reason: &str) {
+        self.close_locked(hub, &mut self.outbox.lock(), (code, reason), false);
     }
 
     /// The peer's close frame has come: answers it, or takes it as the answer.
@@ -26,8 +29,7 @@ impl Connection {
         let mut outbox = self.outbox.lock();
         match outbox.phase {
             Phase::Open => {
-                let echo = Disconnect { code: code.unwrap_or(0), reason: "" };
-                self.close_locked(hub, &mut outbox, echo, true);
+                self.close_locked(hub, &mut outbox, (code.unwrap_or(0), ""), true);
                 outbox.code = Some(Disconnect::CONNECTION_CLOSED.code);
             }
             Phase::Closing { .. } => outbox.phase = Phase::Closing { answered: true },
@@ -58,19 +60,19 @@ impl Connection {
         &self,
         hub: &Hub,
         outbox: &mut MutexGuard<'_, Outbox>,
-        disconnect: Disconnect,
+        (code, reason): (u16, &str),
         answered: bool,
     ) {
         if outbox.phase != Phase::Open {
             return;
         }
-        outbox.code.get_or_insert(disconnect.code);
+        outbox.code.get_or_insert(code);
         outbox.phase = Phase::Closing { answered };
-        if disconnect == Disconnect::SLOW {
+        if code == Disconnect::SLOW.code {
             outbox.queue.cut_to_frame();
         }
-        let mut frame = Vec::with_capacity(4 + disconnect.reason.len());
-        ws::put_close(&mut frame, disconnect.code, disconnect.reason);
+        let mut frame = Vec::with_capacity(4 + reason.len());
+        ws::put_close(&mut frame, code, reason);
         outbox.queue.push(frame.into(), 1);
         let now = hub.clock().now();
         outbox.deadlines.end();

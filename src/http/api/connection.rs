@@ -1,0 +1,125 @@
+//! What a backend does to a user's connections.
+
+use sealcast_wire::{Disconnect, Epoch, ErrorCode, Unsubscribed, User};
+use serde::{Deserialize, Serialize};
+
+use super::{App, ServerApi, find};
+use crate::auth::Subscribe;
+use crate::broker::Since;
+use crate::session::Actor;
+
+/// Longest reason of a close frame, bytes (RFC 6455 5.5).
+const MAX_REASON: usize = 123;
+
+/// Which connections: those of the user, and if `client` is given only that one.
+/// A missing user is the anonymous one, not all.
+#[derive(Default, Deserialize)]
+pub(super) struct Request {
+    user: Option<String>,
+    client: Option<String>,
+    session: Option<String>,
+    channel: Option<String>,
+    expire_at: Option<i64>,
+    expired: Option<bool>,
+    whitelist: Option<Vec<String>>,
+    disconnect: Option<Code>,
+    recover_since: Option<Position>,
+}
+
+#[derive(Deserialize)]
+struct Code {
+    code: u32,
+    #[serde(default)]
+    reason: String,
+}
+
+#[derive(Deserialize)]
+struct Position {
+    #[serde(default)]
+    offset: u64,
+    #[serde(default)]
+    epoch: String,
+}
+
+#[derive(Serialize)]
+pub(super) struct Done {}
+
+pub(super) async fn subscribe(
+    app: &App,
+    caller: &ServerApi,
+    request: Request,
+) -> Result<Done, ErrorCode> {
+    let (channel, _) = find(app, request.channel.as_deref())?;
+    for actor in actors(app, &request)? {
+        let wish = caller.authorize(Subscribe { channel: channel.clone() });
+        let since = request
+            .recover_since
+            .as_ref()
+            .map(|since| Since { offset: since.offset, epoch: Epoch::from(since.epoch.as_str()) });
+        actor.subscribe(wish, since).await?;
+    }
+    Ok(Done {})
+}
+
+pub(super) async fn unsubscribe(app: &App, request: Request) -> Result<Done, ErrorCode> {
+    let (channel, _) = find(app, request.channel.as_deref())?;
+    for actor in actors(app, &request)? {
+        actor.unsubscribe_with(channel.clone(), Unsubscribed::Server).await;
+    }
+    Ok(Done {})
+}
+
+/// The code must be one that an application may close with, and the reason must
+/// fit a close frame.
+pub(super) fn disconnect(app: &App, request: Request) -> Result<Done, ErrorCode> {
+    let default = Disconnect::FORCE_DISCONNECT;
+    let (code, reason) = match &request.disconnect {
+        None => (default.code, default.reason),
+        Some(Code { code, reason }) => {
+            let code = u16::try_from(*code).map_err(|_| ErrorCode::BadRequest)?;
+            if !(3001..=4999).contains(&code)
+                || reason.len() > MAX_REASON
+                || reason.starts_with('{')
+            {
+                return Err(ErrorCode::BadRequest);
+            }
+            (code, reason.as_str())
+        }
+    };
+    let spared = request.whitelist.as_deref().unwrap_or_default();
+    for actor in actors(app, &request)? {
+        let connection = actor.connection();
+        if !spared.contains(&connection.id().to_string()) {
+            connection.close_with(app.policy.relay.hub(), code, reason);
+        }
+    }
+    Ok(Done {})
+}
+
+pub(super) fn refresh(app: &App, request: Request) -> Result<Done, ErrorCode> {
+    for actor in actors(app, &request)? {
+        if request.expired.unwrap_or(false) {
+            actor.connection().close(app.policy.relay.hub(), Disconnect::EXPIRED);
+        } else {
+            // Without a time, or with 0, it never expires.
+            let at = request.expire_at.filter(|at| *at != 0);
+            actor.refresh(at.map(|at| u64::try_from(at).unwrap_or(1)));
+        }
+    }
+    Ok(Done {})
+}
+
+fn actors(app: &App, request: &Request) -> Result<Vec<Actor>, ErrorCode> {
+    let user = request.user.as_deref().unwrap_or_default();
+    let user = User::parse(user).map_err(|_| ErrorCode::BadRequest)?;
+    // WebSocket connections have no session id, so none has the one asked for.
+    if request.session.as_ref().is_some_and(|session| !session.is_empty()) {
+        return Ok(Vec::new());
+    }
+    let wanted = request.client.as_deref().filter(|client| !client.is_empty());
+    let connections = app.policy.relay.hub().connections_of(&user).into_iter();
+    Ok(connections
+        .filter(|(connection, _)| wanted.is_none_or(|id| connection.id().to_string() == id))
+        .map(|(connection, client)| Actor::new(&app.policy, connection, client))
+        .collect())
+}

@@ -1,0 +1,130 @@
+//! What the server does to a connection: subscriptions that it makes and takes,
+//! and when the connection expires.
+
+use std::sync::Arc;
+
+use sealcast_wire::reply::{Event, SubscribeResult};
+use sealcast_wire::{Channel, Disconnect, ErrorCode, Reply, Unsubscribed};
+
+use super::Policy;
+use super::client::Refusal;
+use super::connect::expire;
+use super::operation::Actor;
+use super::subscribe::{self, Request};
+use crate::auth::{Authorized, Identity, Subscribe};
+use crate::broker::Since;
+use crate::hub::{self, Connection};
+
+impl Actor {
+    /// For a connection that has authenticated as `client`.
+    #[must_use]
+    pub fn new(policy: &Arc<Policy>, connection: Arc<Connection>, client: hub::Client) -> Actor {
+        let hub::Client { user, info } = client;
+        let identity = Arc::new(Identity { user, info });
+        Actor { policy: Arc::clone(policy), connection, identity }
+    }
+
+    /// The connection.
+    #[must_use]
+    pub fn connection(&self) -> &Arc<Connection> {
+        &self.connection
+    }
+
+    /// Makes a subscription that the client did not ask for, and tells it. One
+    /// that stands is told again with its stream's position.
+    ///
+    /// # Errors
+    /// If the broker cannot be reached, or the namespace is not configured. Over
+    /// the limit of subscriptions the connection is closed with 3505.
+    pub async fn subscribe(
+        &self,
+        wish: Authorized<Subscribe>,
+        recover_since: Option<Since>,
+    ) -> Result<(), ErrorCode> {
+        let channel = wish.get().channel.clone();
+        let told = if self.connection.is_subscribed(&channel) {
+            self.subscribe_again(channel).await
+        } else if self.connection.subscription_count() >= self.policy.limits.channels_per_connection
+        {
+            self.connection.close(self.policy.relay.hub(), Disconnect::CHANNEL_LIMIT);
+            Ok(())
+        } else {
+            self.subscribe_anew(wish, channel, recover_since).await
+        };
+        self.connection.flush(self.policy.relay.hub());
+        told.map_err(|refusal| match refusal {
+            Refusal::Reply(code) => code,
+            Refusal::Close(_) => ErrorCode::Internal,
+        })
+    }
+
+    /// Ends a subscription and tells the client; nothing if there is none.
+    pub async fn unsubscribe_with(&self, channel: Channel, why: Unsubscribed) {
+        if !self.connection.is_subscribed(&channel) {
+            return;
+        }
+        self.leave(channel.clone()).await;
+        self.reply(&Reply::push(channel.as_str().into(), why.into()));
+        self.connection.flush(self.policy.relay.hub());
+    }
+
+    /// Sets when the connection expires, Unix seconds, `None` for never, and
+    /// tells the client. In the past, the connection is closed with 3005.
+    pub fn refresh(&self, at: Option<u64>) {
+        let now = (self.policy.unix_now)();
+        let hub = self.policy.relay.hub();
+        if at.is_some_and(|at| at <= now) {
+            self.connection.close(hub, Disconnect::EXPIRED);
+            return;
+        }
+        let expiry = expire(&self.policy, &self.connection, at, now);
+        self.reply(&Reply::push("".into(), Event::Refresh(expiry)));
+        self.connection.flush(hub);
+    }
+
+    async fn subscribe_anew(
+        &self,
+        wish: Authorized<Subscribe>,
+        channel: Channel,
+        since: Option<Since>,
+    ) -> Result<(), Refusal> {
+        let request =
+            Request { recoverable: since.is_some(), recover: since, ..Request::default() };
+        let made = subscribe::make(self, wish, request, true).await?;
+        let publications = made.result.publications.clone();
+        let told = self.frames(&channel, made.result.clone(), publications);
+        made.go_live(self, Some(told)).await;
+        Ok(())
+    }
+
+    async fn subscribe_again(&self, channel: Channel) -> Result<(), Refusal> {
+        let namespace = self.policy.namespaces.of(&channel).ok_or(ErrorCode::UnknownChannel)?;
+        let mut result = SubscribeResult::default();
+        if let Some(keep) = self.policy.retention(namespace) {
+            let broker = self.policy.relay.broker();
+            let page = broker.history(channel.clone(), Default::default(), keep.meta_ttl).await?;
+            result.positioned = namespace.force_positioning || namespace.force_recovery;
+            result.recoverable = namespace.force_recovery;
+            result.epoch = page.position.epoch.to_string();
+            result.offset = page.position.offset;
+        }
+        let event = Event::Subscribe(Box::new(result));
+        self.reply(&Reply::push(channel.as_str().into(), event));
+        Ok(())
+    }
+
+    /// The push that tells of the subscription, and what it recovered behind it.
+    fn frames(
+        &self,
+        channel: &Channel,
+        result: SubscribeResult,
+        publications: Vec<sealcast_wire::Publication>,
+    ) -> bytes::Bytes {
+        let push = |event| self.connection.frame(&Reply::push(channel.as_str().into(), event));
+        let mut frames = push(Event::Subscribe(Box::new(result))).to_vec();
+        for publication in publications {
+            frames.extend_from_slice(&push(Event::Publication(publication)));
+        }
+        frames.into()
+    }
+}
