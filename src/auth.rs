@@ -13,4 +13,7 @@ pub use grants::{Authorized, Denied, Identity, Publish, Subscribe};
 pub use namespace::{DataFormat, History, Namespace, Namespaces, Readers, RecoveryMode};
 pub use origin::{BadOrigin, OriginRule, Origins};
 pub use secret::Secret;
-pub use token::{Claims, Config as TokenConfig, Issuer, KeyError, Refused, Verifier};
+pub use token::{
+    Claims, Config as TokenConfig, Issuer, KeyError, KeyFault, KeyOptions, Overrides, Refused,
+    SubscriptionClaims, SubscriptionOptions, Trust, TrustedIssuer, Verifier,
+};

@@ -1,5 +1,7 @@
 //! From what the file says to what the rooms need.
 
+mod token;
+
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -8,11 +10,11 @@ use super::file::{self, File};
 use super::namespaces;
 use super::{Config, Drain, Fault};
 use crate::auth::{
-    ApiKey, ApiKeys, BadOrigin, Issuer, KeyError, Namespaces, OriginRule, Origins, Secret,
-    TokenConfig, Verifier,
+    ApiKey, ApiKeys, BadOrigin, Issuer, Namespaces, OriginRule, Origins, Secret,
 };
 use crate::http::Proxies;
 use crate::limit::{Limits, Profile};
+use token::{tokens, verifier};
 
 /// Centrifugo's port.
 const PORT: u16 = 8_000;
@@ -44,7 +46,10 @@ pub fn development() -> Result<(Config, String), Vec<Fault>> {
     let key = random_text();
     let file = File {
         client: file::Client {
-            token: file::Token { hmac_secret_key: Some(random_text()), ..Default::default() },
+            token: file::Token {
+                hmac_secret_key: Some(file::SecretText::new(random_text())),
+                ..Default::default()
+            },
             ..Default::default()
         },
         channel: file::Channels {
@@ -67,7 +72,7 @@ pub fn development() -> Result<(Config, String), Vec<Fault>> {
     };
     let mut faults = Vec::new();
     let mut config = build(&file, &mut faults);
-    config.dev = tokens(&file, &mut faults).map(|tokens| Issuer::new(&tokens));
+    config.dev = tokens(&file, &mut faults).and_then(|tokens| Issuer::new(&tokens));
     if faults.is_empty() { Ok((config, key)) } else { Err(faults) }
 }
 
@@ -153,36 +158,6 @@ fn origins(entries: &[String], faults: &mut Vec<Fault>) -> Origins {
         }
     }
     Origins::new(rules)
-}
-
-fn tokens(file: &File, faults: &mut Vec<Fault>) -> Option<TokenConfig> {
-    let token = &file.client.token;
-    let Some(secret) = &token.hmac_secret_key else {
-        if !file.client.allow_anonymous_connect_without_token {
-            let problem = "needed, because nobody could connect without it: at least 32 random \
-                           bytes (or set client.allow_anonymous_connect_without_token)";
-            fault(faults, "client.token.hmac_secret_key", problem);
-        }
-        return None;
-    };
-    Some(TokenConfig {
-        hmac_secret: Secret::new(secret.clone()),
-        issuer: token.issuer.clone(),
-        audience: token.audience.clone(),
-        max_lifetime: token.max_lifetime.map_or(3_600, |time| time.0.as_secs()),
-    })
-}
-
-fn verifier(tokens: &TokenConfig, faults: &mut Vec<Fault>) -> Option<Verifier> {
-    Verifier::new(tokens)
-        .map_err(|error| {
-            let problem = match error {
-                KeyError::TooShort => "shorter than 32 bytes; take 32 random bytes or more",
-                KeyError::SelfTest => "the crypto library fails its self-test with it",
-            };
-            fault(faults, "client.token.hmac_secret_key", problem);
-        })
-        .ok()
 }
 
 fn api_keys(file: &File, faults: &mut Vec<Fault>) -> ApiKeys {

@@ -2,6 +2,8 @@
 //! option that is not listed here is refused, because ignoring one could open a
 //! door.
 
+mod token;
+
 use std::fmt;
 use std::time::Duration;
 
@@ -9,6 +11,8 @@ use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::duration;
+
+pub(super) use token::{SecretText, SubscriptionToken, Token, TokenIssuer};
 
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -44,6 +48,7 @@ pub(super) struct Listener {
 pub(super) struct Client {
     pub(super) allowed_origins: Vec<String>,
     pub(super) token: Token,
+    pub(super) subscription_token: SubscriptionToken,
     pub(super) allow_anonymous_connect_without_token: bool,
     pub(super) ping_interval: Option<Time>,
     pub(super) pong_timeout: Option<Time>,
@@ -54,15 +59,6 @@ pub(super) struct Client {
     pub(super) history_max_publication_limit: Option<usize>,
     pub(super) recovery_max_publication_limit: Option<usize>,
     pub(super) connection_limit: Option<usize>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct Token {
-    pub(super) hmac_secret_key: Option<String>,
-    pub(super) issuer: Option<String>,
-    pub(super) audience: Option<String>,
-    pub(super) max_lifetime: Option<Time>,
 }
 
 #[derive(Default, Deserialize)]

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 
 use sealcast_wire::command::Connect;
 use sealcast_wire::reply::{ConnectResult, Expiry};
-use sealcast_wire::{Disconnect, ErrorCode, User};
+use sealcast_wire::{Disconnect, ErrorCode};
 
 use super::Policy;
 use super::client::Refusal;
@@ -27,7 +27,7 @@ pub(super) fn connect(
             policy.relay.hub().metrics().auth("failure", "no_token");
             return Err(Disconnect::BAD_REQUEST.into());
         }
-        Claims { user: User::anonymous(), expires_at: None, info: bytes::Bytes::new() }
+        Claims::anonymous()
     } else {
         verify(policy, token, now).map_err(|refused| match refused {
             Refused::Expired => Refusal::Reply(ErrorCode::TokenExpired),
