@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use socket2::{SockRef, TcpKeepalive};
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 /// Connections that may wait to be accepted.
@@ -13,7 +13,10 @@ const BACKLOG: u32 = 4_096;
 /// is refused (Linux doubles the number). Without it the kernel hides megabytes
 /// of backlog from the queue's bounds.
 const SEND_BUFFER: usize = 64 << 10;
-/// How long sent bytes may stay unacknowledged before the kernel gives up.
+/// How long sent bytes may stay unacknowledged before the kernel gives up. There
+/// is no TCP keepalive beside it: Linux would then reset an idle connection after
+/// the same time if a single probe is lost, and thousands of probes at once do get
+/// lost. The protocol's pings tell who is gone.
 const USER_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The address is public, and nothing protects what goes over it.
@@ -50,11 +53,6 @@ pub(super) fn prepare(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let socket = SockRef::from(stream);
     socket.set_send_buffer_size(SEND_BUFFER)?;
-    let keepalive = TcpKeepalive::new()
-        .with_time(Duration::from_secs(15))
-        .with_interval(Duration::from_secs(5))
-        .with_retries(3);
-    socket.set_tcp_keepalive(&keepalive)?;
     socket.set_tcp_user_timeout(Some(USER_TIMEOUT))
 }
 

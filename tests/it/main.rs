@@ -1,1 +1,26 @@
-fn main() {}
+//! What only whole nodes show: protocol, handshake, frames, caps, drain, order
+//! under churn; and the layers of the source. One file a subject; `support` starts
+//! nodes and talks to them.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    clippy::print_stdout
+)]
+
+mod api;
+mod bench_quick;
+mod broker_contract;
+mod caps;
+mod churn;
+mod fairness;
+mod frames;
+mod handshake;
+mod layering;
+mod operation;
+mod protocol;
+mod slow;
+mod support;
+mod writes;

@@ -1,0 +1,100 @@
+//! `sealcast bench connect`: what it takes to connect.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::crowd::{Crowd, Nobody};
+use super::failure::Failure;
+use super::kernel;
+use super::report::{Common, Figure, Outcome, Progress, Table};
+use super::stats::Spread;
+use super::target::{Kind, Target};
+
+/// CPU time to take a connection.
+///
+/// It is the server's, in microseconds, by the kernel, for the TCP socket, the WebSocket handshake,
+/// a token (HS256), and one subscription. Each connection waits for each answer, as the SDKs do, and stays; 128 are being made at the same
+/// time. Connections per second are what two processes on this machine reach together.
+#[derive(clap::Args)]
+pub(super) struct Options {
+    /// How many connections. [default: 10000]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    connections: Option<u32>,
+    #[command(flatten)]
+    pub(super) common: Common,
+}
+
+/// Connections that a server has served before it is measured.
+const WARM_UP: usize = 100;
+const SETTLE: Duration = Duration::from_millis(100);
+
+/// # Errors
+/// If there is no figure.
+pub(super) fn run(options: &Options) -> Result<Outcome, Failure> {
+    let common = &options.common;
+    let connections = options.connections.unwrap_or(common.either(500, 10_000)) as usize;
+    kernel::allow_connections(connections + WARM_UP + 2)?;
+    let runs = common.runs(5);
+    let progress = Progress::new();
+    let mut samples = Vec::new();
+    for run in 1..=runs {
+        progress.say(&format!("{connections} connections, run {run} of {runs}"));
+        samples.push(measure(connections)?);
+    }
+    drop(progress);
+    Ok(outcome(&samples, connections))
+}
+
+struct Sample {
+    connections: usize,
+    cpu: Duration,
+    wall: Duration,
+}
+
+fn measure(connections: usize) -> Result<Sample, Failure> {
+    let target = Target::start(Kind::Node, connections + WARM_UP + 2)?;
+    let channels = |count| (0..count).map(|at| format!("room-{}", at % 100));
+    let mut first = Crowd::gather(&target, "first", channels(WARM_UP))?;
+    first.linger(SETTLE, &mut Nobody)?;
+    let cpu = target.cpu()?;
+    let mut crowd = Crowd::gather(&target, "user", channels(connections))?;
+    let wall = crowd.gathered_in();
+    crowd.linger(SETTLE, &mut Nobody)?;
+    let cpu = target.cpu()?.saturating_sub(cpu);
+    Ok(Sample { connections, cpu, wall })
+}
+
+impl Sample {
+    /// Microseconds of CPU for a connection.
+    fn cost(&self) -> f64 {
+        self.cpu.as_secs_f64() * 1e6 / self.connections as f64
+    }
+
+    fn rate(&self) -> f64 {
+        self.connections as f64 / self.wall.as_secs_f64()
+    }
+
+    fn json(&self) -> Value {
+        json!({
+            "connections": self.connections,
+            "cpu_us_per_connection": self.cost(),
+            "connections_per_second": self.rate(),
+        })
+    }
+}
+
+fn outcome(samples: &[Sample], connections: usize) -> Outcome {
+    let mut table = Table::new(
+        "Socket, handshake, token and one subscription: median [lowest-highest]".into(),
+        &["connections", "CPU µs each", "in a second"],
+    );
+    table.add(
+        &[("connections", connections.into())],
+        &[
+            Figure("cpu_us_per_connection", 1, Spread::of(samples.iter().map(Sample::cost))),
+            Figure("connections_per_second", 0, Spread::of(samples.iter().map(Sample::rate))),
+        ],
+    );
+    Outcome { name: "connect", table, runs: samples.iter().map(Sample::json).collect() }
+}

@@ -1,0 +1,80 @@
+//! Numbered payloads, and the text in which a server pushes them.
+
+/// Digits of a number; all payloads of a run are equally long.
+const DIGITS: usize = 10;
+const OPEN: &str = r#"{"n":""#;
+const BETWEEN: &str = r#"","pad":""#;
+const CLOSE: &str = r#""}"#;
+
+/// The shortest payload, bytes.
+pub(super) const SHORTEST: usize = OPEN.len() + DIGITS + BETWEEN.len() + CLOSE.len();
+
+/// A JSON payload of `bytes` bytes, at least [`SHORTEST`], that holds `number`.
+pub(super) fn payload(number: u64, bytes: usize) -> String {
+    let pad = "x".repeat(bytes.saturating_sub(SHORTEST));
+    format!("{OPEN}{number:0DIGITS$}{BETWEEN}{pad}{CLOSE}")
+}
+
+/// The push of a payload, as a server writes it to every subscriber: the same
+/// text each time, but for the number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Shape {
+    before: String,
+    after: String,
+}
+
+impl Shape {
+    /// Learns from one push; `None` if the payload is not in it as it was sent.
+    pub(super) fn learn(push: &str, payload: &str) -> Option<Shape> {
+        let (before, after) = push.split_once(payload)?;
+        let (open, rest) = payload.split_at_checked(OPEN.len())?;
+        let (_, rest) = rest.split_at_checked(DIGITS)?;
+        Some(Shape { before: format!("{before}{open}"), after: format!("{rest}{after}") })
+    }
+
+    /// The number in a push; `None` if it differs from the shape in anything else.
+    pub(super) fn number(&self, push: &str) -> Option<u64> {
+        let digits = push.strip_prefix(&*self.before)?.strip_suffix(&*self.after)?;
+        if digits.len() != DIGITS || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            return None;
+        }
+        digits.parse().ok()
+    }
+
+    /// The push with this number.
+    pub(super) fn push(&self, number: u64) -> String {
+        format!("{}{number:0DIGITS$}{}", self.before, self.after)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn payloads_are_json_of_the_size_asked_for() {
+        for bytes in [SHORTEST, 128, 1_024] {
+            let payload = payload(42, bytes);
+            assert_eq!(payload.len(), bytes);
+            let value: serde_json::Value = serde_json::from_str(&payload).unwrap();
+            assert_eq!(value["n"], "0000000042");
+        }
+    }
+
+    #[test]
+    fn a_shape_tells_numbers_and_whatever_else_is_different() {
+        let wrap = |payload: &str| format!(r#"{{"push":{{"pub":{{"data":{payload}}}}}}}"#);
+        let push = wrap(&payload(0, 64));
+        let shape = Shape::learn(&push, &payload(0, 64)).unwrap();
+        assert_eq!(shape.push(0), push);
+        assert_eq!(shape.number(&wrap(&payload(77, 64))), Some(77));
+        assert_eq!(shape.push(77), wrap(&payload(77, 64)));
+        assert_eq!(shape.number(&wrap(&payload(77, 65))), None);
+        assert_eq!(shape.number(&push.replace("data", "date")), None);
+        assert_eq!(shape.number(&push.replace("0000000000", "00000000+1")), None);
+        assert_eq!(shape.number(&push.replace("0000000000", "000000000")), None);
+        assert_eq!(Shape::learn("{}", &payload(0, 64)), None);
+    }
+}

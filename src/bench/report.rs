@@ -1,0 +1,182 @@
+//! What a bench prints and writes.
+
+use std::fs;
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+
+use serde_json::{Map, Value, json};
+
+use super::failure::{Failure, While};
+use super::kernel;
+use super::stats::Spread;
+
+/// What all benches can be told.
+#[derive(clap::Args)]
+pub(super) struct Common {
+    /// How often each measurement is repeated; the table has the median, and the lowest and
+    /// highest.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    runs: Option<u16>,
+    /// Writes every run and the medians to this file, as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Few connections and short runs: to see that everything works, not for figures. Other
+    /// options still count.
+    #[arg(long)]
+    pub(super) quick: bool,
+}
+
+impl Common {
+    /// How many runs, if the options do not say.
+    pub(super) fn runs(&self, usual: u16) -> usize {
+        usize::from(self.runs.unwrap_or(if self.quick { 2 } else { usual }))
+    }
+
+    /// One of two, by `--quick`.
+    pub(super) fn either<T>(&self, quick: T, usual: T) -> T {
+        if self.quick { quick } else { usual }
+    }
+}
+
+/// What a bench found.
+pub(super) struct Outcome {
+    pub(super) name: &'static str,
+    pub(super) table: Table,
+    /// Each run as it was.
+    pub(super) runs: Vec<Value>,
+}
+
+impl Outcome {
+    /// Prints the table, and writes the file if one was asked for.
+    ///
+    /// # Errors
+    /// If that cannot be done.
+    pub(super) fn tell(&self, common: &Common) -> Result<(), Failure> {
+        let text = format!("{}: {}\n{}", self.name, kernel::machine(), self.table.text());
+        io::stdout().lock().write_all(text.as_bytes()).during("print the result")?;
+        let Some(path) = &common.json else { return Ok(()) };
+        let value = json!({
+            "bench": self.name,
+            "version": env!("CARGO_PKG_VERSION"),
+            "machine": kernel::machine(),
+            "debug_build": cfg!(debug_assertions),
+            "quick": common.quick,
+            "medians": self.table.medians,
+            "runs": self.runs,
+        });
+        fs::write(path, format!("{value:#}\n")).during("write the JSON file")
+    }
+}
+
+/// The medians, for people and for machines. The first column stands to the left,
+/// the others to the right.
+pub(super) struct Table {
+    /// What it is about, and what the columns mean.
+    title: String,
+    head: &'static [&'static str],
+    rows: Vec<Vec<String>>,
+    medians: Vec<Value>,
+}
+
+/// A figure's name for machines, its decimals for people, and what it is, if it
+/// could be measured.
+pub(super) struct Figure(pub(super) &'static str, pub(super) usize, pub(super) Option<Spread>);
+
+impl Table {
+    pub(super) fn new(title: String, head: &'static [&'static str]) -> Table {
+        Table { title, head, rows: Vec::new(), medians: Vec::new() }
+    }
+
+    /// Adds a row: what was measured, and the figures, a column each.
+    pub(super) fn add(&mut self, of: &[(&'static str, Value)], figures: &[Figure]) {
+        let label = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let cell = |spread: &Option<Spread>, digits| {
+            spread.map_or_else(|| "-".to_owned(), |spread| spread.text(digits))
+        };
+        let labels = of.iter().map(|(_, value)| label(value));
+        let cells = figures.iter().map(|Figure(_, digits, spread)| cell(spread, *digits));
+        self.rows.push(labels.chain(cells).collect());
+        let labels = of.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
+        let spreads = figures.iter().map(|Figure(name, _, spread)| {
+            ((*name).to_owned(), spread.map_or(Value::Null, Spread::json))
+        });
+        self.medians.push(Value::Object(labels.chain(spreads).collect::<Map<_, _>>()));
+    }
+
+    fn text(&self) -> String {
+        let head: Vec<String> = self.head.iter().map(ToString::to_string).collect();
+        let lines = || std::iter::once(&head).chain(&self.rows);
+        let width = |column| {
+            lines()
+                .filter_map(|line| line.get(column))
+                .map(|cell: &String| cell.chars().count())
+                .max()
+        };
+        let widths: Vec<usize> =
+            (0..head.len()).map(|column| width(column).unwrap_or_default()).collect();
+        let mut text = format!("{}\n", self.title);
+        for line in lines() {
+            let cells: Vec<String> = line
+                .iter()
+                .zip(&widths)
+                .enumerate()
+                .map(|(at, (cell, width))| match at {
+                    0 => format!("{cell:<width$}"),
+                    _ => format!("{cell:>width$}"),
+                })
+                .collect();
+            text.push_str(cells.join("  ").trim_end());
+            text.push('\n');
+        }
+        text
+    }
+}
+
+/// One line on a terminal that tells what is going on; nothing elsewhere.
+pub(super) struct Progress(bool);
+
+impl Progress {
+    pub(super) fn new() -> Progress {
+        Progress(io::stderr().is_terminal())
+    }
+
+    pub(super) fn say(&self, what: &str) {
+        if self.0 {
+            let _ = write!(io::stderr(), "\r\x1b[K{what}");
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.say("");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_is_aligned_for_people_and_complete_for_machines() {
+        let mut table = Table::new("title".into(), &["name", "size", "figure"]);
+        let spread = Spread { median: 1.5, min: 1.0, max: 2.0 };
+        table
+            .add(&[("name", "a".into()), ("size", 1_000.into())], &[Figure("us", 1, Some(spread))]);
+        table.add(&[("name", "longer".into()), ("size", 1.into())], &[Figure("us", 1, None)]);
+        assert_eq!(
+            table.text(),
+            "title\n\
+             name    size         figure\n\
+             a       1000  1.5 [1.0-2.0]\n\
+             longer     1              -\n"
+        );
+        assert_eq!(
+            Value::from(table.medians),
+            json!([
+                { "name": "a", "size": 1_000, "us": { "median": 1.5, "min": 1.0, "max": 2.0 } },
+                { "name": "longer", "size": 1, "us": null },
+            ])
+        );
+    }
+}
