@@ -98,8 +98,9 @@ pub async fn serve(acceptor: Acceptor, listener: tokio::net::TcpListener, router
     acceptor.run(listener, hyper_util::service::TowerToHyperService::new(router)).await;
 }
 
-/// Headers of every answer.
+/// What every request passes, and the headers of every answer.
 fn with_headers(router: Router) -> Router {
+    let router = router.layer(axum::middleware::from_fn(door::check_form));
     const HEADERS: [(HeaderName, &str); 3] = [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),

@@ -23,7 +23,7 @@ use crate::limit::{Budget, Limits};
 use crate::metrics::Metrics;
 
 pub use batch::{BATCH_BYTES, BATCH_MESSAGES, Batch, Item, for_delta};
-pub use connection::{Connection, ConnectionId, Status};
+pub use connection::{Connection, ConnectionId, NotAdded, Status};
 pub use deadlines::{Clock, Deadline, Millis};
 pub use outbox::Traces;
 pub use registry::{Client, Registration};
@@ -115,7 +115,6 @@ impl Hub {
     /// Adds a subscriber that does not receive yet, if the channel has its
     /// subscription at the broker; otherwise the caller must make that first
     /// (see [`Hub::open`]).
-    #[must_use]
     pub fn join(
         &self,
         shard: usize,

@@ -3,9 +3,11 @@
 mod accept;
 mod drain;
 mod socket;
+mod strict;
 mod websocket;
 
 pub use accept::{Acceptor, Peer};
 pub use drain::close_spread;
 pub use socket::{Untrusted, check_exposure, listen};
-pub use websocket::{drive, receiver_limits};
+pub use strict::Strict;
+pub use websocket::{drive, into_socket, receiver_limits};

@@ -20,7 +20,7 @@ use crate::auth::{Authorized, Publish, Subscribe};
 use crate::broker::{
     Broker, CALL_TIMEOUT, Delivery, IdempotencyKey, Outgoing, Retention, Sharding, Unavailable,
 };
-use crate::hub::{Connection, Hub, Millis, Slot, Traces, Wants};
+use crate::hub::{Connection, Hub, Millis, NotAdded, Slot, Traces, Wants};
 use gate::Gates;
 use linger::Linger;
 use probe::Probes;
@@ -71,22 +71,26 @@ impl Joined {
         Joined { relay: Arc::clone(relay), channel, shard, slot: Some(slot) }
     }
 
-    /// Notes the subscription at its connection, writes the reply and lets it
-    /// receive from `position` on, in one step; see [`Hub::go_live`]. `false`, and
-    /// nothing left behind, if the connection is ending or has this subscription.
-    #[must_use]
+    /// Notes the subscription at its connection, which has at most `most`, writes
+    /// the reply and lets it receive from `position` on; see [`Hub::go_live`].
+    ///
+    /// # Errors
+    /// If the connection does not take it; nothing is left behind then.
     pub fn go_live(
         mut self,
         connection: &Arc<Connection>,
+        most: usize,
         position: Option<Position>,
         reply: Option<Bytes>,
-    ) -> bool {
-        let Some(slot) = self.slot else { return false };
-        if !connection.add_subscription(&self.channel, self.shard, slot) {
-            return false;
-        }
+    ) -> Result<(), NotAdded> {
+        let Some(slot) = self.slot else { return Err(NotAdded::Ending) };
+        connection.add_subscription(&self.channel, self.shard, slot, most)?;
         self.slot = None;
-        self.relay.hub.go_live(self.shard, &self.channel, slot, position, reply)
+        if self.relay.hub.go_live(self.shard, &self.channel, slot, position, reply) {
+            Ok(())
+        } else {
+            Err(NotAdded::Ending)
+        }
     }
 }
 

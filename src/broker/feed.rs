@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use sealcast_wire::reply::ClientInfo;
 use sealcast_wire::{Channel, Epoch, Publication};
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, MutexGuard, mpsc};
+
+use super::Unavailable;
 
 /// How many deliveries may wait in one shard of a feed.
 pub const FEED_CAPACITY: usize = 128;
@@ -69,26 +71,57 @@ pub enum Delivery {
 /// with it those who publish into that shard.
 pub struct Feed {
     sharding: Sharding,
-    shards: Vec<mpsc::Sender<Delivery>>,
+    shards: Vec<Shard>,
+}
+
+/// One shard's inbox, entered in the order of asking.
+pub(super) struct Shard {
+    /// Held from asking for a place until something is put there: who has been
+    /// given a place and has not run yet must not be overtaken.
+    turn: Mutex<()>,
+    inbox: mpsc::Sender<Delivery>,
+}
+
+/// A place in a shard's inbox.
+pub(super) struct Place<'a> {
+    permit: mpsc::Permit<'a, Delivery>,
+    _turn: MutexGuard<'a, ()>,
+}
+
+impl Shard {
+    /// Waits for a place, behind everyone who asked before.
+    pub(super) async fn place(&self) -> Result<Place<'_>, Unavailable> {
+        let turn = self.turn.lock().await;
+        let permit = self.inbox.reserve().await.map_err(|_| Unavailable)?;
+        Ok(Place { permit, _turn: turn })
+    }
+}
+
+impl Place<'_> {
+    pub(super) fn send(self, delivery: Delivery) {
+        self.permit.send(delivery);
+    }
 }
 
 impl Feed {
     /// A feed, and the receiving end of each shard in order.
     #[must_use]
     pub fn new(sharding: Sharding) -> (Feed, Vec<mpsc::Receiver<Delivery>>) {
-        let (shards, receivers) =
-            (0..sharding.count()).map(|_| mpsc::channel(FEED_CAPACITY)).unzip();
+        let (shards, receivers) = (0..sharding.count())
+            .map(|_| mpsc::channel(FEED_CAPACITY))
+            .map(|(inbox, receiver)| (Shard { turn: Mutex::new(()), inbox }, receiver))
+            .unzip();
         (Feed { sharding, shards }, receivers)
     }
 
     /// The shard of a channel.
     #[must_use]
-    pub(super) fn shard(&self, channel: &Channel) -> Option<&mpsc::Sender<Delivery>> {
+    pub(super) fn shard(&self, channel: &Channel) -> Option<&Shard> {
         self.shards.get(self.sharding.of(channel))
     }
 
     /// Every shard.
-    pub(super) fn shards(&self) -> impl Iterator<Item = &mpsc::Sender<Delivery>> {
+    pub(super) fn shards(&self) -> impl Iterator<Item = &Shard> {
         self.shards.iter()
     }
 }

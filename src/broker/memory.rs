@@ -8,10 +8,10 @@ use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use sealcast_wire::reply::ClientInfo;
 use sealcast_wire::{Channel, Position};
-use tokio::sync::mpsc::Permit;
+use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, timeout};
 
-use super::feed::{Delivery, Feed};
+use super::feed::{Delivery, Feed, Place};
 use super::stream::Stream;
 use super::{
     Broker, CALL_TIMEOUT, HistoryError, HistoryQuery, IDEMPOTENCY_WINDOW, IdempotencyKey, Outgoing,
@@ -50,13 +50,15 @@ impl Memory {
     }
 
     /// Waits for a place in the feed, if anyone here listens.
-    async fn place(&self, channel: &Channel) -> Result<Option<Permit<'_, Delivery>>, Unavailable> {
+    async fn place(&self, channel: &Channel) -> Result<Option<Place<'_>>, Unavailable> {
         if !self.state.lock().wanted.contains(channel) {
             return Ok(None);
         }
         let shard = self.feed.shard(channel).ok_or(Unavailable)?;
-        let place = timeout(CALL_TIMEOUT, shard.reserve()).await.map_err(|_| Unavailable)?;
-        place.map(Some).map_err(|_| Unavailable)
+        // Outside of tokio's budget, which would let a wait end before it has queued.
+        let waiting = unconstrained(shard.place());
+        let place = timeout(CALL_TIMEOUT, waiting).await.map_err(|_| Unavailable)?;
+        place.map(Some)
     }
 
     /// Forgets what is over: entries by age, streams and keys by time. Called
@@ -224,7 +226,7 @@ impl Broker for Memory {
         Box::pin(async move {
             let sent = async {
                 for shard in self.feed.shards() {
-                    shard.send(Delivery::Probe(mark)).await.map_err(|_| Unavailable)?;
+                    shard.place().await?.send(Delivery::Probe(mark));
                 }
                 Ok(())
             };

@@ -9,9 +9,7 @@ use std::time::Duration;
 use super::file::{self, File};
 use super::namespaces;
 use super::{Config, Drain, Fault};
-use crate::auth::{
-    ApiKey, ApiKeys, BadOrigin, Issuer, Namespaces, OriginRule, Origins, Secret,
-};
+use crate::auth::{ApiKey, ApiKeys, BadOrigin, Issuer, Namespaces, OriginRule, Origins, Secret};
 use crate::http::Proxies;
 use crate::limit::{Limits, Profile};
 use token::{tokens, verifier};
@@ -213,6 +211,7 @@ fn limits(file: &File, faults: &mut Vec<Fault>) -> Limits {
     time(&mut limits.expired_close_delay, file.client.expired_close_delay);
     time(&mut limits.message_deadline, file.limits.message_deadline);
     time(&mut limits.header_timeout, file.limits.header_timeout);
+    time(&mut limits.body_timeout, file.limits.body_timeout);
     time(&mut limits.write_timeout, file.limits.write_timeout);
     let count = |slot: &mut usize, value: Option<usize>| {
         if let Some(value) = value {

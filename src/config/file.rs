@@ -148,6 +148,7 @@ pub(super) struct LimitOptions {
     pub(super) http_sockets: Option<usize>,
     pub(super) message_deadline: Option<Time>,
     pub(super) header_timeout: Option<Time>,
+    pub(super) body_timeout: Option<Time>,
     pub(super) write_timeout: Option<Time>,
 }
 

@@ -13,6 +13,7 @@ use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use http_body_util::{BodyExt, Limited};
+use hyper::body::Body as _;
 use sealcast_wire::{Channel, ErrorCode};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -177,7 +178,12 @@ fn presented_key(headers: &HeaderMap) -> Option<&str> {
 /// The body, bounded in bytes and time.
 async fn read_body(app: &App, body: Body) -> Result<bytes::Bytes, StatusCode> {
     let limits = &app.policy.limits;
-    let reading = Limited::new(body, limits.frame_bytes.saturating_mul(4)).collect();
+    let most = limits.frame_bytes.saturating_mul(4);
+    // A length that is told beforehand need not be waited for.
+    if body.size_hint().lower() > most as u64 {
+        return Err(StatusCode::PAYLOAD_TOO_LARGE);
+    }
+    let reading = Limited::new(body, most).collect();
     match tokio::time::timeout(limits.body_timeout, reading).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {

@@ -7,11 +7,8 @@ use axum::body::Body;
 use axum::extract::{Extension, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
 use axum::response::Response;
-use bytes::Bytes;
-use hyper::upgrade::{OnUpgrade, Upgraded};
-use hyper_util::rt::TokioIo;
+use hyper::upgrade::OnUpgrade;
 use sealcast_wire::{Encoding, ws};
-use tokio::net::TcpStream;
 
 use super::{App, address, door, health};
 use crate::hub::{Connection, Registration};
@@ -180,7 +177,7 @@ fn switching(accepted: &Accepted) -> Response {
 async fn start(app: Arc<App>, accepted: Accepted) {
     let Accepted { upgrade, encoding, places, .. } = accepted;
     let Ok(upgraded) = upgrade.await else { return };
-    let Some((stream, leftover)) = raw_stream(upgraded) else {
+    let Some((stream, leftover)) = net::into_socket(upgraded) else {
         tracing::error!(event = "upgrade_failed", "the socket is not of the expected kind");
         return;
     };
@@ -192,12 +189,6 @@ async fn start(app: Arc<App>, accepted: Accepted) {
     let limits = net::receiver_limits(&policy.limits);
     let deadline = policy.limits.message_deadline.into();
     app.tasks.spawn(net::drive(hub, connection, session, limits, deadline, leftover));
-}
-
-/// The socket, and the bytes that came behind the handshake.
-fn raw_stream(upgraded: Upgraded) -> Option<(TcpStream, Bytes)> {
-    let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
-    Some((parts.io.into_inner(), parts.read_buf))
 }
 
 impl Refusal {
@@ -221,6 +212,8 @@ impl Refusal {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
         headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+        // What comes behind a failed handshake is not a request to answer.
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         match self {
             Refusal::Client(status, _) => *response.status_mut() = status,
             Refusal::Full | Refusal::Leaving => {

@@ -23,6 +23,7 @@ use tokio::net::TcpStream;
 use super::deadlines::{Deadline, Deadlines, Millis};
 use super::outbox::{Flush, Outbox, Phase};
 use super::{Hub, OutboxLimits};
+pub use subscriptions::NotAdded;
 use write::charge;
 
 /// How long the closing handshake may take after the close frame is out.

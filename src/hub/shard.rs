@@ -19,7 +19,7 @@ pub struct Slot(u32);
 #[derive(Debug)]
 pub enum Content {
     /// Publications, for every subscriber.
-    Publications(Batch),
+    Publications(Box<Batch>),
     /// Who came or went, for those who asked for it.
     Membership(Membership),
 }

@@ -115,7 +115,7 @@ fn content(publications: impl IntoIterator<Item = Publication>) -> Content {
     });
     let mut batch = Batch::of(all.next().expect("one at least"));
     all.for_each(|next| batch.add(next));
-    Content::Publications(batch)
+    Content::Publications(Box::new(batch))
 }
 
 /// Joins and goes live with the reply `joined`.

@@ -19,6 +19,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::strict::Strict;
 use crate::limit::{Cap, Permit};
 use crate::metrics::Metrics;
 
@@ -115,7 +116,9 @@ impl Acceptor {
             service.call(request)
         });
         self.tasks.spawn(async move {
-            let serving = builder.serve_connection(TokioIo::new(stream), service).with_upgrades();
+            let serving = builder
+                .serve_connection(TokioIo::new(Strict::new(stream)), service)
+                .with_upgrades();
             let mut serving = std::pin::pin!(serving);
             // What goes wrong here is the client's affair: it went away, or sent
             // what is not HTTP, and has been answered if that was possible.

@@ -14,8 +14,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
 use sealcast_wire::Disconnect;
 use sealcast_wire::ws::{self, Incoming, Receiver};
+use tokio::net::TcpStream;
+
+use super::strict::Strict;
 
 use crate::hub::{Connection, Hub, Millis};
 use crate::limit::Limits;
@@ -32,6 +37,14 @@ thread_local! {
 #[must_use]
 pub fn receiver_limits(limits: &Limits) -> ws::Limits {
     ws::Limits { message: limits.frame_bytes, fragments: limits.frame_fragments }
+}
+
+/// Takes the socket out of an upgraded connection of this room's accept loop, and
+/// the bytes that came behind the handshake. `None` for any other connection.
+#[must_use]
+pub fn into_socket(upgraded: Upgraded) -> Option<(TcpStream, Bytes)> {
+    let parts = upgraded.downcast::<TokioIo<Strict>>().ok()?;
+    Some((parts.io.into_inner().into_inner(), parts.read_buf))
 }
 
 /// Drives a connection until it has ended. `leftover` is what came behind the
@@ -80,6 +93,9 @@ impl<S: Session> Future for Driver<S> {
             this.session.resume(context);
             this.connection.flush(&this.hub);
             let Some(status) = this.connection.poll_status(context) else { return Poll::Ready(()) };
+            if !status.open {
+                this.note_partial();
+            }
             let wrote = status.blocked && this.poll_write(context).is_ready();
             let wants_input = status.reading && (!status.open || this.session.wants_input());
             let read = wants_input && this.poll_read(context).is_ready();
@@ -159,6 +175,11 @@ impl<S: Session> Driver<S> {
     /// Tells the hub of a frame that has not come whole: its bytes count, and its
     /// deadline runs.
     fn note_partial(&mut self) {
+        if self.had_partial && !self.connection.is_open() {
+            // What is ending gives its bytes back at once. The peer's close frame
+            // is not found any more; the end of its stream will do.
+            self.receiver.end();
+        }
         let unfinished = self.receiver.mid_message();
         if unfinished || self.had_partial {
             let deadline = self.hub.clock().now().after(self.message_deadline);

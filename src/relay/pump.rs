@@ -62,13 +62,11 @@ impl Work {
             }
         };
         let mut batch = Batch::of(first);
-        while let Some(Waiting::Publication(next)) = self
-            .next
-            .pop_front_if(|next| matches!(next, Waiting::Publication(item) if batch.fits(item)))
-        {
+        while matches!(self.next.front(), Some(Waiting::Publication(item)) if batch.fits(item)) {
+            let Some(Waiting::Publication(next)) = self.next.pop_front() else { break };
             batch.add(next);
         }
-        Some(Content::Publications(batch))
+        Some(Content::Publications(Box::new(batch)))
     }
 }
 

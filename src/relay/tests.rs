@@ -53,10 +53,11 @@ async fn the_first_subscriber_subscribes_and_the_others_join() {
         .await
         .expect("joined without a gate");
     assert_eq!(*broker.calls.lock(), ["subscribe room"]);
-    assert!(joined.go_live(&one, None, Some(Bytes::from_static(b"\x81\x00"))));
+    let reply = Some(Bytes::from_static(b"\x81\x00"));
+    assert_eq!(joined.go_live(&one, 1, None, reply), Ok(()));
     let again = relay.subscribe(wish(), &one, Wants::default()).await.expect("joined");
     assert_eq!(relay.hub.census().subscriptions, 4);
-    assert!(!again.go_live(&one, None, None), "one subscription for each channel");
+    assert_eq!(again.go_live(&one, 2, None, None), Err(NotAdded::Twice));
     assert_eq!(relay.hub.census().subscriptions, 3, "and nothing is left of the other");
 }
 
@@ -93,7 +94,8 @@ async fn the_last_one_out_lingers_and_a_return_keeps_the_subscription() {
     let channel = Channel::parse("room").unwrap();
     let subscribe = async || {
         let joined = relay.subscribe(wish(), &one, Wants::default()).await.expect("subscribed");
-        assert!(joined.go_live(&one, None, Some(Bytes::from_static(b"\x81\x00"))));
+        let reply = Some(Bytes::from_static(b"\x81\x00"));
+        assert_eq!(joined.go_live(&one, 1, None, reply), Ok(()));
     };
     subscribe().await;
     relay.unsubscribe(&channel, &one);

@@ -6,7 +6,7 @@ use std::task::Context;
 use sealcast_wire::command::{Command, Connect, History, Publish, Request, SubRefresh, Subscribe};
 use sealcast_wire::name::BadName;
 use sealcast_wire::reply::Body;
-use sealcast_wire::{Channel, Disconnect, Encoding, ErrorCode, Reply};
+use sealcast_wire::{Channel, Data, Disconnect, Encoding, ErrorCode, Reply};
 
 use super::inflight::InFlight;
 use super::operation::{Actor, Kind, Operation};
@@ -263,8 +263,11 @@ impl Client {
         if request.kind == 1 {
             return Err(ErrorCode::PermissionDenied.into());
         }
+        // Protobuf does not write an empty payload, which only binary ones may be.
+        let empty = (namespace.data_format == DataFormat::Binary).then_some(Data::Opaque(b""));
         let payload = request
             .data
+            .or(empty)
             .filter(|data| data.bytes().len() <= self.policy.limits.message_bytes)
             .and_then(|data| namespace.data_format.payload(data))
             .ok_or(ErrorCode::BadRequest)?;
@@ -289,7 +292,7 @@ impl Client {
         let channel = channel_of(&request.channel)?;
         Err(if !self.connection.is_subscribed(&channel) {
             ErrorCode::PermissionDenied
-        } else if request.kind != 0 {
+        } else if request.kind != 0 || request.token.0.is_empty() {
             ErrorCode::BadRequest
         } else {
             ErrorCode::NotAvailable

@@ -93,8 +93,7 @@ impl Actor {
         let made = subscribe::make(self, wish, request, true).await?;
         let publications = made.result.publications.clone();
         let told = self.frames(&channel, made.result.clone(), publications);
-        made.go_live(self, Some(told)).await;
-        Ok(())
+        made.go_live(self, Some(told)).await
     }
 
     async fn subscribe_again(&self, channel: Channel) -> Result<(), Refusal> {

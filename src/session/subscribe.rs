@@ -11,7 +11,7 @@ use super::client::Refusal;
 use super::operation::Actor;
 use crate::auth::{Authorized, Identity, Namespace, RecoveryMode, Subscribe};
 use crate::broker::{HistoryError, HistoryQuery, Page, Retention, Since};
-use crate::hub::{Traces, Wants, for_delta};
+use crate::hub::{NotAdded, Traces, Wants, for_delta};
 use crate::relay::Joined;
 
 /// Bit of `flag`: an error instead of a subscription that is not recovered.
@@ -75,8 +75,7 @@ pub(super) async fn subscribe(
     }
     let body = Body::Subscribe(Box::new(made.result.clone()));
     let reply = connection.frame(&Reply { id, body });
-    made.go_live(actor, Some(reply)).await;
-    Ok(())
+    made.go_live(actor, Some(reply)).await
 }
 
 /// Makes a subscription: joins, and reads what is to be recovered.
@@ -153,14 +152,28 @@ pub(super) async fn make(
 
 impl Made {
     /// Writes the reply or push that tells of it, goes live, and announces it.
-    pub(super) async fn go_live(self, actor: &Actor, told: Option<Bytes>) {
+    pub(super) async fn go_live(self, actor: &Actor, told: Option<Bytes>) -> Result<(), Refusal> {
         let Made { joined, channel, position, traces, who, .. } = self;
-        // Otherwise the connection is ending, and nobody waits for the reply; its
-        // traces are cleaned up with it.
-        if joined.go_live(&actor.connection, position, told) && traces.announced {
-            // Others may miss it when the broker is away; the subscription stands.
-            let _ = actor.policy.relay.broker().announce(channel, who, true).await;
+        let Actor { policy, connection, .. } = actor;
+        let most = policy.limits.channels_per_connection;
+        match joined.go_live(connection, most, position, told) {
+            Ok(()) => {}
+            // Nobody waits for the reply; the traces are cleaned up with the connection.
+            Err(NotAdded::Ending) => return Ok(()),
+            Err(NotAdded::Twice) => return Err(ErrorCode::AlreadySubscribed.into()),
+            Err(NotAdded::TooMany) => {
+                // Subscribes that ran side by side: this one came too late.
+                connection.take_traces(&channel);
+                let traces = Traces { announced: false, ..traces };
+                let _ = policy.relay.clean_up(channel, traces, &who).await;
+                return Err(ErrorCode::LimitExceeded.into());
+            }
         }
+        if traces.announced {
+            // Others may miss it when the broker is away; the subscription stands.
+            let _ = policy.relay.broker().announce(channel, who, true).await;
+        }
+        Ok(())
     }
 }
 

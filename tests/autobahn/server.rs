@@ -10,7 +10,6 @@ use std::task::Context;
 
 use hyper::body::Incoming;
 use hyper::{Request, Response, StatusCode, header};
-use hyper_util::rt::TokioIo;
 use sealcast::hub::{Clock, Connection, Hub, Registration};
 use sealcast::limit::{Cap, Limits, Profile};
 use sealcast::metrics::Metrics;
@@ -18,7 +17,6 @@ use sealcast::net::{self, Acceptor};
 use sealcast::session::{Message, Session};
 use sealcast_wire::Encoding;
 use sealcast_wire::ws::{self, Opcode};
-use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -126,8 +124,7 @@ fn upgrade(
     let deadline = limits.message_deadline.into();
     tasks.spawn(async move {
         let Ok(upgraded) = upgrading.await else { return };
-        let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else { return };
-        let stream = parts.io.into_inner();
+        let Some((stream, leftover)) = net::into_socket(upgraded) else { return };
         let connection = Connection::new(uuid::Uuid::new_v4(), Encoding::Json, stream);
         let registration = Registration::new(&hub, Arc::clone(&connection));
         let echo = Echo {
@@ -135,7 +132,7 @@ fn upgrade(
             connection: Arc::clone(&connection),
             _registration: registration,
         };
-        net::drive(hub, connection, echo, receiver, deadline, parts.read_buf).await;
+        net::drive(hub, connection, echo, receiver, deadline, leftover).await;
     });
     response
 }

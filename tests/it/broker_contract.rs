@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures_util::future::{FutureExt as _, join};
 use sealcast::broker::{
-    Broker, CALL_TIMEOUT, Delivery, FEED_CAPACITY, Feed, Memory, Sharding, Unavailable,
+    Broker, CALL_TIMEOUT, Delivery, FEED_CAPACITY, Feed, Memory, Outgoing, Sharding, Unavailable,
 };
 use sealcast_wire::reply::ClientInfo;
 use sealcast_wire::{Channel, Publication};
@@ -88,7 +88,7 @@ const SHARDS: usize = 4;
 async fn memory() -> Bench {
     let sharding = Sharding::new(SHARDS);
     let (feed, receivers) = Feed::new(sharding.clone());
-    Bench { broker: Arc::new(Memory::new(feed)), sharding, feed: receivers }
+    Bench { broker: Arc::new(Memory::new(feed, 1 << 20)), sharding, feed: receivers }
 }
 
 async fn a_subscriber_gets_what_is_published_afterwards_as_it_was(mut bench: Bench) {
@@ -104,9 +104,11 @@ async fn a_subscriber_gets_what_is_published_afterwards_as_it_was(mut bench: Ben
         ..Publication::default()
     };
     bench.broker.subscribe(channel("room")).await.unwrap();
-    bench.broker.publish(channel("room"), Arc::new(sent.clone())).await.unwrap();
+    bench.broker.publish(channel("room"), outgoing(sent.clone())).await.unwrap();
     let (_, delivery) = bench.next().await;
-    let Delivery::Publication(came, publication) = delivery else { panic!("{delivery:?}") };
+    let Delivery::Publication { channel: came, publication, .. } = delivery else {
+        panic!("{delivery:?}")
+    };
     assert_eq!((came.as_str(), &*publication), ("room", &sent));
     bench.is_quiet().await;
 }
@@ -155,7 +157,7 @@ async fn publishes_take_effect_in_the_order_in_which_they_began(mut bench: Bench
         let publish = async move { broker.publish(channel("room"), numbered(n)).await };
         let mut publish = publish.boxed();
         match (&mut publish).now_or_never() {
-            Some(done) => assert_eq!(done, Ok(())),
+            Some(done) => assert_eq!(done, Ok(None)),
             None => waiting.push(publish),
         }
     }
@@ -165,7 +167,7 @@ async fn publishes_take_effect_in_the_order_in_which_they_began(mut bench: Bench
         assert_eq!(bench.next_number().await, ("room".to_owned(), n));
     }
     for publish in waiting {
-        assert_eq!(publish.await.unwrap(), Ok(()));
+        assert_eq!(publish.await.unwrap(), Ok(None));
     }
 }
 
@@ -220,9 +222,10 @@ async fn a_probe_comes_to_every_shard_behind_what_was_published_before(mut bench
     for _ in 0..SHARDS * 5 {
         match bench.next().await {
             (shard, Delivery::Probe(mark)) => came[shard].push(format!("probe {mark}")),
-            (shard, Delivery::Publication(_, publication)) => {
+            (shard, Delivery::Publication { publication, .. }) => {
                 came[shard].push(number(&publication).to_string());
             }
+            (_, delivery) => panic!("{delivery:?}"),
         }
     }
     for (shard, came) in came.iter().enumerate() {
@@ -264,7 +267,7 @@ async fn a_publish_into_a_full_feed_succeeds_when_there_is_room(mut bench: Bench
         assert_eq!(bench.next_number().await.1, 0);
     };
     let (answer, ()) = join(broker.publish(channel("room"), numbered(1_000)), room).await;
-    assert_eq!(answer, Ok(()));
+    assert_eq!(answer, Ok(None));
     for n in (1..FEED_CAPACITY as u64).chain([1_000]) {
         assert_eq!(bench.next_number().await.1, n);
     }
@@ -280,9 +283,9 @@ async fn a_publish_that_waited_is_not_overtaken_when_there_is_room(mut bench: Be
     }
     let mut second = broker.publish(channel("room"), numbered(1_001));
     let begun = (&mut second).now_or_never();
-    assert_eq!(first.await, Ok(()));
+    assert_eq!(first.await, Ok(None));
     if begun.is_none() {
-        assert_eq!(second.await, Ok(()));
+        assert_eq!(second.await, Ok(None));
     }
     for n in (3..FEED_CAPACITY as u64).chain([1_000, 1_001]) {
         assert_eq!(bench.next_number().await.1, n);
@@ -300,7 +303,7 @@ async fn a_publish_that_is_dropped_while_it_waits_leaves_nothing(mut bench: Benc
     for n in 0..FEED_CAPACITY as u64 {
         assert_eq!(bench.next_number().await.1, n);
     }
-    assert_eq!(second.await, Ok(()), "its place in the line was not lost with the other's");
+    assert_eq!(second.await, Ok(None), "its place in the line was not lost with the other's");
     assert_eq!(bench.next_number().await.1, 1_001);
     bench.is_quiet().await;
 }
@@ -347,7 +350,7 @@ impl Bench {
             Poll::Pending
         });
         let (shard, delivery) = timeout(PATIENCE, next).await.expect("nothing comes");
-        if let Delivery::Publication(channel, _) = &delivery {
+        if let Delivery::Publication { channel, .. } = &delivery {
             assert_eq!(self.sharding.of(channel), shard, "{channel} has another shard");
         }
         (shard, delivery)
@@ -356,7 +359,7 @@ impl Bench {
     /// The next publication of [`numbered`], and its channel.
     async fn next_number(&mut self) -> (String, u64) {
         match self.next().await {
-            (_, Delivery::Publication(channel, publication)) => {
+            (_, Delivery::Publication { channel, publication, .. }) => {
                 (channel.as_str().to_owned(), number(&publication))
             }
             (_, delivery) => panic!("{delivery:?}"),
@@ -402,8 +405,13 @@ fn channel(name: &str) -> Channel {
     Channel::parse(name).unwrap()
 }
 
-fn numbered(n: u64) -> Arc<Publication> {
-    Arc::new(Publication { data: n.to_string().into(), ..Publication::default() })
+fn numbered(n: u64) -> Outgoing {
+    outgoing(Publication { data: n.to_string().into(), ..Publication::default() })
+}
+
+/// Published once to who listens, and not kept.
+fn outgoing(publication: Publication) -> Outgoing {
+    Outgoing { publication, keep: None, idempotency: None, version: None, delta: false }
 }
 
 fn number(publication: &Publication) -> u64 {

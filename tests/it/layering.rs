@@ -23,7 +23,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("broker", &["wire", "metrics", "limit"]),
     ("hub", &["wire", "metrics", "limit"]),
     ("relay", &["wire", "metrics", "limit", "auth", "broker", "hub"]),
-    ("session", &["wire", "metrics", "limit", "auth", "hub", "relay"]),
+    ("session", &["wire", "metrics", "limit", "auth", "broker", "hub", "relay"]),
     ("net", &["wire", "metrics", "limit", "hub", "session"]),
     (
         "http",

@@ -70,6 +70,7 @@ async fn who_reads_again_in_time_learns_that_it_was_slow() {
     assert_eq!(code, Some(3008));
     assert!(came > 0 && came < published, "{came} of {published} came");
     assert!(matches!(late.0.next_frame(PATIENCE).await, Err(Error::Io(_))));
+    drop(late);
     eventually("it is gone", || node.number("sealcast_connections") == 1.0).await;
     assert_eq!(ended(&node, 3008).await, 1.0);
     holds_nothing(&node).await;

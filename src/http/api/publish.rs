@@ -110,6 +110,10 @@ async fn publish_to(
     }
     let payload = namespace.data_format.payload(data).ok_or(ErrorCode::BadRequest)?;
     let keep = app.policy.retention(namespace).filter(|_| !wish.skip_history.unwrap_or(false));
+    if wish.version.is_some_and(|version| version > 0) && keep.is_none() {
+        // Without a stream there is nothing to compare it with.
+        return Err(ErrorCode::NotAvailable);
+    }
     let how = How {
         keep,
         idempotency: key(wish.idempotency_key.as_deref())?

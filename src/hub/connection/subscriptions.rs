@@ -6,23 +6,43 @@ use super::Connection;
 use crate::hub::outbox::{Phase, Subscription, Traces};
 use crate::hub::shard::Slot;
 
+/// Why a subscription was not noted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotAdded {
+    /// The connection is ending.
+    Ending,
+    /// There is one of this channel.
+    Twice,
+    /// There are as many as there may be.
+    TooMany,
+}
+
 impl Connection {
-    /// Notes a subscription; `false` if there is one already, or as many as
-    /// `most`, or the connection is ending.
-    #[must_use]
-    pub fn add_subscription(&self, channel: &Channel, shard: usize, slot: Slot) -> bool {
+    /// Notes a subscription, unless there are `most` already.
+    ///
+    /// # Errors
+    /// Says why not.
+    pub fn add_subscription(
+        &self,
+        channel: &Channel,
+        shard: usize,
+        slot: Slot,
+        most: usize,
+    ) -> Result<(), NotAdded> {
         let mut outbox = self.outbox.lock();
-        let (Err(at), Ok(shard), Phase::Open) =
-            (outbox.find(channel), u16::try_from(shard), outbox.phase)
-        else {
-            return false;
+        let (Ok(shard), Phase::Open) = (u16::try_from(shard), outbox.phase) else {
+            return Err(NotAdded::Ending);
         };
+        let Err(at) = outbox.find(channel) else { return Err(NotAdded::Twice) };
+        if outbox.subscriptions.len() >= most {
+            return Err(NotAdded::TooMany);
+        }
         if outbox.subscriptions.is_empty() {
             outbox.subscriptions.reserve_exact(1);
         }
         let subscription = Subscription { channel: channel.clone(), shard, slot };
         outbox.subscriptions.insert(at, subscription);
-        true
+        Ok(())
     }
 
     /// Whether it is subscribed to the channel.

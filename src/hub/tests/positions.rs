@@ -24,7 +24,7 @@ fn at_position(hub: &Hub, offset: u64, wants: Wants) -> (Arc<Connection>, Script
     let (connection, script) = connection(ALL);
     hub.open(0, &channel());
     let slot = hub.join(0, &channel(), &connection, wants).expect("open");
-    assert!(connection.add_subscription(&channel(), 0, slot));
+    assert_eq!(connection.add_subscription(&channel(), 0, slot, 1), Ok(()));
     assert!(hub.go_live(0, &channel(), slot, position(offset), Some(text("joined"))));
     connection.flush(hub);
     (connection, script, slot)
@@ -91,7 +91,7 @@ fn another_epoch_is_a_hole_and_ends_a_connection_whose_subscription_the_server_m
     let publication = Arc::new(at(1));
     let epoch = Some(Arc::from("another"));
     let item = Item { publication, epoch, delta: false };
-    send(&hub, Content::Publications(Batch::of(item)));
+    send(&hub, Content::Publications(Box::new(Batch::of(item))));
     assert_eq!(script.read().1, Some(Disconnect::INSUFFICIENT_STATE.code));
     assert!(!one.is_open());
 }

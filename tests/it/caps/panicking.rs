@@ -8,7 +8,6 @@ use std::task::Context;
 
 use hyper::body::Incoming;
 use hyper::{Request, Response, StatusCode, header};
-use hyper_util::rt::TokioIo;
 use sealcast::hub::{Clock, Connection, Hub, Registration};
 use sealcast::limit::{Cap, Limits, Profile};
 use sealcast::metrics::Metrics;
@@ -17,7 +16,6 @@ use sealcast::session::{Message, Session};
 use sealcast_client::Options;
 use sealcast_wire::Encoding;
 use sealcast_wire::ws::{self, Opcode};
-use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -115,15 +113,14 @@ fn upgrade(
     let (hub, receiver) = (Arc::clone(hub), net::receiver_limits(limits));
     let deadline = limits.message_deadline.into();
     tasks.spawn(async move {
-        let parts = upgrading.await.unwrap().downcast::<TokioIo<TcpStream>>().unwrap();
-        let stream = parts.io.into_inner();
+        let (stream, leftover) = net::into_socket(upgrading.await.unwrap()).unwrap();
         let connection = Connection::new(uuid::Uuid::new_v4(), Encoding::Json, stream);
         let session = Fragile {
             hub: Arc::clone(&hub),
             connection: Arc::clone(&connection),
             _registration: Registration::new(&hub, Arc::clone(&connection)),
         };
-        net::drive(hub, connection, session, receiver, deadline, parts.read_buf).await;
+        net::drive(hub, connection, session, receiver, deadline, leftover).await;
     });
     response.unwrap()
 }

@@ -55,6 +55,8 @@ pub(crate) struct Member<'a> {
     number: usize,
     options: Options,
     channels: &'a [String],
+    /// How many of them, the first, are busy.
+    busy: usize,
     clock: &'a Clock,
     random: StdRng,
     connection: Option<Connection>,
@@ -79,12 +81,14 @@ impl<'a> Member<'a> {
         seed: u64,
         options: Options,
         channels: &'a [String],
+        busy: usize,
         clock: &'a Clock,
     ) -> Member<'a> {
         Member {
             number,
             options,
             channels,
+            busy,
             clock,
             random: StdRng::seed_from_u64(seed << 32 | number as u64),
             connection: None,
@@ -157,7 +161,7 @@ impl<'a> Member<'a> {
         let count = self.random.random_range(1..=4);
         let mut all = Vec::new();
         for _ in 0..count {
-            let channel = self.random.random_range(0..self.channels.len());
+            let channel = self.channel();
             self.last_id += 1;
             let published = Published {
                 channel,
@@ -183,7 +187,7 @@ impl<'a> Member<'a> {
     }
 
     async fn subscribe(&mut self) {
-        let channel = self.random.random_range(0..self.channels.len());
+        let channel = self.channel();
         if self.subscriptions.len() >= MOST_CHANNELS || self.is_busy(channel) {
             return;
         }
@@ -283,6 +287,15 @@ impl<'a> Member<'a> {
                 self.story.refused += 1;
             }
             (_, body) => panic!("client {}: {body:?}", self.number),
+        }
+    }
+
+    /// Mostly a busy one.
+    fn channel(&mut self) -> usize {
+        if self.random.random_bool(0.95) {
+            self.random.random_range(..self.busy)
+        } else {
+            self.random.random_range(self.busy..self.channels.len())
         }
     }
 

@@ -146,17 +146,17 @@ fn ways_around_the_tree_are_refused() {
 #[test]
 fn tests_may_build_what_their_room_stands_on() {
     let unit = "#[cfg(test)] mod tests { use crate::broker::Broker; use crate::hub::Hub; }";
-    passes(&[("session.rs", unit)]);
+    passes(&[("net.rs", unit)]);
     passes(&[
-        ("session.rs", "#[cfg(test)] mod tests;"),
-        ("session/tests.rs", "use crate::broker::Broker;"),
+        ("net.rs", "#[cfg(test)] mod tests;"),
+        ("net/tests.rs", "use crate::broker::Broker;"),
     ]);
-    caught(&[("session.rs", "mod tests { use crate::broker::Broker; }")], "may not reach broker");
+    caught(&[("net.rs", "mod tests { use crate::broker::Broker; }")], "may not reach broker");
     caught(
-        &[("session.rs", "#[cfg(test)] mod tests {} use crate::broker::Broker;")],
+        &[("net.rs", "#[cfg(test)] mod tests {} use crate::broker::Broker;")],
         "reach broker",
     );
-    caught(&[("session.rs", "#[cfg(test)] mod tests { use crate::http::App; }")], "reach http");
+    caught(&[("net.rs", "#[cfg(test)] mod tests { use crate::http::App; }")], "reach http");
 }
 
 #[test]

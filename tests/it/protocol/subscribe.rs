@@ -121,7 +121,7 @@ async fn what_streams_do_not_have_is_refused_as_documented() {
     }
     let odd = r#"{"id":2,"subscribe":{"channel":"room","type":-1,"phase":2,"cursor":"x","limit":9,"flag":3,"delta":"fossil","recover":true,"offset":7,"epoch":"e","novelty":{}}}"#;
     let answer = ada.ask(odd).await;
-    assert_eq!(answer, json!({ "id": 2, "subscribe": { "was_recovering": true } }));
+    assert_eq!(answer, json!({ "id": 2, "subscribe": { "was_recovering": true, "delta": true } }));
     let delta = r#"{"id":2,"subscribe":{"channel":"other","delta":"xdelta"}}"#;
     assert_eq!(ada.closed_by(delta).await, 3501);
 }

@@ -111,7 +111,7 @@ async fn each_token_has_its_outcome() {
     let refused = node.number(
         "sealcast_auth_total{method=\"jwt\",result=\"failure\",reason=\"alg_not_allowed\"}",
     );
-    assert_eq!(refused, 5.0);
+    assert_eq!(refused, 6.0);
 }
 
 #[tokio::test]

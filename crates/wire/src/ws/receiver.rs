@@ -42,10 +42,15 @@ impl Receiver {
         }
         let outcome = self.read(input, &mut on);
         if outcome != Ok(ControlFlow::Continue(())) {
-            self.ended = true;
-            self.unfinished = None;
+            self.end();
         }
         outcome.map(|_| ())
+    }
+
+    /// Ends the reading: gives up what is unfinished, and ignores what comes.
+    pub fn end(&mut self) {
+        self.ended = true;
+        self.unfinished = None;
     }
 
     /// How many bytes of memory are held for what is unfinished; 0 between
