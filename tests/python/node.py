@@ -1,0 +1,75 @@
+"""One Sealcast process for the tests, and tokens for it."""
+
+import base64
+import hashlib
+import hmac
+import json
+import os
+import pathlib
+import subprocess
+import tempfile
+import time
+
+BINARY = os.environ.get("SEALCAST_BIN") or str(
+    pathlib.Path(__file__).parents[2] / "target/debug/sealcast"
+)
+SECRET = "a secret of the tests, 32 bytes or more"
+API_KEY = "api-key-of-the-tests-0123456789abcdef"
+
+OPTIONS = {
+    "allow_subscribe_for_client": True,
+    "allow_publish_for_client": True,
+    "presence": True,
+    "join_leave": True,
+    "force_push_join_leave": True,
+    "allow_presence_for_client": True,
+    "allow_history_for_client": True,
+    "history_size": 100,
+    "history_ttl": "60s",
+    "force_recovery": True,
+}
+
+
+class Node:
+    """Runs from `with` to its end."""
+
+    def __enter__(self):
+        self._directory = tempfile.TemporaryDirectory()
+        path = pathlib.Path(self._directory.name) / "config.json"
+        config = {
+            "http_server": {"port": 0},
+            "metrics": {"port": 0},
+            "client": {"token": {"hmac_secret_key": SECRET}},
+            "http_api": {"key": API_KEY},
+            "channel": {"without_namespace": OPTIONS},
+        }
+        path.write_text(json.dumps(config))
+        command = [BINARY, "serve", "--config", str(path), "--ready-json"]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        address = json.loads(self._process.stdout.readline())["public"]
+        self.api = f"http://{address}/api"
+        self.websocket = f"ws://{address}/connection/websocket"
+        return self
+
+    def __exit__(self, *_):
+        self._process.kill()
+        self._process.wait()
+        self._process.stdout.close()
+        self._directory.cleanup()
+
+
+def token(user):
+    """An HS256 token that is good for ten minutes."""
+    header = _segment({"alg": "HS256", "typ": "JWT"})
+    claims = _segment({"sub": user, "exp": int(time.time()) + 600})
+    signed = header + b"." + claims
+    signature = hmac.new(SECRET.encode(), signed, hashlib.sha256).digest()
+    return (signed + b"." + _base64(signature)).decode()
+
+
+def _segment(value):
+    return _base64(json.dumps(value).encode())
+
+
+def _base64(data):
+    return base64.urlsafe_b64encode(data).rstrip(b"=")
