@@ -14,12 +14,13 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Body as _;
-use sealcast_wire::{Channel, ErrorCode};
+use sealcast_wire::{Channel, Epoch, ErrorCode};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::App;
 use crate::auth::{Namespace, ServerApi};
+use crate::broker::Since;
 
 /// Answers one call. Order: unknown method 404, key 401, body 400.
 pub(super) async fn call(
@@ -237,6 +238,21 @@ fn info(app: &App) -> Info {
             num_channels: census.channels,
             uptime: hub.clock().now().0 / 1_000,
         }],
+    }
+}
+
+/// A position in a stream, as a backend gives it.
+#[derive(Deserialize)]
+struct Position {
+    #[serde(default)]
+    offset: u64,
+    #[serde(default)]
+    epoch: String,
+}
+
+impl Position {
+    fn since(&self) -> Since {
+        Since { offset: self.offset, epoch: Epoch::from(self.epoch.as_str()) }
     }
 }
 

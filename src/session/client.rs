@@ -329,7 +329,10 @@ impl Drop for Client {
         if let State::Active(actor) = &self.state
             && actor.connection.has_traces()
         {
-            tokio::spawn(actor.clone().clean_up());
+            // Without a runtime the process is ending, and what is left expires.
+            if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+                runtime.spawn(actor.clone().clean_up());
+            }
         }
     }
 }

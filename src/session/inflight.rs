@@ -15,7 +15,9 @@ use sealcast_wire::Channel;
 
 use super::operation::{Actor, Operation};
 
-/// Operations under way or waiting, beyond which no more input is read.
+/// Operations under way or waiting, beyond which no more input is read. What had
+/// been read before is still taken up, so there can be more, by as many as one
+/// read holds.
 const MOST: usize = 32;
 
 #[derive(Default)]

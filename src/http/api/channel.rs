@@ -6,12 +6,12 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sealcast_wire::reply::ClientInfo;
-use sealcast_wire::{Channel, Epoch, ErrorCode, Publication};
+use sealcast_wire::{Channel, ErrorCode, Publication};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{App, find};
-use crate::broker::{HistoryError, HistoryQuery, Retention, Since};
+use super::{App, Position, find};
+use crate::broker::{HistoryError, HistoryQuery, Retention};
 
 #[derive(Default, Deserialize)]
 pub(super) struct Named {
@@ -46,14 +46,6 @@ pub(super) struct Page {
     limit: Option<i64>,
     since: Option<Position>,
     reverse: Option<bool>,
-}
-
-#[derive(Deserialize)]
-struct Position {
-    #[serde(default)]
-    offset: u64,
-    #[serde(default)]
-    epoch: String,
 }
 
 #[derive(Serialize)]
@@ -104,9 +96,7 @@ pub(super) async fn history(app: &App, page: Page) -> Result<History, ErrorCode>
     let query = HistoryQuery {
         // A negative limit asks for all.
         limit: usize::try_from(page.limit.unwrap_or(0)).unwrap_or(usize::MAX),
-        since: page
-            .since
-            .map(|since| Since { offset: since.offset, epoch: Epoch::from(since.epoch) }),
+        since: page.since.as_ref().map(Position::since),
         reverse,
     };
     let page = app.policy.relay.broker().history(channel, query, keep.meta_ttl).await;

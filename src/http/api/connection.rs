@@ -1,11 +1,10 @@
 //! What a backend does to a user's connections.
 
-use sealcast_wire::{Disconnect, Epoch, ErrorCode, Unsubscribed, User};
+use sealcast_wire::{Disconnect, ErrorCode, Unsubscribed, User};
 use serde::{Deserialize, Serialize};
 
-use super::{App, ServerApi, find};
+use super::{App, Position, ServerApi, find};
 use crate::auth::Subscribe;
-use crate::broker::Since;
 use crate::session::Actor;
 
 /// Longest reason of a close frame, bytes (RFC 6455 5.5).
@@ -33,14 +32,6 @@ struct Code {
     reason: String,
 }
 
-#[derive(Deserialize)]
-struct Position {
-    #[serde(default)]
-    offset: u64,
-    #[serde(default)]
-    epoch: String,
-}
-
 #[derive(Serialize)]
 pub(super) struct Done {}
 
@@ -52,10 +43,7 @@ pub(super) async fn subscribe(
     let (channel, _) = find(app, request.channel.as_deref())?;
     for actor in actors(app, &request)? {
         let wish = caller.authorize(Subscribe { channel: channel.clone() });
-        let since = request
-            .recover_since
-            .as_ref()
-            .map(|since| Since { offset: since.offset, epoch: Epoch::from(since.epoch.as_str()) });
+        let since = request.recover_since.as_ref().map(Position::since);
         actor.subscribe(wish, since).await?;
     }
     Ok(Done {})

@@ -152,10 +152,7 @@ fn tests_may_build_what_their_room_stands_on() {
         ("net/tests.rs", "use crate::broker::Broker;"),
     ]);
     caught(&[("net.rs", "mod tests { use crate::broker::Broker; }")], "may not reach broker");
-    caught(
-        &[("net.rs", "#[cfg(test)] mod tests {} use crate::broker::Broker;")],
-        "reach broker",
-    );
+    caught(&[("net.rs", "#[cfg(test)] mod tests {} use crate::broker::Broker;")], "reach broker");
     caught(&[("net.rs", "#[cfg(test)] mod tests { use crate::http::App; }")], "reach http");
 }
 
