@@ -86,11 +86,15 @@ impl Joined {
         let Some(slot) = self.slot else { return Err(NotAdded::Ending) };
         connection.add_subscription(&self.channel, self.shard, slot, most)?;
         self.slot = None;
-        if self.relay.hub.go_live(self.shard, &self.channel, slot, position, reply) {
-            Ok(())
-        } else {
-            Err(NotAdded::Ending)
+        let Joined { relay, channel, shard, .. } = &self;
+        if !relay.hub.go_live(*shard, channel, slot, position, reply) {
+            return Err(NotAdded::Ending);
         }
+        if !connection.is_subscribed(channel) {
+            // It missed something and was taken out again, maybe as the last one.
+            relay.linger.add(channel.clone(), *shard, relay.hub.clock().now());
+        }
+        Ok(())
     }
 }
 

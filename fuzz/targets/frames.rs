@@ -20,39 +20,16 @@ fuzz_target!(|input: &[u8]| {
         return;
     };
 
-    let role = if settings & 1 == 0 {
-        Role::Server
-    } else {
-        Role::Client
-    };
+    let role = if settings & 1 == 0 { Role::Server } else { Role::Client };
     let limits = match settings >> 1 & 3 {
-        0 => Limits {
-            message: 0,
-            fragments: 1,
-        },
-        1 => Limits {
-            message: 125,
-            fragments: 3,
-        },
-        2 => Limits {
-            message: 1000,
-            fragments: 64,
-        },
-        _ => Limits {
-            message: 65536,
-            fragments: 64,
-        },
+        0 => Limits { message: 0, fragments: 1 },
+        1 => Limits { message: 125, fragments: 3 },
+        2 => Limits { message: 1000, fragments: 64 },
+        _ => Limits { message: 65536, fragments: 64 },
     };
 
     let whole = receive(role, limits, [sent]);
-    let cut = receive(
-        role,
-        limits,
-        Pieces {
-            sizes: cuts.iter().cycle(),
-            left: sent,
-        },
-    );
+    let cut = receive(role, limits, Pieces { sizes: cuts.iter().cycle(), left: sent });
     assert_eq!(whole, cut, "cut to pieces");
     let bytes = receive(role, limits, sent.chunks(1));
     assert_eq!(whole, bytes, "cut to bytes");
@@ -76,14 +53,8 @@ fn receive<'i>(
             ControlFlow::Continue(())
         });
         let held = receiver.held();
-        assert!(
-            held <= limits.message.min(2 * arrived) + CONSTANT,
-            "{held} bytes held"
-        );
-        assert!(
-            receiver.mid_message() || held == 0,
-            "{held} bytes held for nothing"
-        );
+        assert!(held <= limits.message.min(2 * arrived) + CONSTANT, "{held} bytes held");
+        assert!(receiver.mid_message() || held == 0, "{held} bytes held for nothing");
         if outcome.is_err() {
             return (events, outcome);
         }
