@@ -15,5 +15,5 @@ pub use origin::{BadOrigin, OriginRule, Origins};
 pub use secret::Secret;
 pub use token::{
     Claims, Config as TokenConfig, Issuer, KeyError, KeyFault, KeyOptions, Overrides, Refused,
-    SubscriptionClaims, SubscriptionOptions, Trust, TrustedIssuer, Verifier,
+    SubscriptionClaims, SubscriptionOptions, TokenDenied, Trust, TrustedIssuer, Verifier,
 };

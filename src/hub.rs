@@ -25,7 +25,7 @@ use crate::metrics::Metrics;
 pub use batch::{BATCH_BYTES, BATCH_MESSAGES, Batch, Item, for_delta};
 pub use connection::{Connection, ConnectionId, NotAdded, Status};
 pub use deadlines::{Clock, Deadline, Millis};
-pub use outbox::Traces;
+pub use outbox::{Terms, Traces};
 pub use registry::{Client, Registration};
 pub use shard::{Advance, Content, FanOut, Membership, Slot};
 pub use subscriber::Wants;

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use sealcast_wire::{Channel, Data, Payload};
 
+use super::token::Overrides;
+
 /// What payloads a namespace takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DataFormat {
@@ -78,6 +80,28 @@ pub struct Namespace {
     pub read_presence: Readers,
     /// Who may read the history.
     pub read_history: Readers,
+}
+
+impl Namespace {
+    /// The same with what a token says of one subscription.
+    #[must_use]
+    pub fn with(&self, overrides: Overrides) -> Namespace {
+        let Overrides {
+            presence,
+            join_leave,
+            force_push_join_leave,
+            force_positioning,
+            force_recovery,
+        } = overrides;
+        Namespace {
+            presence: presence.unwrap_or(self.presence),
+            join_leave: join_leave.unwrap_or(self.join_leave),
+            force_push_join_leave: force_push_join_leave.unwrap_or(self.force_push_join_leave),
+            force_positioning: force_positioning.unwrap_or(self.force_positioning),
+            force_recovery: force_recovery.unwrap_or(self.force_recovery),
+            ..self.clone()
+        }
+    }
 }
 
 /// How publications are kept.

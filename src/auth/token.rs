@@ -17,6 +17,9 @@ mod trust;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use sealcast_wire::{Channel, User};
+
+use super::grants::{Authorized, Subscribe};
 use claims::Rules;
 use trust::Trusted;
 
@@ -44,6 +47,17 @@ pub enum Refused {
     Expired,
     /// Anything else; the text is a fixed reason for metrics and logs.
     Invalid(&'static str),
+}
+
+/// Why a subscription token does not let someone subscribe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenDenied {
+    /// Its time is over, or has not come.
+    Expired,
+    /// It does not verify.
+    Invalid,
+    /// It is a good token, of another user, channel or connection.
+    Mismatch,
 }
 
 impl Refused {
@@ -94,6 +108,31 @@ impl Verifier {
         let trusted = self.subscription.as_ref().unwrap_or(&self.connection);
         let (payload, rules) = self.verified(trusted, token, now)?;
         claims::subscription(&payload, &rules)
+    }
+
+    /// Whether a subscription token lets `holder` subscribe to `channel` over the
+    /// connection `client`; and what else it says.
+    ///
+    /// # Errors
+    /// If the token does not verify, or is another user's, channel's or client's.
+    pub fn authorize_subscribe(
+        &self,
+        token: &str,
+        now: u64,
+        holder: &User,
+        client: &str,
+        channel: &Channel,
+    ) -> Result<(Authorized<Subscribe>, SubscriptionClaims), TokenDenied> {
+        let claims = self.subscription(token, now).map_err(|refused| match refused {
+            Refused::Expired => TokenDenied::Expired,
+            Refused::Invalid(_) => TokenDenied::Invalid,
+        })?;
+        let whose = claims.client.as_deref().is_none_or(|wanted| wanted == client);
+        if claims.user != *holder || claims.channel != *channel || !whose {
+            return Err(TokenDenied::Mismatch);
+        }
+        let wish = Authorized::granted(Subscribe { channel: channel.clone() });
+        Ok((wish, claims))
     }
 
     /// The payload of a token whose signature holds, and the rules for it.

@@ -62,9 +62,11 @@ pub enum Deadline {
     Write,
     /// The closing handshake takes too long: end without it.
     Close,
+    /// A subscription is over: its session ends it.
+    Subscription,
 }
 
-const COUNT: usize = 7;
+const COUNT: usize = 8;
 
 /// When each is due.
 #[derive(Debug)]
@@ -79,6 +81,7 @@ impl Deadlines {
         Deadline::Pong,
         Deadline::Message,
         Deadline::Ping,
+        Deadline::Subscription,
     ];
 
     pub(super) fn none() -> Deadlines {

@@ -3,9 +3,10 @@
 
 use std::task::Waker;
 
+use bytes::Bytes;
 use sealcast_wire::Channel;
 
-use super::deadlines::Deadlines;
+use super::deadlines::{Deadlines, Millis};
 use super::queue::Queue;
 use super::shard::Slot;
 
@@ -39,6 +40,16 @@ pub(super) struct Subscription {
     pub(super) channel: Channel,
     pub(super) shard: u16,
     pub(super) slot: Slot,
+    pub(super) terms: Option<Box<Terms>>,
+}
+
+/// What a subscription token says of its subscription.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// When the subscription ends unless another token is brought.
+    pub expires: Option<Millis>,
+    /// What others in the channel are told of the user; one JSON value, or empty.
+    pub info: Bytes,
 }
 
 /// What a subscription left at the broker, to be cleaned up after it.
@@ -67,6 +78,8 @@ pub(super) struct Outbox {
     pub(super) deadlines: Deadlines,
     /// Sorted by channel.
     pub(super) subscriptions: Vec<Subscription>,
+    /// A subscription is over, and the session has not yet taken notice.
+    pub(super) subscription_due: bool,
     /// What is to be cleaned up at the broker, by channel.
     pub(super) traces: Vec<(Channel, Traces)>,
 }
@@ -83,6 +96,7 @@ impl Outbox {
             waker: None,
             deadlines: Deadlines::none(),
             subscriptions: Vec::new(),
+            subscription_due: false,
             traces: Vec::new(),
         }
     }

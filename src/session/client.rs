@@ -5,7 +5,7 @@ use std::task::Context;
 
 use sealcast_wire::command::{Command, Connect, History, Publish, Request, SubRefresh, Subscribe};
 use sealcast_wire::name::BadName;
-use sealcast_wire::reply::Body;
+use sealcast_wire::reply::{Body, Expiry};
 use sealcast_wire::{Channel, Data, Disconnect, Encoding, ErrorCode, Reply};
 
 use super::inflight::InFlight;
@@ -90,6 +90,11 @@ impl Session for Client {
     fn resume(&mut self, context: &mut Context<'_>) {
         if let State::Active(actor) = &self.state {
             self.inflight.resume(actor, context);
+            let now = self.policy.relay.hub().clock().now();
+            for channel in self.connection.take_expired(now) {
+                let operation = Operation { id: 0, channel, kind: Kind::Expire };
+                self.inflight.submit(operation, actor, context);
+            }
         }
     }
 
@@ -208,7 +213,11 @@ impl Client {
             Request::Presence { channel } => (channel_of(&channel)?, Kind::Presence),
             Request::PresenceStats { channel } => (channel_of(&channel)?, Kind::PresenceStats),
             Request::History(request) => self.history(&request)?,
-            Request::SubRefresh(request) => return self.sub_refresh(&request),
+            Request::SubRefresh(request) => {
+                let expiry = sub_refresh(actor, &request)?;
+                self.reply(&Reply { id, body: Body::SubRefresh(expiry) });
+                return Ok(());
+            }
             Request::Rpc { .. } => return Err(ErrorCode::NotAvailable.into()),
             Request::Send { .. } => return Err(Disconnect::NOT_AVAILABLE.into()),
             Request::Connect(_) | Request::Ping => return Err(Disconnect::BAD_REQUEST.into()),
@@ -231,10 +240,6 @@ impl Client {
             4 => return Err(ErrorCode::NotAvailable.into()),
             5.. => return Err(ErrorCode::BadRequest.into()),
         }
-        if !request.token.0.is_empty() {
-            // No subscription token is accepted yet, so none is valid.
-            return Err(ErrorCode::PermissionDenied.into());
-        }
         let binary = namespace.data_format == DataFormat::Binary;
         if binary && self.connection.encoding() == Encoding::Json {
             return Err(ErrorCode::BadRequest.into());
@@ -252,6 +257,7 @@ impl Client {
             delta: !request.delta.is_empty(),
             filter,
             flag: request.flag,
+            token: request.token.0.to_string(),
         };
         Ok((channel, Kind::Subscribe(Box::new(wish))))
     }
@@ -285,19 +291,6 @@ impl Client {
         let limit = usize::try_from(request.limit).map_or(most, |limit| limit.min(most));
         let since = request.since.as_ref().map(|(offset, epoch)| subscribe::since(*offset, epoch));
         Ok((channel, Kind::History(HistoryQuery { limit, since, reverse: request.reverse })))
-    }
-
-    /// The answer to sub_refresh: no subscription has a token yet.
-    fn sub_refresh(&self, request: &SubRefresh<'_>) -> Result<(), Refusal> {
-        let channel = channel_of(&request.channel)?;
-        Err(if !self.connection.is_subscribed(&channel) {
-            ErrorCode::PermissionDenied
-        } else if request.kind != 0 || request.token.0.is_empty() {
-            ErrorCode::BadRequest
-        } else {
-            ErrorCode::NotAvailable
-        }
-        .into())
     }
 
     fn leave_waiting(&mut self, state: State) {
@@ -335,6 +328,26 @@ impl Drop for Client {
             }
         }
     }
+}
+
+/// Brings a subscription another token (protocol: expiration and refresh).
+fn sub_refresh(actor: &Actor, request: &SubRefresh<'_>) -> Result<Expiry, Refusal> {
+    let channel = channel_of(&request.channel)?;
+    if !actor.connection.is_subscribed(&channel) {
+        return Err(ErrorCode::PermissionDenied.into());
+    }
+    if request.kind != 0 || request.token.0.is_empty() {
+        return Err(ErrorCode::BadRequest.into());
+    }
+    let (_, claims) =
+        actor.verify(&request.token.0, &channel).map_err(|refusal| match refusal {
+            Refusal::Reply(ErrorCode::TokenExpired) => ErrorCode::Expired.into(),
+            Refusal::Reply(_) => Disconnect::INVALID_TOKEN.into(),
+            close => close,
+        })?;
+    let (expires, expiry) = actor.expiry(claims.expires_at);
+    actor.connection.extend_subscription(&channel, expires);
+    Ok(expiry)
 }
 
 /// Puts a reply on the connection's outbox.

@@ -4,11 +4,14 @@ use std::num::NonZeroU32;
 
 use sealcast_wire::command::Connect;
 use sealcast_wire::reply::{ConnectResult, Expiry};
-use sealcast_wire::{Disconnect, ErrorCode};
+use sealcast_wire::{Channel, Disconnect, ErrorCode};
 
 use super::Policy;
 use super::client::Refusal;
-use crate::auth::{Claims, Identity, Refused};
+use super::operation::Actor;
+use crate::auth::{
+    Authorized, Claims, Identity, Refused, Subscribe, SubscriptionClaims, TokenDenied,
+};
 use crate::hub::{Connection, Deadline, Millis};
 
 /// The longest time that is told to a client, seconds.
@@ -94,6 +97,40 @@ fn verify(policy: &Policy, token: &str, now: u64) -> Result<Claims, Refused> {
         Err(refused) => metrics.auth("failure", refused.reason()),
     }
     verified
+}
+
+impl Actor {
+    /// Verifies a subscription token of this connection for `channel`.
+    pub(super) fn verify(
+        &self,
+        token: &str,
+        channel: &Channel,
+    ) -> Result<(Authorized<Subscribe>, SubscriptionClaims), Refusal> {
+        let now = (self.policy.unix_now)();
+        let Some(verifier) = &self.policy.verifier else {
+            return Err(ErrorCode::PermissionDenied.into());
+        };
+        let client = self.connection.id().to_string();
+        let verified =
+            verifier.authorize_subscribe(token, now, &self.identity.user, &client, channel);
+        verified.map_err(|denied| match denied {
+            TokenDenied::Expired => ErrorCode::TokenExpired.into(),
+            TokenDenied::Invalid => ErrorCode::PermissionDenied.into(),
+            TokenDenied::Mismatch => Disconnect::INVALID_TOKEN.into(),
+        })
+    }
+
+    /// When a subscription ends whose token is good until `at`, and what to tell
+    /// the client of it.
+    pub(super) fn expiry(&self, at: Option<u64>) -> (Option<Millis>, Expiry) {
+        let Some(at) = at else { return (None, Expiry { ttl: None }) };
+        let left = at.saturating_sub((self.policy.unix_now)());
+        let grace = Millis::from(self.policy.limits.expired_close_delay);
+        let now = self.policy.relay.hub().clock().now();
+        let ends = now.after(Millis(left.saturating_mul(1_000))).after(grace);
+        let ttl = u32::try_from(left.max(1)).unwrap_or(u32::MAX);
+        (Some(ends), Expiry { ttl: NonZeroU32::new(ttl) })
+    }
 }
 
 /// Sets when the connection ends unless it brings a new token, and what to tell

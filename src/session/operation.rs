@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use sealcast_wire::reply::{Body, ClientInfo, HistoryResult};
-use sealcast_wire::{Channel, Disconnect, ErrorCode, Payload, Reply};
+use sealcast_wire::{Channel, Disconnect, ErrorCode, Payload, Reply, Unsubscribed};
 
 use super::Policy;
 use super::client::{Refusal, push};
@@ -26,6 +27,8 @@ pub(super) struct Operation {
 pub(super) enum Kind {
     Subscribe(Box<Request>),
     Unsubscribe,
+    /// The server ends a subscription whose token is over.
+    Expire,
     Publish(Payload),
     Presence,
     PresenceStats,
@@ -37,13 +40,13 @@ impl Kind {
     /// connection on the same channel runs beside it. The others run side by
     /// side, and keep their order because they begin in order.
     pub(super) fn is_exclusive(&self) -> bool {
-        matches!(self, Kind::Subscribe(_) | Kind::Unsubscribe)
+        matches!(self, Kind::Subscribe(_) | Kind::Unsubscribe | Kind::Expire)
     }
 
     fn method(&self) -> &'static str {
         match self {
             Kind::Subscribe(_) => "subscribe",
-            Kind::Unsubscribe => "unsubscribe",
+            Kind::Unsubscribe | Kind::Expire => "unsubscribe",
             Kind::Publish(_) => "publish",
             Kind::Presence => "presence",
             Kind::PresenceStats => "presence_stats",
@@ -72,6 +75,10 @@ impl Operation {
                     subscribe::subscribe(&actor, id, channel, *request).await
                 }
                 Kind::Unsubscribe => actor.unsubscribe(id, channel).await,
+                Kind::Expire => {
+                    actor.unsubscribe_with(channel, Unsubscribed::Expired).await;
+                    Ok(())
+                }
                 Kind::Publish(payload) => actor.publish(id, channel, payload).await,
                 Kind::Presence => actor.presence(id, channel).await,
                 Kind::PresenceStats => actor.presence_stats(id, channel).await,
@@ -96,7 +103,7 @@ impl Operation {
 impl Actor {
     /// Cleans up after a connection that has gone.
     pub(super) async fn clean_up(self) {
-        let who = Arc::new(self.info());
+        let who = Arc::new(self.info(Bytes::new()));
         for (channel, traces) in self.connection.take_all_traces() {
             // What the broker cannot take now expires there by itself.
             let _ = self.policy.relay.clean_up(channel, traces, &who).await;
@@ -108,12 +115,12 @@ impl Actor {
     }
 
     /// How the connection is shown to others.
-    pub(super) fn info(&self) -> ClientInfo {
+    pub(super) fn info(&self, chan_info: Bytes) -> ClientInfo {
         ClientInfo {
             user: self.identity.user.as_str().to_owned(),
             client: self.connection.id().to_string(),
             conn_info: self.identity.info.clone(),
-            chan_info: bytes::Bytes::new(),
+            chan_info,
         }
     }
 
@@ -127,9 +134,10 @@ impl Actor {
 
     /// Ends a subscription, and cleans up after it.
     pub(super) async fn leave(&self, channel: Channel) {
+        let info = self.connection.subscription_info(&channel);
         self.policy.relay.unsubscribe(&channel, &self.connection);
         if let Some(traces) = self.connection.take_traces(&channel) {
-            let who = Arc::new(self.info());
+            let who = Arc::new(self.info(info));
             // An error would make an SDK reconnect; what is left expires.
             let _ = self.policy.relay.clean_up(channel, traces, &who).await;
         }
@@ -149,7 +157,7 @@ impl Actor {
             ..How::default()
         };
         let subscribed = self.connection.is_subscribed(&channel);
-        let publisher = Some(self.info());
+        let publisher = Some(self.info(self.connection.subscription_info(&channel)));
         let wish = Publish { channel, payload, publisher, tags: BTreeMap::new() };
         let wish = self
             .identity

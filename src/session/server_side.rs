@@ -90,7 +90,7 @@ impl Actor {
     ) -> Result<(), Refusal> {
         let request =
             Request { recoverable: since.is_some(), recover: since, ..Request::default() };
-        let made = subscribe::make(self, wish, request, true).await?;
+        let made = subscribe::make(self, wish, request, None, true).await?;
         let publications = made.result.publications.clone();
         let told = self.frames(&channel, made.result.clone(), publications);
         made.go_live(self, Some(told)).await

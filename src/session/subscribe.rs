@@ -5,13 +5,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use sealcast_wire::filter::Filter;
 use sealcast_wire::reply::{Body, ClientInfo, SubscribeResult};
-use sealcast_wire::{Channel, Encoding, Epoch, ErrorCode, Position, Publication, Reply};
+use sealcast_wire::{Channel, Encoding, Epoch, ErrorCode, Payload, Position, Publication, Reply};
 
 use super::client::Refusal;
 use super::operation::Actor;
-use crate::auth::{Authorized, Identity, Namespace, RecoveryMode, Subscribe};
+use crate::auth::{Authorized, Identity, Namespace, RecoveryMode, Subscribe, SubscriptionClaims};
 use crate::broker::{HistoryError, HistoryQuery, Page, Retention, Since};
-use crate::hub::{NotAdded, Traces, Wants, for_delta};
+use crate::hub::{NotAdded, Terms, Traces, Wants, for_delta};
 use crate::relay::Joined;
 
 /// Bit of `flag`: an error instead of a subscription that is not recovered.
@@ -27,6 +27,8 @@ pub(super) struct Request {
     pub(super) delta: bool,
     pub(super) filter: Option<Box<Filter>>,
     pub(super) flag: i64,
+    /// A subscription token; empty if there is none.
+    pub(super) token: String,
 }
 
 /// What is granted of it (protocol: options granted).
@@ -46,6 +48,7 @@ pub(super) struct Made {
     pub(super) result: SubscribeResult,
     traces: Traces,
     who: Arc<ClientInfo>,
+    terms: Option<Terms>,
 }
 
 /// Makes a subscription of the client itself, and replies.
@@ -62,11 +65,15 @@ pub(super) async fn subscribe(
     if connection.subscription_count() >= policy.limits.channels_per_connection {
         return Err(ErrorCode::LimitExceeded.into());
     }
-    let wish = identity
-        .authorize_subscribe(&policy.namespaces, Subscribe { channel })
-        .map_err(ErrorCode::from)?;
+    let (wish, claims) = if request.token.is_empty() {
+        let wish = Subscribe { channel };
+        (identity.authorize_subscribe(&policy.namespaces, wish).map_err(ErrorCode::from)?, None)
+    } else {
+        let (wish, claims) = actor.verify(&request.token, &channel)?;
+        (wish, Some(claims))
+    };
     let reject = request.flag & REJECT_UNRECOVERED != 0;
-    let made = make(actor, wish, request, false).await?;
+    let made = make(actor, wish, request, claims, false).await?;
     let caching = policy.namespaces.of(&made.channel).map(|one| one.recovery_mode)
         == Some(RecoveryMode::Cache);
     let SubscribeResult { was_recovering, recoverable, recovered, .. } = made.result;
@@ -83,11 +90,14 @@ pub(super) async fn make(
     actor: &Actor,
     wish: Authorized<Subscribe>,
     request: Request,
+    claims: Option<SubscriptionClaims>,
     server_side: bool,
 ) -> Result<Made, Refusal> {
     let Actor { policy, connection, identity } = actor;
     let channel = wish.get().channel.clone();
     let namespace = policy.namespaces.of(&channel).ok_or(ErrorCode::UnknownChannel)?;
+    let overridden = claims.as_ref().map(|claims| namespace.with(claims.options.overrides));
+    let namespace = overridden.as_ref().unwrap_or(namespace);
     if request.filter.is_some() && !namespace.allow_tags_filter {
         return Err(ErrorCode::BadRequest.into());
     }
@@ -108,6 +118,16 @@ pub(super) async fn make(
         delta: granted.delta,
         ..SubscribeResult::default()
     };
+    let mut terms = None;
+    if let Some(claims) = claims {
+        let (expires, expiry) = actor.expiry(claims.expires_at);
+        result.expiry = expiry;
+        let readable =
+            |data: &&Payload| data.is_json() || connection.encoding() == Encoding::Protobuf;
+        let data = claims.options.data.as_ref().filter(readable);
+        result.data = data.map(|data| data.bytes().clone()).unwrap_or_default();
+        terms = Some(Terms { expires, info: claims.options.info });
+    }
     let mut position = None;
     if let Some(keep) = keep.filter(|_| granted.positioned) {
         let since = request.recover.filter(|_| granted.recoverable);
@@ -139,7 +159,8 @@ pub(super) async fn make(
     }
 
     let traces = Traces { present: namespace.presence, announced: namespace.join_leave };
-    let who = Arc::new(actor.info());
+    let info = terms.as_ref().map(|terms| terms.info.clone()).unwrap_or_default();
+    let who = Arc::new(actor.info(info));
     // Before it enters, so that it is cleaned up whatever happens meanwhile.
     if traces != Traces::default() {
         connection.note_traces(&channel, traces);
@@ -147,16 +168,16 @@ pub(super) async fn make(
     if traces.present {
         policy.relay.broker().enter(channel.clone(), Arc::clone(&who)).await?;
     }
-    Ok(Made { joined, channel, position, result, traces, who })
+    Ok(Made { joined, channel, position, result, traces, who, terms })
 }
 
 impl Made {
     /// Writes the reply or push that tells of it, goes live, and announces it.
     pub(super) async fn go_live(self, actor: &Actor, told: Option<Bytes>) -> Result<(), Refusal> {
-        let Made { joined, channel, position, traces, who, .. } = self;
+        let Made { joined, channel, position, traces, who, terms, .. } = self;
         let Actor { policy, connection, .. } = actor;
         let most = policy.limits.channels_per_connection;
-        match joined.go_live(connection, most, position, told) {
+        match joined.go_live(connection, (most, terms), position, told) {
             Ok(()) => {}
             // Nobody waits for the reply; the traces are cleaned up with the connection.
             Err(NotAdded::Ending) => return Ok(()),

@@ -38,6 +38,10 @@ impl Connection {
                     self.close_locked(hub, &mut outbox, Disconnect::POLICY.told(), false)
                 }
                 Deadline::Ping => self.ping(hub, &mut outbox, now),
+                Deadline::Subscription => {
+                    outbox.subscription_due = true;
+                    outbox.wake();
+                }
             }
         }
         self.note_due(&outbox.deadlines);

@@ -1,9 +1,11 @@
 //! The connection's side of its subscriptions: which, and where each stands.
 
+use bytes::Bytes;
 use sealcast_wire::Channel;
 
 use super::Connection;
-use crate::hub::outbox::{Phase, Subscription, Traces};
+use crate::hub::deadlines::{Deadline, Millis};
+use crate::hub::outbox::{Outbox, Phase, Subscription, Terms, Traces};
 use crate::hub::shard::Slot;
 
 /// Why a subscription was not noted.
@@ -28,6 +30,7 @@ impl Connection {
         shard: usize,
         slot: Slot,
         most: usize,
+        terms: Option<Terms>,
     ) -> Result<(), NotAdded> {
         let mut outbox = self.outbox.lock();
         let (Ok(shard), Phase::Open) = (u16::try_from(shard), outbox.phase) else {
@@ -40,9 +43,57 @@ impl Connection {
         if outbox.subscriptions.is_empty() {
             outbox.subscriptions.reserve_exact(1);
         }
-        let subscription = Subscription { channel: channel.clone(), shard, slot };
+        let terms = terms.map(Box::new);
+        let subscription = Subscription { channel: channel.clone(), shard, slot, terms };
         outbox.subscriptions.insert(at, subscription);
+        self.set_subscription_deadline(&mut outbox);
         Ok(())
+    }
+
+    /// Sets when a subscription ends; `false` if there is no such subscription.
+    pub fn extend_subscription(&self, channel: &Channel, expires: Option<Millis>) -> bool {
+        let mut outbox = self.outbox.lock();
+        let Ok(at) = outbox.find(channel) else { return false };
+        if let Some(subscription) = outbox.subscriptions.get_mut(at) {
+            subscription.terms.get_or_insert_default().expires = expires;
+        }
+        self.set_subscription_deadline(&mut outbox);
+        true
+    }
+
+    /// What the subscription's token says of the user; empty if there is none.
+    #[must_use]
+    pub fn subscription_info(&self, channel: &Channel) -> Bytes {
+        let outbox = self.outbox.lock();
+        let found = outbox.find(channel).ok().and_then(|at| outbox.subscriptions.get(at));
+        let terms = found.and_then(|subscription| subscription.terms.as_ref());
+        terms.map(|terms| terms.info.clone()).unwrap_or_default()
+    }
+
+    /// The channels whose subscriptions are over at `now`, each once.
+    pub fn take_expired(&self, now: Millis) -> Vec<Channel> {
+        let mut outbox = self.outbox.lock();
+        if !std::mem::take(&mut outbox.subscription_due) {
+            return Vec::new();
+        }
+        let mut expired = Vec::new();
+        for subscription in &mut outbox.subscriptions {
+            if let Some(terms) = &mut subscription.terms
+                && terms.expires.is_some_and(|at| at <= now)
+            {
+                terms.expires = None;
+                expired.push(subscription.channel.clone());
+            }
+        }
+        self.set_subscription_deadline(&mut outbox);
+        expired
+    }
+
+    fn set_subscription_deadline(&self, outbox: &mut Outbox) {
+        let terms = outbox.subscriptions.iter().filter_map(|one| one.terms.as_ref());
+        let earliest = terms.filter_map(|terms| terms.expires).min().unwrap_or(Millis::NEVER);
+        outbox.deadlines.set(Deadline::Subscription, earliest);
+        self.note_due(&outbox.deadlines);
     }
 
     /// Whether it is subscribed to the channel.

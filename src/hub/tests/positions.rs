@@ -24,7 +24,7 @@ fn at_position(hub: &Hub, offset: u64, wants: Wants) -> (Arc<Connection>, Script
     let (connection, script) = connection(ALL);
     hub.open(0, &channel());
     let slot = hub.join(0, &channel(), &connection, wants).expect("open");
-    assert_eq!(connection.add_subscription(&channel(), 0, slot, 1), Ok(()));
+    assert_eq!(connection.add_subscription(&channel(), 0, slot, 1, None), Ok(()));
     assert!(hub.go_live(0, &channel(), slot, position(offset), Some(text("joined"))));
     connection.flush(hub);
     (connection, script, slot)

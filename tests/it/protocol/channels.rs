@@ -30,7 +30,7 @@ async fn without_a_backend_rpc_is_not_available_and_send_ends_the_connection() {
 }
 
 #[tokio::test]
-async fn subscription_tokens_are_not_there_yet() {
+async fn sub_refresh_needs_a_subscription_and_a_token() {
     let node = TestNode::start().await;
     let mut ada = Wire::connected(&node, "ada").await;
     let ask = |members: &str| format!(r#"{{"id":2,"sub_refresh":{{"channel":"room"{members}}}}}"#);
