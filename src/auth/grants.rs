@@ -7,6 +7,7 @@ use bytes::Bytes;
 use sealcast_wire::{Channel, ErrorCode, Payload, User, reply::ClientInfo};
 
 use super::namespace::{Namespaces, Readers};
+use super::token::{Claims, SubscriptionClaims, SubscriptionOptions};
 
 /// Proof that `T` may be done.
 #[derive(Debug)]
@@ -65,6 +66,25 @@ impl From<Denied> for ErrorCode {
             Denied::UnknownChannel => ErrorCode::UnknownChannel,
             Denied::Permission => ErrorCode::PermissionDenied,
         }
+    }
+}
+
+impl Claims {
+    /// The subscriptions that a verified connection token makes, each authorized
+    /// by it.
+    #[must_use]
+    pub fn grants(&self) -> Vec<(Authorized<Subscribe>, SubscriptionClaims)> {
+        let grant = |(channel, options): (&Channel, &SubscriptionOptions)| {
+            let claims = SubscriptionClaims {
+                user: self.user.clone(),
+                channel: channel.clone(),
+                client: None,
+                expires_at: None,
+                options: options.clone(),
+            };
+            (Authorized(Subscribe { channel: channel.clone() }), claims)
+        };
+        self.subscriptions.iter().map(grant).collect()
     }
 }
 

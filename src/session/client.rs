@@ -1,7 +1,10 @@
 //! A client of the Centrifuge protocol over a bidirectional transport.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::task::Context;
+use std::task::{Context, Poll};
+
+use futures_util::future::BoxFuture;
 
 use sealcast_wire::command::{Command, Connect, History, Publish, Request, SubRefresh, Subscribe};
 use sealcast_wire::name::BadName;
@@ -26,6 +29,8 @@ pub struct Client {
     connection: Arc<Connection>,
     state: State,
     inflight: InFlight,
+    /// Channels that the connection token subscribed, sorted.
+    granted: Vec<Channel>,
     registration: Registration,
     _place: Permit,
 }
@@ -35,9 +40,20 @@ enum State {
     Waiting {
         _place: Permit,
     },
+    /// Its server-side subscriptions are being made; what it says meanwhile waits.
+    Connecting(Box<Connecting>),
     Active(Actor),
     /// Its connect was answered with an error: it is expected to close.
     Refused,
+}
+
+struct Connecting {
+    id: u32,
+    actor: Actor,
+    future: BoxFuture<'static, Result<(), Refusal>>,
+    /// Frames that came behind the connect command, in order.
+    waiting: VecDeque<Vec<u8>>,
+    _place: Permit,
 }
 
 /// Why a command is not carried out.
@@ -72,22 +88,11 @@ impl Session for Client {
                 return;
             }
         };
-        for command in self.connection.encoding().commands(bytes) {
-            let done = match command {
-                Ok(command) => self.command(command, context),
-                Err(_) => {
-                    self.metrics().violation("undecodable");
-                    Err(Disconnect::BAD_REQUEST)
-                }
-            };
-            if let Err(disconnect) = done {
-                self.close(disconnect);
-                return;
-            }
-        }
+        self.frame(bytes, context);
     }
 
     fn resume(&mut self, context: &mut Context<'_>) {
+        self.go_on_connecting(context);
         if let State::Active(actor) = &self.state {
             self.inflight.resume(actor, context);
             let now = self.policy.relay.hub().clock().now();
@@ -99,7 +104,7 @@ impl Session for Client {
     }
 
     fn wants_input(&self) -> bool {
-        self.inflight.has_room()
+        !matches!(self.state, State::Connecting(_)) && self.inflight.has_room()
     }
 }
 
@@ -121,8 +126,61 @@ impl Client {
             connection,
             state: State::Waiting { _place: places.waiting },
             inflight: InFlight::default(),
+            granted: Vec::new(),
             registration,
             _place: places.connection,
+        }
+    }
+
+    fn frame(&mut self, bytes: &[u8], context: &mut Context<'_>) {
+        let mut commands = self.connection.encoding().commands(bytes);
+        loop {
+            if let State::Connecting(connecting) = &mut self.state {
+                let rest = commands.rest();
+                if !rest.is_empty() {
+                    connecting.waiting.push_back(rest.to_vec());
+                }
+                return;
+            }
+            let done = match commands.next() {
+                None => return,
+                Some(Ok(command)) => self.command(command, context),
+                Some(Err(_)) => {
+                    self.metrics().violation("undecodable");
+                    Err(Disconnect::BAD_REQUEST)
+                }
+            };
+            if let Err(disconnect) = done {
+                self.close(disconnect);
+                return;
+            }
+        }
+    }
+
+    /// Makes the server-side subscriptions, and then takes up what waits.
+    fn go_on_connecting(&mut self, context: &mut Context<'_>) {
+        let State::Connecting(connecting) = &mut self.state else { return };
+        let Poll::Ready(done) = connecting.future.as_mut().poll(context) else { return };
+        let id = connecting.id;
+        let waiting = std::mem::take(&mut connecting.waiting);
+        let actor = connecting.actor.clone();
+        match done {
+            Ok(()) => {
+                self.connected(actor);
+                for frame in waiting {
+                    self.frame(&frame, context);
+                }
+            }
+            Err(refusal) => {
+                clean_up(&actor);
+                match self.refused(refusal) {
+                    Refusal::Reply(code) => {
+                        self.metrics().command_error("connect", code.code());
+                        self.reply(&Reply::error(id, code));
+                    }
+                    Refusal::Close(disconnect) => self.close(disconnect),
+                }
+            }
         }
     }
 
@@ -134,9 +192,9 @@ impl Client {
         let (id, method) = (command.id, command.request.method());
         self.metrics().command(method);
         let done = match &self.state {
-            State::Refused => Ok(()),
+            State::Refused | State::Connecting(_) => Ok(()),
             State::Waiting { .. } => match command.request {
-                Request::Connect(connect) => self.connect(id, &connect),
+                Request::Connect(connect) => self.connect(id, &connect, context),
                 _ => Err(Disconnect::BAD_REQUEST.into()),
             },
             State::Active(actor) => {
@@ -155,30 +213,65 @@ impl Client {
         }
     }
 
-    fn connect(&mut self, id: u32, request: &Connect<'_>) -> Result<(), Refusal> {
-        match connect::connect(&self.policy, &self.connection, request) {
-            Ok((identity, result)) => {
-                self.metrics().attempt(Attempt::Ok);
-                let Identity { user, info } = identity.clone();
-                self.registration.authenticated(hub::Client { user, info });
-                self.leave_waiting(State::Active(Actor {
-                    policy: Arc::clone(&self.policy),
-                    connection: Arc::clone(&self.connection),
-                    identity: Arc::new(identity),
-                }));
-                self.reply(&Reply { id, body: Body::Connect(Box::new(result)) });
-                Ok(())
-            }
-            Err(refusal) => {
-                self.metrics().attempt(Attempt::ClientError);
-                if let Refusal::Reply(_) = refusal {
-                    let now = self.policy.relay.hub().clock().now();
-                    self.connection.set_deadline(Deadline::Close, now.after(REFUSED_TIMEOUT));
-                    self.leave_waiting(State::Refused);
-                }
-                Err(refusal)
-            }
+    fn connect(
+        &mut self,
+        id: u32,
+        request: &Connect<'_>,
+        context: &mut Context<'_>,
+    ) -> Result<(), Refusal> {
+        let (identity, result, grants) = connect::connect(&self.policy, &self.connection, request)
+            .map_err(|refusal| self.refused(refusal))?;
+        let actor = Actor {
+            policy: Arc::clone(&self.policy),
+            connection: Arc::clone(&self.connection),
+            identity: Arc::new(identity),
+        };
+        if grants.is_empty() {
+            self.connected(actor);
+            self.reply(&Reply { id, body: Body::Connect(Box::new(result)) });
+            return Ok(());
         }
+        self.granted = grants.iter().map(|(wish, _)| wish.get().channel.clone()).collect();
+        let positions = request.subs.iter().map(|(channel, asked)| {
+            let position = subscribe::Request {
+                recover: asked.recover.then(|| subscribe::since(asked.offset, &asked.epoch)),
+                recoverable: asked.recover,
+                delta: !asked.delta.is_empty(),
+                ..subscribe::Request::default()
+            };
+            (channel.to_string(), position)
+        });
+        let future = actor.clone().connect(id, result, grants, positions.collect());
+        let waiting = std::mem::replace(&mut self.state, State::Refused);
+        let State::Waiting { _place } = waiting else { return Ok(()) };
+        self.state = State::Connecting(Box::new(Connecting {
+            id,
+            actor,
+            future: Box::pin(future),
+            waiting: VecDeque::new(),
+            _place,
+        }));
+        self.go_on_connecting(context);
+        Ok(())
+    }
+
+    fn connected(&mut self, actor: Actor) {
+        self.metrics().attempt(Attempt::Ok);
+        let Identity { user, info } = Identity::clone(&actor.identity);
+        self.registration.authenticated(hub::Client { user, info });
+        self.leave_waiting(State::Active(actor));
+    }
+
+    /// A connect command is refused: with an error, the client is given a while to
+    /// close by itself.
+    fn refused(&mut self, refusal: Refusal) -> Refusal {
+        self.metrics().attempt(Attempt::ClientError);
+        if let Refusal::Reply(_) = refusal {
+            let now = self.policy.relay.hub().clock().now();
+            self.connection.set_deadline(Deadline::Close, now.after(REFUSED_TIMEOUT));
+            self.leave_waiting(State::Refused);
+        }
+        refusal
     }
 
     fn active(
@@ -205,8 +298,13 @@ impl Client {
             },
             Request::Publish(request) => self.publish(&request)?,
             Request::Refresh { token } => {
-                let expiry =
-                    connect::refresh(&self.policy, &self.connection, &actor.identity, &token.0)?;
+                let expiry = connect::refresh(
+                    &self.policy,
+                    &self.connection,
+                    &actor.identity,
+                    &self.granted,
+                    &token.0,
+                )?;
                 self.reply(&Reply { id, body: Body::Refresh(expiry) });
                 return Ok(());
             }
@@ -294,7 +392,7 @@ impl Client {
     }
 
     fn leave_waiting(&mut self, state: State) {
-        if let State::Waiting { .. } = self.state {
+        if let State::Waiting { .. } | State::Connecting(_) = self.state {
             self.metrics().connections_waiting.decrement(1.0);
         }
         self.state = state;
@@ -315,18 +413,27 @@ impl Client {
 
 impl Drop for Client {
     fn drop(&mut self) {
-        if let State::Waiting { .. } = self.state {
-            self.metrics().connections_waiting.decrement(1.0);
-        }
+        let actor = match &self.state {
+            State::Active(actor) => Some(actor.clone()),
+            State::Connecting(connecting) => Some(connecting.actor.clone()),
+            State::Waiting { .. } | State::Refused => None,
+        };
+        // Stops what is being made, before what was made is taken back.
+        self.leave_waiting(State::Refused);
         self.policy.relay.unsubscribe_all(&self.connection);
-        if let State::Active(actor) = &self.state
-            && actor.connection.has_traces()
-        {
-            // Without a runtime the process is ending, and what is left expires.
-            if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-                runtime.spawn(actor.clone().clean_up());
-            }
+        if let Some(actor) = actor {
+            clean_up(&actor);
         }
+    }
+}
+
+/// Cleans up at the broker, in the background, what subscriptions left there.
+fn clean_up(actor: &Actor) {
+    // Without a runtime the process is ending, and what is left expires.
+    if actor.connection.has_traces()
+        && let Ok(runtime) = tokio::runtime::Handle::try_current()
+    {
+        runtime.spawn(actor.clone().clean_up());
     }
 }
 

@@ -20,12 +20,15 @@ const MAX_TTL: u64 = 365 * 24 * 3600;
 /// How far a token's time may be over while the verifier still takes it, seconds.
 const CLOCK_LEEWAY: u64 = 11;
 
+/// The subscriptions that a connection token makes.
+pub(super) type Grants = Vec<(Authorized<Subscribe>, SubscriptionClaims)>;
+
 /// Decides a connect command, and starts the connection's pings and expiry.
 pub(super) fn connect(
     policy: &Policy,
     connection: &Connection,
     request: &Connect<'_>,
-) -> Result<(Identity, ConnectResult), Refusal> {
+) -> Result<(Identity, ConnectResult, Grants), Refusal> {
     let token = request.token.0.as_ref();
     let now = (policy.unix_now)();
     let claims = if token.is_empty() {
@@ -63,14 +66,17 @@ pub(super) fn connect(
         pong: true,
         ..ConnectResult::default()
     };
-    Ok((Identity { user: claims.user, info: claims.info }, result))
+    let grants = claims.grants();
+    Ok((Identity { user: claims.user, info: claims.info }, result, grants))
 }
 
-/// Decides a refresh command: the new token must be of the same user.
+/// Decides a refresh command: the new token must be of the same user, and make
+/// the same subscriptions as `granted`, which is sorted.
 pub(super) fn refresh(
     policy: &Policy,
     connection: &Connection,
     identity: &Identity,
+    granted: &[Channel],
     token: &str,
 ) -> Result<Expiry, Refusal> {
     if token.is_empty() {
@@ -79,6 +85,10 @@ pub(super) fn refresh(
     let now = (policy.unix_now)();
     match verify(policy, token, now) {
         Ok(claims) if claims.user == identity.user => {
+            if !claims.subscriptions.keys().eq(granted) {
+                // Another set of subscriptions: a new connection gets it.
+                return Err(Disconnect::INSUFFICIENT_STATE.into());
+            }
             Ok(expire(policy, connection, claims.expires_at, now))
         }
         Ok(_) | Err(Refused::Invalid(_)) => Err(Disconnect::INVALID_TOKEN.into()),

@@ -1,14 +1,16 @@
 //! What the server does to a connection: subscriptions that it makes and takes,
 //! and when the connection expires.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use sealcast_wire::reply::{Event, SubscribeResult};
+use futures_util::future::try_join_all;
+use sealcast_wire::reply::{Body, ConnectResult, Event, SubscribeResult};
 use sealcast_wire::{Channel, Disconnect, ErrorCode, Reply, Unsubscribed};
 
 use super::Policy;
 use super::client::Refusal;
-use super::connect::expire;
+use super::connect::{Grants, expire};
 use super::operation::Actor;
 use super::subscribe::{self, Request};
 use crate::auth::{Authorized, Identity, Subscribe};
@@ -28,6 +30,35 @@ impl Actor {
     #[must_use]
     pub fn connection(&self) -> &Arc<Connection> {
         &self.connection
+    }
+
+    /// Makes the subscriptions of a connection token, side by side, and then
+    /// answers the connect command; what comes of them follows the answer.
+    pub(super) async fn connect(
+        self,
+        id: u32,
+        mut result: ConnectResult,
+        grants: Grants,
+        mut positions: BTreeMap<String, Request>,
+    ) -> Result<(), Refusal> {
+        if grants.len() > self.policy.limits.channels_per_connection {
+            return Err(Disconnect::CHANNEL_LIMIT.into());
+        }
+        let making = grants.into_iter().map(|(wish, claims)| {
+            let channel = claims.channel.clone();
+            let request = positions.remove(channel.as_str()).unwrap_or_default();
+            let made = subscribe::make(&self, wish, request, Some(claims), true);
+            async move { Ok::<_, Refusal>((channel, made.await?)) }
+        });
+        let made = try_join_all(making).await?;
+        for (channel, made) in &made {
+            result.subs.insert(channel.as_str().to_owned(), made.result.clone());
+        }
+        self.reply(&Reply { id, body: Body::Connect(Box::new(result)) });
+        for (_, made) in made {
+            made.go_live(&self, None).await?;
+        }
+        Ok(())
     }
 
     /// Makes a subscription that the client did not ask for, and tells it. One

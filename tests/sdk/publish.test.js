@@ -146,11 +146,12 @@ for (const encoding of ENCODINGS) {
     for (const channel of channels) subscriptions.push(await subscribe(client, channel));
     const got = [];
     for (const subscription of subscriptions) subscription.on('publication', ({ channel, data }) => got.push([channel, textOf(encoding, data)]));
-    const last = next(subscriptions[2], 'publication');
+    // Channels keep no order among each other, so each is waited for.
+    const all = Promise.all(subscriptions.map((subscription) => next(subscription, 'publication')));
     const answer = await server.api('broadcast', { channels: channels.slice(0, 2), data: 1 });
     assert.deepEqual(answer, { result: { responses: [{ result: {} }, { result: {} }] } });
     await server.api('publish', { channel: channels[2], data: 2 });
-    await last;
+    await all;
     assert.deepEqual(got.sort(), [[channels[0], '1'], [channels[1], '1'], [channels[2], '2']]);
   });
 }

@@ -66,6 +66,18 @@ pub enum Commands<'a> {
     Protobuf(protobuf::Commands<'a>),
 }
 
+impl<'a> Commands<'a> {
+    /// What has not been decoded yet: a frame of its own, to go on with later.
+    /// Empty at the end.
+    #[must_use]
+    pub fn rest(&self) -> &'a [u8] {
+        match self {
+            Commands::Json(commands) => commands.rest(),
+            Commands::Protobuf(commands) => commands.rest(),
+        }
+    }
+}
+
 impl<'a> Iterator for Commands<'a> {
     type Item = Result<Command<'a>, Malformed>;
 

@@ -72,6 +72,14 @@ pub fn put_command(out: &mut Vec<u8>, command: &Command<'_>) {
     command::put(out, command);
 }
 
+impl<'a> Commands<'a> {
+    /// What has not been decoded yet; empty at the end.
+    #[must_use]
+    pub fn rest(&self) -> &'a [u8] {
+        self.lines.rest.unwrap_or_default()
+    }
+}
+
 impl<'a> Iterator for Commands<'a> {
     type Item = Result<Command<'a>, Malformed>;
 

@@ -64,6 +64,14 @@ fn put_message(out: &mut Vec<u8>, message: &impl write::Message) {
     out.put_sized(size, |out| message.put(out));
 }
 
+impl<'a> Commands<'a> {
+    /// What has not been decoded yet; empty at the end.
+    #[must_use]
+    pub fn rest(&self) -> &'a [u8] {
+        self.messages.rest.unwrap_or_default()
+    }
+}
+
 impl<'a> Iterator for Commands<'a> {
     type Item = Result<Command<'a>, Malformed>;
 
