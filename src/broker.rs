@@ -47,11 +47,13 @@ mod memory;
 #[cfg(test)]
 mod stand_in;
 mod stream;
+mod tail;
 
 pub use feed::{Delivery, FEED_CAPACITY, Feed, Sharding};
 pub use memory::Memory;
 #[cfg(test)]
 pub(crate) use stand_in::StandIn;
+pub use tail::Tails;
 
 /// The deadline of every call.
 pub const CALL_TIMEOUT: Duration = Duration::from_millis(500);
@@ -117,7 +119,7 @@ pub struct IdempotencyKey {
 }
 
 /// Which page of a stream.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct HistoryQuery {
     /// Most publications.
     pub limit: usize,
@@ -128,7 +130,7 @@ pub struct HistoryQuery {
 }
 
 /// A position as a client gives it; an empty epoch stands for any.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Since {
     /// See [`Position`].
     pub offset: u64,

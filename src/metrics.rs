@@ -67,6 +67,8 @@ pub struct Metrics {
     pub origin_rejected: Counter,
     /// Publications taken in, from clients and from the server API.
     pub messages_in: Counter,
+    /// Recoveries that were served from the node's tail of the channel.
+    pub recoveries_from_tail: Counter,
     /// Publications put on clients' queues.
     pub messages_out: Counter,
     /// Bytes read from WebSocket clients.
@@ -104,6 +106,7 @@ impl Metrics {
             sockets_refused: counter("sealcast_sockets_refused_total", vec![]),
             origin_rejected: counter("sealcast_origin_rejected_total", vec![]),
             messages_in: counter("sealcast_messages_total", vec![Label::new("dir", "in")]),
+            recoveries_from_tail: counter("sealcast_recover_from_tail_total", vec![]),
             messages_out: counter("sealcast_messages_total", vec![Label::new("dir", "out")]),
             bytes_in: counter("sealcast_bytes_total", vec![Label::new("dir", "in")]),
             bytes_out: counter("sealcast_bytes_total", vec![Label::new("dir", "out")]),
@@ -260,6 +263,7 @@ pub const COUNTERS: &[(&str, &str)] = &[
     ),
     ("sealcast_auth_total", "Token verifications, by result and reason"),
     ("sealcast_recover_total", "Recoveries that were asked for, by whether they succeeded"),
+    ("sealcast_recover_from_tail_total", "Recoveries served from the node's own tail"),
     ("sealcast_permission_denied_total", "Refused permissions, by action"),
     ("sealcast_protocol_violations_total", "Input that breaks the protocol, by kind"),
 ];

@@ -5,6 +5,7 @@ mod gate;
 mod linger;
 mod probe;
 mod pump;
+mod recovery;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,12 +19,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::auth::{Authorized, Publish, Subscribe};
 use crate::broker::{
-    Broker, CALL_TIMEOUT, Delivery, IdempotencyKey, Outgoing, Retention, Sharding, Unavailable,
+    Broker, CALL_TIMEOUT, Delivery, IdempotencyKey, Outgoing, Retention, Sharding, Tails,
+    Unavailable,
 };
 use crate::hub::{Connection, Hub, Millis, NotAdded, Slot, Terms, Traces, Wants};
 use gate::Gates;
 use linger::Linger;
 use probe::Probes;
+use recovery::Reads;
 
 pub use probe::READY_WITHIN;
 
@@ -39,8 +42,10 @@ pub type Fatal = Arc<dyn Fn(&'static str) + Send + Sync>;
 pub struct Relay {
     hub: Arc<Hub>,
     broker: Arc<dyn Broker>,
+    tails: Arc<Tails>,
     sharding: Sharding,
     gates: Gates,
+    reads: Reads,
     linger: Linger,
     probes: Probes,
 }
@@ -107,15 +112,23 @@ impl Drop for Joined {
 }
 
 impl Relay {
-    /// A relay between `broker` and `hub`, which have as many shards as `sharding`.
+    /// A relay between `broker` and `hub`, which have as many shards as `sharding`;
+    /// `tails` are of the broker's feed.
     #[must_use]
-    pub fn new(hub: Arc<Hub>, broker: Arc<dyn Broker>, sharding: Sharding) -> Arc<Relay> {
+    pub fn new(
+        hub: Arc<Hub>,
+        broker: Arc<dyn Broker>,
+        tails: Arc<Tails>,
+        sharding: Sharding,
+    ) -> Arc<Relay> {
         Arc::new(Relay {
             hub,
             broker,
             probes: Probes::new(sharding.count()),
             sharding,
+            tails,
             gates: Gates::default(),
+            reads: Reads::default(),
             linger: Linger::default(),
         })
     }

@@ -182,9 +182,11 @@ fn start_relay(
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let sharding = Sharding::new(cores * SHARDS_PER_CORE);
     let hub = Hub::new(sharding.count(), &config.limits, Clock::start(), Arc::clone(metrics));
-    let (feed, receivers) = Feed::new(sharding.clone());
+    let (feed, receivers) = Feed::new(sharding.clone(), config.limits.node_tail_bytes);
+    let tails = Arc::clone(feed.tails());
     let broker = Arc::new(Memory::new(feed, config.limits.node_history_bytes));
-    let relay = Relay::new(Arc::clone(&hub), Arc::clone(&broker) as Arc<dyn Broker>, sharding);
+    let relay =
+        Relay::new(Arc::clone(&hub), Arc::clone(&broker) as Arc<dyn Broker>, tails, sharding);
     relay.start(receivers, works, fatal);
     relay.watch("history", works, fatal, async move {
         loop {

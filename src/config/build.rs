@@ -224,6 +224,7 @@ fn limits(file: &File, faults: &mut Vec<Fault>) -> Limits {
     count(&mut limits.recovery_publications, file.client.recovery_max_publication_limit);
     count(&mut limits.history_bytes, file.limits.history_bytes);
     count(&mut limits.node_history_bytes, file.limits.node_history_bytes);
+    count(&mut limits.node_tail_bytes, file.limits.node_tail_bytes);
     count(&mut limits.websocket_connections, file.client.connection_limit);
     count(&mut limits.frame_bytes, file.websocket.message_size_limit);
     count(&mut limits.message_bytes, file.limits.message_bytes);

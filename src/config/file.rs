@@ -144,6 +144,7 @@ pub(super) struct LimitOptions {
     pub(super) node_queue_bytes: Option<usize>,
     pub(super) history_bytes: Option<usize>,
     pub(super) node_history_bytes: Option<usize>,
+    pub(super) node_tail_bytes: Option<usize>,
     pub(super) waiting_connections: Option<usize>,
     pub(super) http_sockets: Option<usize>,
     pub(super) message_deadline: Option<Time>,
