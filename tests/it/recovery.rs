@@ -1,6 +1,9 @@
 //! Recovery at the socket: what the node's tail of a channel answers, and what it
 //! must not.
 
+mod churn;
+mod member;
+
 use std::time::Duration;
 
 use serde_json::{Value, json};
