@@ -8,7 +8,9 @@ mod origin;
 mod secret;
 mod token;
 
-pub use api_key::{ApiKey, ApiKeys, ServerApi};
+pub use api_key::{
+    ApiKey, ApiKeys, ApiMethod, BadApiKey, BadPattern, ChannelPattern, Reach, Scope, ServerApi,
+};
 pub use grants::{Authorized, Denied, Identity, Publish, Subscribe};
 pub use namespace::{DataFormat, History, Namespace, Namespaces, Readers, RecoveryMode};
 pub use origin::{BadOrigin, OriginRule, Origins};

@@ -156,6 +156,20 @@ impl Metrics {
         );
     }
 
+    /// Counts a server API call by the name of its key, which is one of those
+    /// configured, its method, and its error's code or `ok`.
+    pub fn api_call(&self, key: &str, method: &'static str, error: Option<u32>) {
+        let result = error.map_or_else(|| "ok".to_owned(), |code| code.to_string());
+        self.count(
+            "sealcast_api_calls_total",
+            vec![
+                Label::new("key", key.to_owned()),
+                Label::new("method", method),
+                Label::new("result", result),
+            ],
+        );
+    }
+
     /// Counts a recovery, and whether it brought everything back.
     pub fn recovery(&self, recovered: bool) {
         let recovered = if recovered { "yes" } else { "no" };
@@ -254,6 +268,10 @@ pub const COUNTERS: &[(&str, &str)] = &[
     ("sealcast_writes_total", "Write calls to WebSocket clients"),
     ("sealcast_panics_total", "Panics that ended a connection"),
     ("sealcast_api_unauthorized_total", "Server API calls refused for their key"),
+    (
+        "sealcast_api_calls_total",
+        "Server API calls, also those within a batch, by the name of the key, method and result",
+    ),
     ("sealcast_commands_total", "Client commands, by method"),
     ("sealcast_command_errors_total", "Error replies to client commands, by method and code"),
     ("sealcast_connect_attempts_total", "Attempts to connect, by how they ended"),

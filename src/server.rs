@@ -218,6 +218,7 @@ fn app(config: Config, relay: Arc<Relay>, tasks: &TaskTracker, public: SocketAdd
         origins,
         proxies: config.proxies,
         api_keys: config.api_keys,
+        api_errors: config.api_errors,
         health: Health::default(),
         connections: Cap::new(config.limits.websocket_connections),
         waiting: Cap::new(config.limits.waiting_connections),

@@ -1,5 +1,6 @@
 //! From what the file says to what the rooms need.
 
+mod api;
 mod token;
 
 use std::collections::HashMap;
@@ -9,7 +10,7 @@ use std::time::Duration;
 use super::file::{self, File};
 use super::namespaces;
 use super::{Config, Drain, Fault};
-use crate::auth::{ApiKey, ApiKeys, BadOrigin, Issuer, Namespaces, OriginRule, Origins, Secret};
+use crate::auth::{BadOrigin, Issuer, Namespaces, OriginRule, Origins};
 use crate::http::Proxies;
 use crate::limit::{Limits, Profile};
 use token::{tokens, verifier};
@@ -58,7 +59,10 @@ pub fn development() -> Result<(Config, String), Vec<Fault>> {
             }),
             ..Default::default()
         },
-        http_api: file::HttpApi { key: Some(key.clone()) },
+        http_api: file::HttpApi {
+            key: Some(file::SecretText::new(key.clone())),
+            ..Default::default()
+        },
         shutdown: file::Shutdown {
             lb_wait: Some(file::Time(Duration::ZERO)),
             spread: Some(file::Time(Duration::from_millis(200))),
@@ -100,7 +104,8 @@ fn build(file: &File, faults: &mut Vec<Fault>) -> Config {
         verifier: tokens(file, faults).and_then(|tokens| verifier(&tokens, faults)),
         dev: None,
         allow_anonymous: file.client.allow_anonymous_connect_without_token,
-        api_keys: api_keys(file, faults),
+        api_keys: api::api_keys(&file.http_api, faults),
+        api_errors: api::error_mode(&file.http_api, faults),
         namespaces: namespaces(file, faults),
         limits,
         drain: drain(&file.shutdown),
@@ -156,17 +161,6 @@ fn origins(entries: &[String], faults: &mut Vec<Fault>) -> Origins {
         }
     }
     Origins::new(rules)
-}
-
-fn api_keys(file: &File, faults: &mut Vec<Fault>) -> ApiKeys {
-    let Some(key) = &file.http_api.key else { return ApiKeys::default() };
-    match ApiKey::new(&Secret::new(key.clone())) {
-        Some(key) => ApiKeys::new(vec![key]),
-        None => {
-            fault(faults, "http_api.key", "shorter than 16 bytes; take 32 random ones");
-            ApiKeys::default()
-        }
-    }
 }
 
 fn namespaces(file: &File, faults: &mut Vec<Fault>) -> Namespaces {

@@ -2,6 +2,7 @@
 //! option that is not listed here is refused, because ignoring one could open a
 //! door.
 
+mod api;
 mod token;
 
 use std::fmt;
@@ -12,6 +13,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::duration;
 
+pub(super) use api::{ApiKey, HttpApi};
 pub(super) use token::{SecretText, SubscriptionToken, Token, TokenIssuer};
 
 #[derive(Default, Deserialize)]
@@ -121,12 +123,6 @@ namespace_options! {
     allow_history_for_client: bool,
     allow_history_for_subscriber: bool,
     allow_history_for_anonymous: bool,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct HttpApi {
-    pub(super) key: Option<String>,
 }
 
 #[derive(Default, Deserialize)]

@@ -3,8 +3,7 @@
 use sealcast_wire::{Disconnect, ErrorCode, Unsubscribed, User};
 use serde::{Deserialize, Serialize};
 
-use super::{App, Position, ServerApi, find};
-use crate::auth::Subscribe;
+use super::{App, Object, Position, ServerApi, find};
 use crate::session::Actor;
 
 /// Longest reason of a close frame, bytes (RFC 6455 5.5).
@@ -21,12 +20,12 @@ pub(super) struct Request {
     expire_at: Option<i64>,
     expired: Option<bool>,
     whitelist: Option<Vec<String>>,
-    disconnect: Option<Code>,
-    recover_since: Option<Position>,
+    disconnect: Option<Object<Code>>,
+    recover_since: Option<Object<Position>>,
 }
 
 #[derive(Deserialize)]
-struct Code {
+pub(super) struct Code {
     code: u32,
     #[serde(default)]
     reason: String,
@@ -40,19 +39,22 @@ pub(super) async fn subscribe(
     caller: &ServerApi,
     request: Request,
 ) -> Result<Done, ErrorCode> {
-    let (channel, _) = find(app, request.channel.as_deref())?;
+    let (reach, _) = find(app, caller, request.channel.as_deref())?;
     for actor in actors(app, &request)? {
-        let wish = caller.authorize(Subscribe { channel: channel.clone() });
-        let since = request.recover_since.as_ref().map(Position::since);
-        actor.subscribe(wish, since).await?;
+        let since = request.recover_since.as_ref().map(|Object(position)| position.since());
+        actor.subscribe(reach.subscribe(), since).await?;
     }
     Ok(Done {})
 }
 
-pub(super) async fn unsubscribe(app: &App, request: Request) -> Result<Done, ErrorCode> {
-    let (channel, _) = find(app, request.channel.as_deref())?;
+pub(super) async fn unsubscribe(
+    app: &App,
+    caller: &ServerApi,
+    request: Request,
+) -> Result<Done, ErrorCode> {
+    let (reach, _) = find(app, caller, request.channel.as_deref())?;
     for actor in actors(app, &request)? {
-        actor.unsubscribe_with(channel.clone(), Unsubscribed::Server).await;
+        actor.unsubscribe_with(reach.channel().clone(), Unsubscribed::Server).await;
     }
     Ok(Done {})
 }
@@ -63,7 +65,7 @@ pub(super) fn disconnect(app: &App, request: Request) -> Result<Done, ErrorCode>
     let default = Disconnect::FORCE_DISCONNECT;
     let (code, reason) = match &request.disconnect {
         None => (default.code, default.reason),
-        Some(Code { code, reason }) => {
+        Some(Object(Code { code, reason })) => {
             let code = u16::try_from(*code).map_err(|_| ErrorCode::BadRequest)?;
             if !(3001..=4999).contains(&code)
                 || reason.len() > MAX_REASON
