@@ -209,3 +209,16 @@ fn start_logging(options: &Options) {
 fn complain(text: &str) {
     eprintln!("sealcast: {text}");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_process_keeps_its_memory_to_itself() {
+        prepare_process();
+        let dumpable = rustix::process::dumpable_behavior();
+        assert!(matches!(dumpable, Ok(DumpableBehavior::NotDumpable)), "{dumpable:?}");
+        assert_eq!(getrlimit(Resource::Core).maximum, Some(0));
+    }
+}

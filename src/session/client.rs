@@ -239,8 +239,9 @@ impl Client {
             identity: Arc::new(identity),
         };
         if subscriptions.is_empty() {
-            self.connected(actor, user_place);
+            // Before anyone else can find the connection and push to it.
             self.reply(&Reply { id, body: Body::Connect(Box::new(result)) });
+            self.connected(actor, user_place);
             return Ok(());
         }
         self.granted = granted;
