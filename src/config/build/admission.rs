@@ -40,7 +40,7 @@ fn personal(
     }
     let personal = PersonalChannels { namespace, single_connection: written.single_connection };
     let example = User::parse("user").ok().and_then(|user| personal.of(&user)?.ok());
-    if !example.is_some_and(|channel| namespaces.of(&channel).is_some()) {
+    if example.is_none_or(|channel| namespaces.of(&channel).is_none()) {
         let problem = match &personal.namespace {
             Some(name) => format!("{name:?} is not in channel.namespaces"),
             None => "needed, because channel.without_namespace is not there".into(),

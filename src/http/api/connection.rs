@@ -4,7 +4,7 @@ use sealcast_wire::{Disconnect, ErrorCode, Unsubscribed, User};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{App, Position, ServerApi, find};
+use super::{App, Position, Problem, ServerApi, find};
 use crate::auth::{Subscribe, WrittenOptions};
 use crate::session::{Actor, Grant};
 
@@ -51,7 +51,7 @@ pub(super) async fn subscribe(
     app: &App,
     caller: &ServerApi,
     mut request: Request<'_>,
-) -> Result<Done, ErrorCode> {
+) -> Result<Done, Problem> {
     let (channel, _) = find(app, request.channel.as_deref())?;
     let grant = grant(app, &mut request)?;
     let mut outcome = Ok(Done {});
@@ -60,7 +60,7 @@ pub(super) async fn subscribe(
         let since = request.recover_since.as_ref().map(Position::since);
         // One that cannot have it does not keep it from the others.
         if let Err(code) = actor.subscribe(wish, grant.clone(), since).await {
-            outcome = Err(code);
+            outcome = Err(code.into());
         }
     }
     outcome
@@ -122,7 +122,8 @@ pub(super) fn refresh(app: &App, request: Request<'_>) -> Result<Done, ErrorCode
 }
 
 /// How to subscribe. What is over before it begins is a mistake of the caller.
-fn grant(app: &App, request: &mut Request<'_>) -> Result<Grant, ErrorCode> {
+fn grant(app: &App, request: &mut Request<'_>) -> Result<Grant, Problem> {
+    let bad = |message| Problem { code: ErrorCode::BadRequest, message };
     let written = WrittenOptions {
         info: request.info,
         b64info: request.b64info.take(),
@@ -130,19 +131,18 @@ fn grant(app: &App, request: &mut Request<'_>) -> Result<Grant, ErrorCode> {
         b64data: request.b64data.take(),
         overrides: request.overrides,
     };
-    let options = written.options().map_err(|_| ErrorCode::BadRequest)?;
-    if options
-        .data
-        .as_ref()
-        .is_some_and(|data| data.bytes().len() > app.policy.limits.message_bytes)
-    {
-        return Err(ErrorCode::BadRequest);
+    let options = written
+        .options()
+        .map_err(|_| bad("info, data or override is malformed, or info is too long"))?;
+    let length = options.data.as_ref().map_or(0, |data| data.bytes().len());
+    if length > app.policy.limits.message_bytes {
+        return Err(bad("data is too long"));
     }
     let expires_at = match request.expire_at {
         None | Some(0) => None,
         Some(at) => {
             let at = u64::try_from(at).ok().filter(|at| *at > app.policy.unix_now());
-            Some(at.ok_or(ErrorCode::BadRequest)?)
+            Some(at.ok_or(bad("expire_at is over already"))?)
         }
     };
     Ok(Grant { expires_at, options })

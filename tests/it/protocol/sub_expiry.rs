@@ -66,7 +66,11 @@ async fn a_time_that_is_over_is_refused() {
     for past in [1, -1, i64::try_from(token::now()).unwrap()] {
         let body = json!({ "user": "ada", "channel": "room", "expire_at": past });
         let answer = node.api("subscribe", &body).await.json();
-        assert_eq!(answer["error"]["code"], 107, "{past}: {answer}");
+        let error = json!({ "code": 107, "message": "expire_at is over already" });
+        assert_eq!(answer, json!({ "error": error }), "{past}");
+        let batch = json!({ "commands": [{ "subscribe": body }] });
+        let answer = node.api("batch", &batch).await.json();
+        assert_eq!(answer, json!({ "replies": [{ "error": error }] }), "{past}");
     }
     ada.is_quiet().await;
     // 0 is no time at all.
