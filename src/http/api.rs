@@ -23,7 +23,7 @@ use hyper::body::Body as _;
 
 use super::App;
 use crate::auth::{ApiMethod, ServerApi};
-use answer::{done, told};
+use answer::{Problem, done, told};
 use request::{Object, Position, find, parse};
 
 pub use answer::ErrorMode;

@@ -9,7 +9,7 @@ import { config, serve } from './support/server.js';
 import { inSeconds, token } from './support/token.js';
 
 const server = await serve({ after }, {
-  ...config({ expired_close_delay: '3s' }),
+  ...config({ expired_sub_close_delay: '3s' }),
   channel: {
     without_namespace: {
       allow_publish_for_subscriber: true,

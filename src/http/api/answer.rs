@@ -27,31 +27,46 @@ impl ErrorMode {
 }
 
 /// What a method came to: its result as JSON, or its error.
-pub(super) type Outcome = Result<Box<RawValue>, ErrorCode>;
+pub(super) type Outcome = Result<Box<RawValue>, Problem>;
+
+/// An error, with the usual text of its code or one that says more.
+#[derive(Clone, Copy)]
+pub(super) struct Problem {
+    pub(super) code: ErrorCode,
+    pub(super) message: &'static str,
+}
+
+impl From<ErrorCode> for Problem {
+    fn from(code: ErrorCode) -> Problem {
+        let message = match code {
+            // The server API has another text for it than the client protocol.
+            ErrorCode::MethodNotFound => "not found",
+            code => code.message(),
+        };
+        Problem { code, message }
+    }
+}
 
 /// A result as JSON.
-pub(super) fn done<T: Serialize>(result: Result<T, ErrorCode>) -> Outcome {
-    serde_json::value::to_raw_value(&result?).map_err(|_| ErrorCode::Internal)
+pub(super) fn done<T: Serialize>(result: Result<T, impl Into<Problem>>) -> Outcome {
+    let result = result.map_err(Into::into)?;
+    serde_json::value::to_raw_value(&result).map_err(|_| ErrorCode::Internal.into())
 }
 
 /// `{"result":…}` or `{"error":…}`; by status, the error stands alone.
 pub(super) fn told(outcome: &Outcome, mode: ErrorMode) -> (StatusCode, String) {
     match (outcome, mode) {
         (Ok(result), _) => (StatusCode::OK, format!(r#"{{"result":{result}}}"#)),
-        (Err(code), ErrorMode::Transport) => (status_of(*code), error_text(*code)),
-        (Err(code), ErrorMode::Body) => {
-            (StatusCode::OK, format!(r#"{{"error":{}}}"#, error_text(*code)))
+        (Err(problem), ErrorMode::Transport) => (status_of(problem.code), error_text(*problem)),
+        (Err(problem), ErrorMode::Body) => {
+            (StatusCode::OK, format!(r#"{{"error":{}}}"#, error_text(*problem)))
         }
     }
 }
 
 /// An error as JSON.
-pub(super) fn error_text(code: ErrorCode) -> String {
-    let message = match code {
-        // The server API has another text for it than the client protocol.
-        ErrorCode::MethodNotFound => "not found",
-        code => code.message(),
-    };
+pub(super) fn error_text(problem: impl Into<Problem>) -> String {
+    let Problem { code, message } = problem.into();
     format!(r#"{{"code":{},"message":"{message}"}}"#, code.code())
 }
 

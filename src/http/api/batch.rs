@@ -8,7 +8,7 @@ use sealcast_wire::ErrorCode;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::answer::error_text;
+use super::answer::{Problem, error_text};
 use super::{ApiMethod, App, ServerApi, method, parse};
 
 /// Most commands of one batch.
@@ -66,11 +66,11 @@ async fn one(app: &App, caller: &ServerApi, command: &Command<'_>) -> String {
     let Some((method, request)) = first else { return error(ErrorCode::MethodNotFound) };
     match method::call(method, app, caller, request.get().as_bytes()).await {
         Ok(Ok(result)) => format!(r#"{{"{}":{result}}}"#, method.name()),
-        Ok(Err(code)) => error(code),
+        Ok(Err(problem)) => error(problem),
         Err(_) => error(ErrorCode::BadRequest),
     }
 }
 
-fn error(code: ErrorCode) -> String {
-    format!(r#"{{"error":{}}}"#, error_text(code))
+fn error(problem: impl Into<Problem>) -> String {
+    format!(r#"{{"error":{}}}"#, error_text(problem))
 }

@@ -78,7 +78,7 @@ mod tests {
         let rows: &[(Names, &[&str])] = &[
             (members::<publish::Wish<'_>>(), &["publish", "broadcast"]),
             (
-                members::<connection::Request>(),
+                members::<connection::Request<'_>>(),
                 &["subscribe", "unsubscribe", "disconnect", "refresh"],
             ),
             (

@@ -17,11 +17,11 @@ pub(super) async fn call(
 ) -> Result<Outcome, StatusCode> {
     let answer = match caller.admit(method) {
         Ok(()) => carry_out(method, app, caller, body).await,
-        Err(denied) => Ok(Err(denied.into())),
+        Err(denied) => Ok(Err(ErrorCode::from(denied).into())),
     };
     let error = match &answer {
         Ok(Ok(_)) => None,
-        Ok(Err(code)) => Some(code.code()),
+        Ok(Err(problem)) => Some(problem.code.code()),
         Err(_) => Some(ErrorCode::BadRequest.code()),
     };
     app.metrics().api_call(caller.name(), method.name(), error);
@@ -47,7 +47,7 @@ async fn carry_out(
         M::History => done(channel::history(app, caller, parse(body)?).await),
         M::HistoryRemove => done(channel::history_remove(app, caller, parse(body)?).await),
         M::Channels => done(channel::channels(app, caller, parse(body)?)),
-        M::Info => done(Ok(node::info(app, parse(body)?))),
+        M::Info => done(Ok::<_, ErrorCode>(node::info(app, parse(body)?))),
         M::Rpc => done(node::rpc(parse(body)?)),
         M::MapPublish
         | M::MapRemove
