@@ -1,5 +1,6 @@
 //! The command line.
 
+mod config;
 mod serve;
 
 use std::process::ExitCode;
@@ -22,6 +23,13 @@ struct Cli {
 enum Command {
     /// Run a node.
     Serve(serve::Options),
+    /// Look at a configuration, or at the options there are.
+    #[command(subcommand)]
+    Config(config::Command),
+    /// Check a configuration file; exit code 78 with every fault if it is not right.
+    CheckConfig(config::Check),
+    /// Write a configuration to start with, with secrets made now.
+    GenConfig(config::Generate),
     /// Measure a node: connections, memory, fan-out, latency.
     Bench(crate::bench::Options),
 }
@@ -31,6 +39,9 @@ enum Command {
 pub fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Serve(options) => serve::run(&options),
+        Command::Config(command) => config::run(command),
+        Command::CheckConfig(options) => config::check(options),
+        Command::GenConfig(options) => config::generate(&options),
         Command::Bench(options) => crate::bench::run(&options),
     }
 }

@@ -12,7 +12,7 @@ use rustix::process::{
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::EXIT_CONFIG;
-use crate::config::{self, Config, Fault};
+use crate::config::{self, Config, Fault, Sources};
 use crate::server::{Node, StartError, VERSION};
 
 /// Which node to run.
@@ -21,7 +21,7 @@ pub(super) struct Options {
     /// Try things out: loopback only, secrets made at start, a chat page at `/`.
     #[arg(long, conflicts_with = "config")]
     dev: bool,
-    /// Configuration file, JSON.
+    /// Configuration file: JSON, YAML or TOML, by its extension.
     #[arg(long, short, value_name = "FILE", required_unless_present = "dev")]
     config: Option<PathBuf>,
     /// Address for clients and the server API, instead of the file's.
@@ -77,29 +77,22 @@ pub(super) fn run(options: &Options) -> ExitCode {
 }
 
 fn load(options: &Options) -> Result<(Config, Option<String>), Vec<Fault>> {
-    let (mut config, api_key) = match &options.config {
-        Some(path) => {
-            let text = std::fs::read_to_string(path).map_err(|error| {
-                let problem = format!("cannot read {}: {error}", path.display());
-                vec![Fault { place: String::new(), problem }]
-            })?;
-            (config::parse(&text)?, None)
-        }
-        None => {
-            let (config, key) = config::development()?;
-            (config, Some(key))
-        }
-    };
-    if let Some(address) = options.address {
-        config.public.set_ip(address);
+    let sources = sources(options);
+    if options.dev {
+        return config::development(sources.flags).map(|(config, key)| (config, Some(key)));
     }
-    if let Some(port) = options.port {
-        config.public.set_port(port);
-    }
-    if let Some(port) = options.metrics_port {
-        config.metrics.set_port(port);
-    }
-    Ok((config, api_key))
+    sources.load().map(|config| (config, None))
+}
+
+/// Where the configuration comes from; the flags win.
+fn sources(options: &Options) -> Sources {
+    let flags = [
+        ("http_server.address", options.address.map(|address| address.to_string().into())),
+        ("http_server.port", options.port.map(Into::into)),
+        ("metrics.port", options.metrics_port.map(Into::into)),
+    ];
+    let flags = flags.into_iter().filter_map(|(place, value)| Some((place, value?))).collect();
+    Sources { flags, ..Sources::of_process(options.config.clone()) }
 }
 
 async fn serve(options: &Options, config: Config, api_key: Option<&str>) -> ExitCode {

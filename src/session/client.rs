@@ -15,7 +15,7 @@ use super::form::channel_of;
 use super::inflight::InFlight;
 use super::operation::{Actor, Kind, Operation};
 use super::{Message, Places, Policy, Session, form};
-use crate::auth::Identity;
+use crate::auth::{Denied, Identity};
 use crate::hub::{self, Connection, Deadline, Millis, Notes, Pings, Registration, UserPlace};
 use crate::limit::Permit;
 use crate::metrics::{Attempt, Metrics};
@@ -69,6 +69,12 @@ pub(super) enum Refusal {
 impl From<ErrorCode> for Refusal {
     fn from(code: ErrorCode) -> Refusal {
         Refusal::Reply(code)
+    }
+}
+
+impl From<Denied> for Refusal {
+    fn from(denied: Denied) -> Refusal {
+        Refusal::Reply(denied.into())
     }
 }
 
