@@ -227,6 +227,18 @@ impl Metrics {
         self.mode("sealcast_compat_mode", on);
     }
 
+    /// Counts a reload of the configuration.
+    pub fn config_reload(&self, done: bool) {
+        let result = if done { "success" } else { "failure" };
+        self.count("sealcast_config_reloads_total", vec![Label::new("result", result)]);
+    }
+
+    /// Says since when the configuration in force is in force, Unix seconds.
+    pub fn config_in_force(&self, since: u64) {
+        let name = Key::from_static_name("sealcast_config_last_reload_success_timestamp");
+        self.recorder.register_gauge(&name, &METADATA).set(since as f64);
+    }
+
     fn mode(&self, name: &'static str, on: bool) {
         let gauge = self.recorder.register_gauge(&Key::from_static_name(name), &METADATA);
         gauge.set(f64::from(u8::from(on)));
@@ -290,6 +302,10 @@ pub const COUNTERS: &[(&str, &str)] = &[
     ("sealcast_auth_total", "Token verifications, by result and reason"),
     ("sealcast_recover_total", "Recoveries that were asked for, by whether they succeeded"),
     ("sealcast_recover_from_tail_total", "Recoveries served from the node's own tail"),
+    (
+        "sealcast_config_reloads_total",
+        "Reloads of the configuration that were asked for, by result",
+    ),
     ("sealcast_permission_denied_total", "Refused permissions, by action"),
     ("sealcast_protocol_violations_total", "Input that breaks the protocol, by kind"),
 ];
@@ -303,6 +319,10 @@ pub const GAUGES: &[(&str, &str)] = &[
     ("sealcast_outbound_queue_bytes", "Bytes held for slow clients and unfinished frames"),
     ("sealcast_insecure_mode", "1 in a mode that must never face the internet"),
     ("sealcast_compat_mode", "1 if compat.centrifugo is on"),
+    (
+        "sealcast_config_last_reload_success_timestamp",
+        "When the configuration in force was loaded, Unix seconds",
+    ),
     ("sealcast_build_info", "Always 1; the version is a label"),
     ("process_resident_memory_bytes", "Resident memory of the process"),
     ("process_open_fds", "Open file descriptors of the process"),

@@ -2,25 +2,27 @@
 //! leaves.
 
 mod modes;
+mod reload;
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::auth::{OriginRule, Origins};
 use crate::broker::{Broker, Feed, Memory, Sharding};
-use crate::config::{Config, Drain};
-use crate::http::{self, App, Health, NodeName};
+use crate::config::{Config, Drain, Setting};
+use crate::http::{self, App, Health, Live, NodeName};
 use crate::hub::{Clock, Hub};
 use crate::limit::Cap;
 use crate::metrics::Metrics;
 use crate::net::{self, Acceptor, Untrusted};
 use crate::relay::Relay;
-use crate::session::Policy;
+use crate::session::{Policies, Policy};
 
 /// The program's version.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -63,6 +65,9 @@ pub enum StartError {
 /// A node that runs.
 pub struct Node {
     app: Arc<App>,
+    live: Live,
+    /// The options in force.
+    settings: Mutex<Vec<Setting>>,
     /// Where clients come in.
     pub public: SocketAddr,
     /// Where metrics are served.
@@ -82,7 +87,7 @@ impl Node {
     /// # Errors
     /// If it may not or cannot listen where it is told to.
     pub fn start(
-        config: Config,
+        mut config: Config,
         fatal: Arc<dyn Fn(&'static str) + Send + Sync>,
     ) -> Result<Node, StartError> {
         check_addresses(&config)?;
@@ -103,7 +108,10 @@ impl Node {
             relay.watch("warnings", &works, &fatal, modes::keep_warning());
         }
         let drain = config.drain;
+        let settings = Mutex::new(std::mem::take(&mut config.settings));
         let app = Arc::new(app(config, relay, &tasks, public_address));
+        let live = Live::new(Arc::clone(&app));
+        metrics.config_in_force(unix_now());
 
         let accepting = CancellationToken::new();
         let acceptor = |sockets, stop: &CancellationToken| Acceptor {
@@ -116,16 +124,18 @@ impl Node {
         tokio::spawn(http::serve(
             acceptor(app.policy.limits.http_sockets, &accepting),
             public,
-            http::public(Arc::clone(&app)),
+            http::public(live.clone()),
         ));
         tokio::spawn(http::serve(
             acceptor(METRICS_SOCKETS, &works),
             metrics_listener,
-            http::metrics(Arc::clone(&app)),
+            http::metrics(live.clone()),
         ));
         Ok(Node {
             drain,
             app,
+            live,
+            settings,
             public: public_address,
             metrics: metrics_address,
             accepting,
@@ -134,7 +144,8 @@ impl Node {
         })
     }
 
-    /// What its routes share.
+    /// What its routes share, as it was at the start. A reload makes another with
+    /// the same relay, health and places.
     #[must_use]
     pub fn app(&self) -> &Arc<App> {
         &self.app
@@ -208,7 +219,8 @@ fn start_relay(
     relay
 }
 
-fn app(config: Config, relay: Arc<Relay>, tasks: &TaskTracker, public: SocketAddr) -> App {
+fn app(mut config: Config, relay: Arc<Relay>, tasks: &TaskTracker, public: SocketAddr) -> App {
+    let policy = Arc::new(policy(&mut config, relay));
     let origins = if config.dev.is_some() {
         // The page that this node serves.
         let own = ["localhost", "127.0.0.1"]
@@ -232,15 +244,20 @@ fn app(config: Config, relay: Arc<Relay>, tasks: &TaskTracker, public: SocketAdd
             version: VERSION,
         },
         dev: config.dev,
-        policy: Arc::new(Policy {
-            relay,
-            verifier: config.verifier,
-            admission: config.admission,
-            namespaces: config.namespaces,
-            limits: config.limits,
-            unix_time,
-            version: format!("{VERSION} Sealcast"),
-        }),
+        policies: Policies::new(Arc::clone(&policy)),
+        policy,
+    }
+}
+
+fn policy(config: &mut Config, relay: Arc<Relay>) -> Policy {
+    Policy {
+        relay,
+        verifier: config.verifier.take(),
+        admission: std::mem::take(&mut config.admission),
+        namespaces: std::mem::take(&mut config.namespaces),
+        limits: config.limits.clone(),
+        unix_time,
+        version: format!("{VERSION} Sealcast"),
     }
 }
 

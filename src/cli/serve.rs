@@ -96,9 +96,8 @@ fn sources(options: &Options) -> Sources {
 }
 
 async fn serve(options: &Options, config: Config, api_key: Option<&str>) -> ExitCode {
-    let signals = signal(SignalKind::terminate())
-        .and_then(|terminate| Ok((terminate, signal(SignalKind::interrupt())?)));
-    let Ok((mut terminate, mut interrupt)) = signals else {
+    let signals = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()];
+    let [Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)] = signals.map(signal) else {
         complain("cannot listen to signals");
         return ExitCode::FAILURE;
     };
@@ -107,6 +106,9 @@ async fn serve(options: &Options, config: Config, api_key: Option<&str>) -> Exit
         complain(&format!("the part {part:?} failed; the process ends"));
         std::process::abort();
     });
+    for warning in &config.warnings {
+        tracing::warn!(event = "config_warning", place = warning.place, "{warning}");
+    }
     let node = match Node::start(config, fatal) {
         Ok(node) => node,
         Err(error) => {
@@ -121,15 +123,29 @@ async fn serve(options: &Options, config: Config, api_key: Option<&str>) -> Exit
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
     announce(options, node.public, node.metrics, api_key);
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            Some(()) = hangup.recv() => reload(options, &node),
+        }
     }
     tokio::select! {
         () = node.drain() => ExitCode::SUCCESS,
         _ = terminate.recv() => ExitCode::FAILURE,
         _ = interrupt.recv() => ExitCode::FAILURE,
     }
+}
+
+/// Reads the configuration again, for SIGHUP. How it went stands in the log.
+fn reload(options: &Options, node: &Node) {
+    let loaded = if options.dev {
+        let problem = "development mode has no configuration to read again".to_owned();
+        Err(vec![Fault { place: String::new(), problem }])
+    } else {
+        sources(options).load()
+    };
+    let _ = node.reload(loaded);
 }
 
 /// Says where the node is: a line of JSON for machines, or for a person in

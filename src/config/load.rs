@@ -86,7 +86,7 @@ impl Sources {
         let mut built = Vec::new();
         let mut config = build(&file, profile, &mut built);
         // An option that could not be read is not also missing.
-        built.retain(|fault| !found.iter().any(|other| fault.place.starts_with(&other.place)));
+        built.retain(|fault| !found.iter().any(|other| fault.is_about(&other.place)));
         faults.extend(found);
         faults.extend(built);
         if !faults.is_empty() {
@@ -106,6 +106,15 @@ impl Sources {
 pub fn parse(text: &str) -> Result<Config, Vec<Fault>> {
     let options = tree::read(text, Format::Json).map_err(|fault| vec![fault])?;
     Sources::default().build(options, Overlay::default()).map(|(config, _)| config)
+}
+
+impl Fault {
+    /// Whether it is about the option at `place`, or one within it; the file of a
+    /// secret stands for the secret.
+    fn is_about(&self, place: &str) -> bool {
+        let rest = self.place.strip_prefix(place.strip_suffix("_file").unwrap_or(place));
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    }
 }
 
 /// Who looks for a fault that a variable brought must know of the variable.

@@ -99,7 +99,6 @@ fn yaml(text: &str) -> Result<Value, Fault> {
             max_recorded_anchor_bytes: MAX_TEXT,
         },
         strict_booleans: true,
-        no_schema: false,
         with_snippet: false,
     };
     serde_saphyr::from_str_with_options(text, options).map(|Whole(value)| value).map_err(|error| {
@@ -107,8 +106,14 @@ fn yaml(text: &str) -> Result<Value, Fault> {
         let (line, column) = place.map_or((0, 0), |place| (place.line(), place.column()));
         let told = error.without_snippet().to_string();
         let first = told.lines().next().unwrap_or_default();
-        let problem = first.split(" at line ").next().unwrap_or_default();
-        at(line, column, problem.trim_start_matches("error: "))
+        let problem = match first.split(" at line ").next().unwrap_or_default() {
+            beyond if beyond.contains("budget") => {
+                "more than is read: one document, not too large, with aliases too, nor too deep"
+            }
+            // What follows is advice for programs.
+            problem => problem.split(", set ").next().unwrap_or_default(),
+        };
+        at(line, column, problem)
     })
 }
 

@@ -77,6 +77,11 @@ impl Process {
         kill_process(self.pid(), signal).unwrap();
     }
 
+    /// What it has logged so far.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(&self.stderr).unwrap()
+    }
+
     pub(crate) fn pid(&self) -> Pid {
         Pid::from_child(&self.child)
     }
@@ -136,6 +141,8 @@ fn spawn(starter: &[&str], arguments: &[&str]) -> (Child, PathBuf) {
     let (program, arguments) = all.split_first().unwrap();
     let child = Command::new(program)
         .args(arguments)
+        // The tests' own, which would be an option.
+        .env_remove("SEALCAST_SEEDS")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(File::create(&stderr).unwrap())
