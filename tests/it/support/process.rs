@@ -141,8 +141,6 @@ fn spawn(starter: &[&str], arguments: &[&str]) -> (Child, PathBuf) {
     let (program, arguments) = all.split_first().unwrap();
     let child = Command::new(program)
         .args(arguments)
-        // The tests' own, which would be an option.
-        .env_remove("SEALCAST_SEEDS")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(File::create(&stderr).unwrap())
