@@ -38,6 +38,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use sealcast_wire::reply::ClientInfo;
 use sealcast_wire::{Channel, Epoch, Position, Publication};
@@ -211,6 +212,11 @@ pub trait Broker: Send + Sync + 'static {
 
     /// No longer wants them.
     fn unsubscribe(&self, channel: Channel) -> BoxFuture<'_, Result<(), Unavailable>>;
+
+    /// Sends a message to every other node; it comes on their feeds as
+    /// [`Delivery::Told`], and may come on this one's as well. Messages may be lost,
+    /// or overtake each other.
+    fn tell(&self, message: Bytes) -> BoxFuture<'_, Result<(), Unavailable>>;
 
     /// Sends a mark through the broker to every shard of this node's feed, by
     /// the way that publications take. Whoever reads the feed tells whether it

@@ -176,6 +176,12 @@ impl Metrics {
         self.count("sealcast_recover_total", vec![Label::new("recovered", recovered)]);
     }
 
+    /// Counts a message between nodes that was not taken; `reason` is one of a
+    /// fixed few.
+    pub fn disbelieved(&self, reason: &'static str) {
+        self.count("sealcast_control_refused_total", vec![Label::new("reason", reason)]);
+    }
+
     /// Counts a refused permission.
     pub fn permission_denied(&self, action: &'static str) {
         self.count("sealcast_permission_denied_total", vec![Label::new("action", action)]);
@@ -290,6 +296,7 @@ pub const COUNTERS: &[(&str, &str)] = &[
     ("sealcast_auth_total", "Token verifications, by result and reason"),
     ("sealcast_recover_total", "Recoveries that were asked for, by whether they succeeded"),
     ("sealcast_recover_from_tail_total", "Recoveries served from the node's own tail"),
+    ("sealcast_control_refused_total", "Messages between nodes that were not taken, by reason"),
     ("sealcast_permission_denied_total", "Refused permissions, by action"),
     ("sealcast_protocol_violations_total", "Input that breaks the protocol, by kind"),
 ];

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use sealcast_wire::reply::ClientInfo;
 use sealcast_wire::{Channel, Position, Publication};
 use tokio::sync::mpsc;
@@ -35,6 +36,9 @@ const PROBE_EVERY: Duration = Duration::from_secs(1);
 /// How often channels that lost their last subscriber are looked at.
 const LINGER_EVERY: Duration = Duration::from_millis(250);
 
+/// Messages of other nodes that wait; more are dropped, and are then not answered.
+const MOST_TOLD: usize = 1_024;
+
 /// What to do when a part dies without which the node would be deaf.
 pub type Fatal = Arc<dyn Fn(&'static str) + Send + Sync>;
 
@@ -48,6 +52,8 @@ pub struct Relay {
     reads: Reads,
     linger: Linger,
     probes: Probes,
+    /// What other nodes say, from the pumps to whoever listens.
+    told: (mpsc::Sender<Bytes>, Mutex<Option<mpsc::Receiver<Bytes>>>),
 }
 
 /// How a publication is kept, and whether it is one at all.
@@ -121,6 +127,7 @@ impl Relay {
         tails: Arc<Tails>,
         sharding: Sharding,
     ) -> Arc<Relay> {
+        let (tell, told) = mpsc::channel(MOST_TOLD);
         Arc::new(Relay {
             hub,
             broker,
@@ -130,6 +137,7 @@ impl Relay {
             gates: Gates::default(),
             reads: Reads::default(),
             linger: Linger::default(),
+            told: (tell, Mutex::new(Some(told))),
         })
     }
 
@@ -177,6 +185,12 @@ impl Relay {
             }
             drop(watch);
         });
+    }
+
+    /// What other nodes say. Whoever asks first gets it.
+    #[must_use]
+    pub fn take_told(&self) -> Option<mpsc::Receiver<Bytes>> {
+        self.told.1.lock().take()
     }
 
     /// The hub behind it.

@@ -3,6 +3,7 @@
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use sealcast_wire::reply::ClientInfo;
 use sealcast_wire::{Channel, Epoch, Publication};
 use tokio::sync::{Mutex, MutexGuard, mpsc};
@@ -65,6 +66,8 @@ pub enum Delivery {
     },
     /// A mark of [`super::Broker::probe`].
     Probe(u64),
+    /// A message of [`super::Broker::tell`].
+    Told(Bytes),
 }
 
 /// Where a broker puts what arrives. A full shard makes the broker wait, and

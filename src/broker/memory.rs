@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use parking_lot::{Mutex, MutexGuard};
 use sealcast_wire::reply::ClientInfo;
@@ -240,6 +241,11 @@ impl Broker for Memory {
             state.wanted.remove(&channel);
             Ok(())
         })
+    }
+
+    fn tell(&self, _: Bytes) -> BoxFuture<'_, Result<(), Unavailable>> {
+        // There is no other node.
+        Box::pin(async { Ok(()) })
     }
 
     fn probe(&self, mark: u64) -> BoxFuture<'_, Result<(), Unavailable>> {
