@@ -65,6 +65,15 @@ pub enum Delivery {
     },
     /// A mark of [`super::Broker::probe`].
     Probe(u64),
+    /// The channel may have missed something: what was published between the
+    /// delivery before this one and the one after it. Its stream, read from now
+    /// on, has all of it that was kept.
+    Gap {
+        /// Where.
+        channel: Channel,
+        /// Since when, counted in connections of the broker; for the log.
+        since: u64,
+    },
 }
 
 /// Where a broker puts what arrives. A full shard makes the broker wait, and
@@ -112,6 +121,12 @@ impl Feed {
             .map(|(inbox, receiver)| (Shard { turn: Mutex::new(()), inbox }, receiver))
             .unzip();
         (Feed { sharding, shards }, receivers)
+    }
+
+    /// How channels are spread over the shards.
+    #[must_use]
+    pub(super) fn sharding(&self) -> &Sharding {
+        &self.sharding
     }
 
     /// The shard of a channel.

@@ -111,6 +111,7 @@ impl Pump {
                 self.waiting_bytes += publication.data.len();
                 (channel, Waiting::Publication(Item { publication, epoch, delta }))
             }
+            Delivery::Gap { .. } => return,
             Delivery::Membership { channel, who, came } => {
                 (channel, Waiting::Membership(who, came))
             }
