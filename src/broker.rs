@@ -55,9 +55,7 @@ mod stream;
 
 pub use feed::{Delivery, FEED_CAPACITY, Feed, Sharding};
 pub use memory::Memory;
-pub use redis::{
-    BadEndpoint, Credentials, Endpoint, Redis, RedisConfig, Tls, Unfit, Work as RedisWork,
-};
+pub use redis::{BadEndpoint, Credentials, Endpoint, Redis, RedisConfig, Tls, Unfit, Work};
 #[cfg(test)]
 pub(crate) use stand_in::StandIn;
 

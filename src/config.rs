@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::auth::{ApiKeys, Issuer, Namespaces, Origins, Verifier};
+use crate::broker::RedisConfig;
 use crate::http::Proxies;
 use crate::limit::Limits;
 
@@ -39,8 +40,19 @@ pub struct Config {
     pub limits: Limits,
     /// How the node leaves.
     pub drain: Drain,
+    /// What carries publications between nodes.
+    pub engine: Engine,
     /// The node's name, if one was chosen.
     pub name: Option<String>,
+}
+
+/// What carries publications between nodes, and keeps what is kept.
+#[derive(Clone, Debug)]
+pub enum Engine {
+    /// This process alone.
+    Memory,
+    /// Redis, for any number of nodes.
+    Redis(RedisConfig),
 }
 
 /// How a node leaves after SIGTERM.

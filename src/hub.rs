@@ -205,6 +205,25 @@ impl Hub {
         advance
     }
 
+    /// Something of the channel may be missing: answers where the positioned
+    /// subscriber stands that is furthest behind. Those that are not live yet will
+    /// find a hole when they go live; `None` if there are no others.
+    pub fn doubt(&self, shard: usize, channel: &Channel) -> Option<Position> {
+        self.shard(shard)?.lock().doubt(channel)
+    }
+
+    /// What is missing cannot be had: ends every positioned subscription of the
+    /// channel, and notes those who now have something to write. `true` if the
+    /// channel has no subscriber left.
+    pub fn lose(&self, shard: usize, channel: &Channel, dirty: &mut Vec<Arc<Connection>>) -> bool {
+        let Some(shard) = self.shard(shard) else { return true };
+        let (missed, emptied) = shard.lock().lose(channel);
+        for missed in missed {
+            self.tell_of_gap(channel, &missed, dirty);
+        }
+        emptied
+    }
+
     /// A subscriber misses something that cannot be had: one that subscribed
     /// itself is told to do so again and recover, the others to reconnect.
     fn tell_of_gap(&self, channel: &Channel, missed: &Missed, dirty: &mut Vec<Arc<Connection>>) {

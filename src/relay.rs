@@ -5,6 +5,7 @@ mod gate;
 mod linger;
 mod probe;
 mod pump;
+mod repair;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use sealcast_wire::reply::ClientInfo;
 use sealcast_wire::{Channel, Position, Publication};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -43,6 +44,8 @@ pub struct Relay {
     gates: Gates,
     linger: Linger,
     probes: Probes,
+    /// Repairs of gaps that may run now, on all shards.
+    repairs: Semaphore,
 }
 
 /// How a publication is kept, and whether it is one at all.
@@ -117,6 +120,7 @@ impl Relay {
             sharding,
             gates: Gates::default(),
             linger: Linger::default(),
+            repairs: Semaphore::new(repair::AT_A_TIME),
         })
     }
 

@@ -1,5 +1,6 @@
 //! From what the file says to what the rooms need.
 
+mod broker;
 mod token;
 
 use std::collections::HashMap;
@@ -104,6 +105,7 @@ fn build(file: &File, faults: &mut Vec<Fault>) -> Config {
         namespaces: namespaces(file, faults),
         limits,
         drain: drain(&file.shutdown),
+        engine: broker::engine(&file.engine, faults),
         name: file.node.name.clone(),
     }
 }

@@ -2,6 +2,7 @@
 //! option that is not listed here is refused, because ignoring one could open a
 //! door.
 
+mod broker;
 mod token;
 
 use std::fmt;
@@ -12,6 +13,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::duration;
 
+pub(super) use broker::{Addresses, Engine, RedisEngine, RedisTls};
 pub(super) use token::{SecretText, SubscriptionToken, Token, TokenIssuer};
 
 #[derive(Default, Deserialize)]
@@ -25,6 +27,7 @@ pub(super) struct File {
     pub(super) websocket: WebSocket,
     pub(super) limits: LimitOptions,
     pub(super) shutdown: Shutdown,
+    pub(super) engine: Engine,
     pub(super) node: Node,
 }
 

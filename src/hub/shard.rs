@@ -276,6 +276,28 @@ impl Shard {
         advance
     }
 
+    /// Something of the channel may be missing: where the positioned subscriber
+    /// stands that is furthest behind.
+    pub(super) fn doubt(&mut self, channel: &Channel) -> Option<Position> {
+        let subscribers = self.channels.get_mut(channel)?;
+        let taken = subscribers.slots.iter_mut().filter_map(|place| match place {
+            Place::Taken(subscriber) => Some(subscriber),
+            Place::Free { .. } => None,
+        });
+        taken.filter_map(Subscriber::doubt).min_by_key(|position| position.offset)
+    }
+
+    /// Takes out everyone who has a position. `true` if nobody is left.
+    pub(super) fn lose(&mut self, channel: &Channel) -> (Vec<Missed>, bool) {
+        let Some(subscribers) = self.channels.get_mut(channel) else { return (Vec::new(), true) };
+        let stands = |place: &Place| matches!(place, Place::Taken(one) if one.stands());
+        let slots = subscribers.slots.iter().enumerate().filter(|(_, place)| stands(place));
+        let slots: Vec<_> = slots.filter_map(|(at, _)| u32::try_from(at).ok()).collect();
+        let gone = slots.into_iter().filter_map(|at| subscribers.remove(Slot(at)));
+        let missed = gone.map(Missed::from).collect();
+        (missed, subscribers.taken == 0)
+    }
+
     /// Channels that have subscribers, and how many each has.
     pub(super) fn channels(&self, into: &mut Vec<(Channel, usize)>) {
         let used = self.channels.iter().filter(|(_, all)| all.taken > 0);

@@ -1,6 +1,7 @@
 //! Where a Redis is and how to speak with it.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use redis::{
@@ -24,7 +25,7 @@ const OLDEST: (u32, u32) = (6, 2);
 /// Where one Redis is, and as whom to speak with it. `Debug` shows no secret.
 #[derive(Clone)]
 pub struct Endpoint {
-    info: ConnectionInfo,
+    info: Arc<ConnectionInfo>,
 }
 
 /// What an [`Endpoint`] is made from beside the address. `Debug` shows no secret.
@@ -150,6 +151,12 @@ impl Endpoint {
         let tcp = info.tcp_settings().clone().set_nodelay(true).set_user_timeout(USER_TIMEOUT);
         info = info.set_redis_settings(settings).set_tcp_settings(tcp);
         if let (Some(tls), ConnectionAddr::TcpTls { .. }) = (&with.tls, info.addr()) {
+            // Without any, the library would trust nobody, and not say why.
+            let begin = b"-----BEGIN ";
+            let is_pem = |text: &Vec<u8>| text.windows(begin.len()).any(|at| at == begin);
+            if !tls.authority.iter().all(is_pem) {
+                return Err(BadEndpoint::Certificates);
+            }
             let own = tls.own.clone();
             let certificates = TlsCertificates {
                 client_tls: own
@@ -159,12 +166,12 @@ impl Endpoint {
             let client = Client::build_with_tls(info, certificates);
             info = client.map_err(|_| BadEndpoint::Certificates)?.get_connection_info().clone();
         }
-        Ok(Endpoint { info })
+        Ok(Endpoint { info: Arc::new(info) })
     }
 
     /// What the command pool and the link connect to.
     pub(super) fn info(&self) -> ConnectionInfo {
-        self.info.clone()
+        ConnectionInfo::clone(&self.info)
     }
 
     /// Connects and looks whether this is a Redis that will do. Tries again until
@@ -194,7 +201,7 @@ impl Endpoint {
 
     async fn examine(&self) -> Result<(), Unfit> {
         let address = self.to_string();
-        let client = Client::open(self.info.clone()).map_err(|error| self.unfit(&error))?;
+        let client = Client::open(self.info()).map_err(|error| self.unfit(&error))?;
         let connection = client.get_multiplexed_async_connection_with_config(&settings()).await;
         let mut connection = connection.map_err(|error| self.unfit(&error))?;
         let hello: Value = redis::cmd("HELLO")

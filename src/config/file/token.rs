@@ -85,6 +85,11 @@ impl SecretText {
         SecretText(Zeroizing::new(text))
     }
 
+    /// The text, to be shown to nobody.
+    pub(in crate::config) fn text(&self) -> &str {
+        &self.0
+    }
+
     fn secret(&self) -> Secret {
         Secret::new(String::clone(&self.0))
     }
