@@ -205,6 +205,13 @@ impl Hub {
         advance
     }
 
+    /// Whether publications of the stream are missing between what the channel
+    /// delivered last and `next`.
+    #[must_use]
+    pub fn is_behind_hole(&self, shard: usize, channel: &Channel, next: &Item) -> bool {
+        self.shard(shard).is_some_and(|shard| shard.lock().is_behind_hole(channel, next))
+    }
+
     /// Something of the channel may be missing: answers where the positioned
     /// subscriber stands that is furthest behind. Those that are not live yet will
     /// find a hole when they go live; `None` if there are no others.

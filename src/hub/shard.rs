@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use sealcast_wire::reply::{ClientInfo, Event};
-use sealcast_wire::{Channel, Position, Publication, Reply};
+use sealcast_wire::{Channel, Epoch, Position, Publication, Reply};
 
-use super::batch::Batch;
+use super::batch::{Batch, Item};
 use super::connection::Connection;
 use super::subscriber::{Hole, Served, Subscriber, Wants};
 
@@ -152,6 +152,8 @@ struct Subscribers {
     deltas: usize,
     /// What was delivered last, if anyone asked for deltas: the next patch's base.
     newest: Option<Arc<Publication>>,
+    /// The last offset that was delivered or read, and of which stream.
+    seen: Option<(u64, Epoch)>,
 }
 
 enum Place {
@@ -186,6 +188,9 @@ impl Shard {
     ) -> Live {
         let deliveries = self.deliveries;
         let Some(subscribers) = self.channels.get_mut(channel) else { return Live::Gone };
+        if let (None, Some(position)) = (&subscribers.seen, &position) {
+            subscribers.seen = Some((position.offset, Arc::clone(&position.epoch)));
+        }
         let Some(subscriber) = subscribers.get(slot) else { return Live::Gone };
         if let Some(reply) = reply {
             push(&subscriber.connection, reply, 1);
@@ -224,6 +229,10 @@ impl Shard {
         if let Content::Publications(batch) = &mut content
             && let Some(subscribers) = self.channels.get_mut(&channel)
         {
+            let last = batch.items().iter().rev().find(|item| item.publication.offset > 0);
+            if let Some((item, epoch)) = last.and_then(|item| Some((item, item.epoch.as_ref()?))) {
+                subscribers.seen = Some((item.publication.offset, Arc::clone(epoch)));
+            }
             let newest = batch.items().last().filter(|_| subscribers.deltas > 0);
             let newest = newest.map(|item| Arc::clone(&item.publication));
             batch.set_base(std::mem::replace(&mut subscribers.newest, newest));
@@ -274,6 +283,14 @@ impl Shard {
             advance.emptied = subscribers.taken == 0;
         }
         advance
+    }
+
+    /// Whether publications are missing between what was delivered last and this.
+    pub(super) fn is_behind_hole(&self, channel: &Channel, next: &Item) -> bool {
+        let seen = self.channels.get(channel).and_then(|subscribers| subscribers.seen.as_ref());
+        seen.is_some_and(|(offset, epoch)| {
+            next.epoch.as_ref() == Some(epoch) && next.publication.offset > offset + 1
+        })
     }
 
     /// Something of the channel may be missing: where the positioned subscriber

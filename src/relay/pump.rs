@@ -58,6 +58,8 @@ struct Work {
     current: Option<FanOut>,
     next: VecDeque<Waiting>,
     repairing: bool,
+    /// What comes next has been repaired as far as it can be.
+    repaired: bool,
 }
 
 enum Waiting {
@@ -117,8 +119,14 @@ impl Work {
                 return None;
             }
         };
+        let mut last = first.publication.offset;
         let mut batch = Batch::of(first);
-        while matches!(self.next.front(), Some(Waiting::Publication(item)) if batch.fits(item)) {
+        while let Some(Waiting::Publication(item)) = self.next.front() {
+            let offset = item.publication.offset;
+            if !batch.fits(item) || (last > 0 && offset > last + 1) {
+                break;
+            }
+            last = last.max(offset);
             let Some(Waiting::Publication(next)) = self.next.pop_front() else { break };
             batch.add(next);
         }
@@ -231,6 +239,12 @@ impl Pump {
         let mut served = 0;
         while served < TURN {
             if work.current.is_none() {
+                let hole = |item| hub.is_behind_hole(self.shard, channel, item);
+                if !std::mem::take(&mut work.repaired)
+                    && matches!(work.next.front(), Some(Waiting::Publication(item)) if hole(item))
+                {
+                    return (served, Turn::Repair);
+                }
                 let Some(content) = work.next_content() else {
                     let gap = !work.next.is_empty();
                     return (served, if gap { Turn::Repair } else { Turn::Done });
@@ -255,8 +269,8 @@ impl Pump {
         (served, Turn::More)
     }
 
-    /// Everything before the gap is delivered: reads what is missing behind it,
-    /// while the channel's later deliveries wait.
+    /// Everything before the gap or hole is delivered: reads what is missing behind
+    /// it, while the channel's later deliveries wait.
     fn begin_repair(&mut self, channel: Channel) {
         let Some(work) = self.work.get_mut(&channel) else { return };
         while matches!(work.next.front(), Some(Waiting::Gap)) {
@@ -264,6 +278,7 @@ impl Pump {
         }
         let Some(from) = self.relay.hub().doubt(self.shard, &channel) else {
             // Nobody counts what comes.
+            work.repaired = true;
             self.turns.push_back(channel);
             return;
         };
@@ -290,7 +305,7 @@ impl Pump {
             },
         };
         let Some(work) = self.work.get_mut(&channel) else { return };
-        work.repairing = false;
+        (work.repairing, work.repaired) = (false, true);
         self.parked.take(work.held());
         match repaired {
             Repaired::Whole(items) => {

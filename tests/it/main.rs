@@ -21,6 +21,7 @@ mod handshake;
 mod layering;
 mod operation;
 mod protocol;
+mod redis;
 mod slow;
 mod support;
 mod writes;

@@ -7,6 +7,7 @@
 //! the next connection carries.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use deadpool_redis::{Connection, Pool};
@@ -36,20 +37,27 @@ pub(super) struct Job {
     pub(super) _places: [OwnedSemaphorePermit; 2],
 }
 
-/// The breaker that the lanes of a primary share.
+/// What the lanes of a primary share: the breaker, and how many of their
+/// connections have ended.
 pub(super) struct Fuse {
     breaker: Mutex<Breaker>,
+    ended: AtomicU64,
     began: Instant,
     metrics: Arc<Metrics>,
 }
 
 impl Fuse {
     pub(super) fn new(metrics: Arc<Metrics>) -> Fuse {
-        Fuse { breaker: Mutex::default(), began: Instant::now(), metrics }
+        Fuse { breaker: Mutex::default(), ended: AtomicU64::new(0), began: Instant::now(), metrics }
     }
 
     pub(super) fn allow(&self) -> bool {
         self.breaker.lock().allow(self.now(), rand::random())
+    }
+
+    /// One of the connections has ended.
+    pub(super) fn note_end(&self) {
+        self.ended.fetch_add(1, Ordering::Relaxed);
     }
 
     fn success(&self) {
@@ -83,6 +91,8 @@ pub(super) struct Lane {
     fuse: Arc<Fuse>,
     metrics: Arc<Metrics>,
     connection: Option<Connection>,
+    /// How many connections had ended when this one was last known to live.
+    ended: u64,
     /// What did not fit into the last pipeline.
     next: Option<Job>,
 }
@@ -94,7 +104,7 @@ impl Lane {
         fuse: Arc<Fuse>,
         metrics: Arc<Metrics>,
     ) -> Lane {
-        Lane { jobs, pool, fuse, metrics, connection: None, next: None }
+        Lane { jobs, pool, fuse, metrics, connection: None, ended: 0, next: None }
     }
 
     /// Runs until nobody can send a job any more.
@@ -141,8 +151,21 @@ impl Lane {
         Some(batch)
     }
 
+    /// If any connection has ended since, asks whether this one lives: what is not
+    /// sent by a dead one need not fail.
+    async fn drop_if_ended(&mut self) {
+        let ended = self.fuse.ended.load(Ordering::Relaxed);
+        if std::mem::replace(&mut self.ended, ended) != ended
+            && let Some(connection) = &mut self.connection
+            && connection.send_packed_command(&redis::cmd("PING")).await.is_err()
+        {
+            drop(self.connection.take().map(Connection::take));
+        }
+    }
+
     /// There and back with a batch.
     async fn trip(&mut self, batch: Vec<Job>) -> Result<(), RedisError> {
+        self.drop_if_ended().await;
         let connection = match &mut self.connection {
             Some(connection) => connection,
             none => none.insert(connect(&self.pool).await?),

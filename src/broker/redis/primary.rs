@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool_redis::{Manager, Pool, PoolConfig, Runtime, Timeouts};
-use redis::{Cmd, RedisError, Value};
+use redis::aio::SendError;
+use redis::{Cmd, PushInfo, PushKind, RedisError, Value};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 
@@ -48,8 +49,8 @@ impl Primary {
         endpoint: &Endpoint,
         metrics: &Arc<Metrics>,
     ) -> Result<(Primary, Vec<impl Future<Output = ()> + Send + 'static>), RedisError> {
-        let pool = pool(endpoint)?;
         let fuse = Arc::new(Fuse::new(Arc::clone(metrics)));
+        let pool = pool(endpoint, &fuse)?;
         let (mut works, mut lanes) = (Vec::new(), Vec::new());
         for _ in 0..2 * LANES {
             // The places bound it; a lane alone may take them all.
@@ -130,9 +131,17 @@ pub(super) async fn answered(answer: oneshot::Receiver<Value>) -> Result<Value, 
 }
 
 /// A pool from which each lane takes one connection and keeps it.
-fn pool(endpoint: &Endpoint) -> Result<Pool, RedisError> {
+fn pool(endpoint: &Endpoint, fuse: &Arc<Fuse>) -> Result<Pool, RedisError> {
     const WAIT: Duration = Duration::from_millis(200);
-    let manager = Manager::new_with_config(endpoint.info(), endpoint::settings())?;
+    let fuse = Arc::clone(fuse);
+    let note = move |push: PushInfo| -> Result<(), SendError> {
+        if push.kind == PushKind::Disconnection {
+            fuse.note_end();
+        }
+        Ok(())
+    };
+    let settings = endpoint::settings().set_push_sender(note);
+    let manager = Manager::new_with_config(endpoint.info(), settings)?;
     let timeouts =
         Timeouts { wait: Some(WAIT), create: Some(CONNECT_TIMEOUT), recycle: Some(ANSWER_TIMEOUT) };
     let config = PoolConfig { max_size: 2 * LANES, timeouts, ..PoolConfig::default() };

@@ -127,6 +127,32 @@ async fn what_was_missed_comes_once_before_anything_newer() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_hole_that_nobody_announced_is_repaired_as_well() {
+    let bench = Bench::start();
+    let (_, script) = bench.positioned(1).await;
+    for offset in [3, 4, 6, 7] {
+        bench.publish(offset).await;
+    }
+    bench.settle().await;
+    assert!(offsets(&script).is_empty());
+    bench.stream(2..=4, 4);
+    bench.broker.answer(1);
+    bench.settle().await;
+    assert_eq!(offsets(&script), [2, 3, 4], "and the next hole stops it again");
+    bench.stream(5..=7, 7);
+    bench.broker.answer(1);
+    bench.settle().await;
+    assert_eq!(offsets(&script), [2, 3, 4, 5, 6, 7]);
+    assert!(!is_told(&script));
+    // The stream does not have it either.
+    bench.publish(9).await;
+    bench.stream([], 7);
+    bench.broker.answer(1);
+    bench.settle().await;
+    assert!(is_told(&script) && offsets(&script).len() == 6);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_gap_in_which_nothing_was_missed_changes_nothing() {
     let bench = Bench::start();
     let (_, script) = bench.positioned(3).await;

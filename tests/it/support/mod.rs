@@ -6,6 +6,7 @@ pub(crate) mod descriptors;
 pub(crate) mod http;
 pub(crate) mod node;
 pub(crate) mod process;
+pub(crate) mod proxy;
 pub(crate) mod redis;
 pub(crate) mod token;
 

@@ -77,7 +77,12 @@ impl RedisServer {
     }
 
     pub(crate) fn config_with(&self, with: &Credentials) -> RedisConfig {
-        let endpoint = Endpoint::parse(&self.address(), with).unwrap();
+        RedisServer::config_at(&self.address(), with)
+    }
+
+    /// How a broker uses it through something in between.
+    pub(crate) fn config_at(address: &str, with: &Credentials) -> RedisConfig {
+        let endpoint = Endpoint::parse(address, with).unwrap();
         RedisConfig { endpoint, prefix: "sealcast".into() }
     }
 
