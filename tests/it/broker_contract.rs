@@ -398,20 +398,27 @@ impl Bench {
         }
     }
 
-    /// Nothing is on its way: a mark that is sent now comes first everywhere.
+    /// Nothing is on its way.
     async fn is_quiet(&mut self) {
+        let came = self.rest().await;
+        assert!(came.is_empty(), "{came:?}");
+    }
+
+    /// What is on its way: everything that comes before a mark that is sent now.
+    pub(crate) async fn rest(&mut self) -> Vec<Delivery> {
         static MARK: AtomicU64 = AtomicU64::new(1_000);
         let sent = MARK.fetch_add(1, Ordering::Relaxed);
         self.broker.probe(sent).await.unwrap();
-        let mut came: Vec<_> = Vec::new();
-        while came.len() < SHARDS {
+        let (mut rest, mut marks) = (Vec::new(), Vec::new());
+        while marks.len() < SHARDS {
             match self.next().await {
-                (shard, Delivery::Probe(mark)) if mark == sent => came.push(shard),
-                (_, delivery) => panic!("{delivery:?}"),
+                (shard, Delivery::Probe(mark)) if mark == sent => marks.push(shard),
+                (_, delivery) => rest.push(delivery),
             }
         }
-        came.sort_unstable();
-        assert_eq!(came, (0..SHARDS).collect::<Vec<_>>());
+        marks.sort_unstable();
+        assert_eq!(marks, (0..SHARDS).collect::<Vec<_>>());
+        rest
     }
 
     /// Subscribes, and publishes as much as the feed holds, counting from 0.

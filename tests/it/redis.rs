@@ -4,6 +4,8 @@
 mod faults;
 mod nodes;
 mod start;
+mod stored;
+mod tls;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -180,6 +182,18 @@ impl Listener {
         }
     }
 
+    /// Takes what comes until so many gaps were announced.
+    async fn is_told(&mut self, bench: &mut Bench, gaps: usize) {
+        let taking = async {
+            while self.gaps < gaps {
+                let (_, delivery) = bench.next().await;
+                self.take(delivery).await;
+            }
+        };
+        let told = timeout(PATIENCE, taking).await;
+        assert!(told.is_ok(), "{} gaps and not {gaps}", self.gaps);
+    }
+
     /// Takes what comes until everything that was acknowledged is there.
     async fn has(&mut self, bench: &mut Bench, published: &Published) {
         self.has_within(bench, published, PATIENCE).await;
@@ -194,6 +208,9 @@ impl Listener {
         };
         let all = timeout(time, taking).await;
         assert!(all.is_ok(), "lost: {:?}", self.lost(published));
+        for delivery in bench.rest().await {
+            self.take(delivery).await;
+        }
         for (key, n) in published {
             assert_eq!(self.got.get(key), Some(n), "at {key:?}");
         }

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::support::process;
 use crate::support::redis::RedisServer;
 
-async fn refusal(config: RedisConfig) -> String {
+pub(super) async fn refusal(config: RedisConfig) -> String {
     let (feed, _receivers) = Feed::new(Sharding::new(1));
     match Redis::start(config, feed, &Metrics::new("test")).await {
         Ok(_) => panic!("it starts"),

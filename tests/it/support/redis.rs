@@ -31,15 +31,25 @@ impl RedisServer {
         RedisServer::with(&["--appendonly", "yes", "--appendfsync", "always"]).await
     }
 
+    /// With a second port that speaks TLS, which these options configure.
+    pub(crate) async fn with_tls(options: &[&str]) -> RedisServer {
+        let port = free_port().to_string();
+        let all: Vec<&str> = ["--tls-port", &port].iter().chain(options).copied().collect();
+        RedisServer::with(&all).await
+    }
+
+    /// Where it speaks TLS.
+    pub(crate) fn tls_address(&self) -> String {
+        format!("rediss://127.0.0.1:{}", self.options[1])
+    }
+
     /// With options of redis-server.
     pub(crate) async fn with(options: &[&str]) -> RedisServer {
         let folder = scratch("redis");
         fs::create_dir_all(&folder).unwrap();
         // Another process may take the port in between; then it does not start.
         for _ in 0..10 {
-            let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-            let port = free.local_addr().unwrap().port();
-            drop(free);
+            let port = free_port();
             let options = options.iter().map(|option| (*option).to_owned()).collect();
             let mut server = RedisServer { child: None, port, folder: folder.clone(), options };
             if server.run().await {
@@ -131,19 +141,11 @@ impl RedisServer {
         };
         tokio::time::timeout(PATIENCE, answers).await.expect("redis-server answers")
     }
+}
 
-    /// Waits until as many clients as given are connected to hear publications.
-    pub(crate) async fn listeners(&self, count: usize) {
-        let deadline = tokio::time::Instant::now() + PATIENCE;
-        loop {
-            let list: String = self.ask("CLIENT LIST TYPE pubsub").await;
-            if list.lines().count() == count {
-                return;
-            }
-            assert!(tokio::time::Instant::now() < deadline, "not {count} listeners: {list}");
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-        }
-    }
+/// Free at this moment.
+fn free_port() -> u16 {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
 }
 
 impl Drop for RedisServer {
