@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use sealcast::broker::{
-    Broker, HistoryError, HistoryQuery, IdempotencyKey, Outgoing, PresenceStats, Unavailable,
+    HistoryError, HistoryQuery, IdempotencyKey, Outgoing, PresenceStats, Unavailable,
 };
 use sealcast_wire::reply::ClientInfo;
 

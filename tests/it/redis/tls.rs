@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use sealcast::broker::{BadEndpoint, Broker, Credentials, Endpoint, Tls};
+use sealcast::broker::{BadEndpoint, Credentials, Endpoint, Tls};
 
 use crate::broker_contract::{Bench, channel, numbered};
 use crate::support::process::scratch;
