@@ -219,6 +219,32 @@ impl Hub {
         advance
     }
 
+    /// Whether publications of the stream are missing between what the channel
+    /// delivered last and `next`.
+    #[must_use]
+    pub fn is_behind_hole(&self, shard: usize, channel: &Channel, next: &Item) -> bool {
+        self.shard(shard).is_some_and(|shard| shard.lock().is_behind_hole(channel, next))
+    }
+
+    /// Something of the channel may be missing: answers where the positioned
+    /// subscriber stands that is furthest behind. Those that are not live yet will
+    /// find a hole when they go live; `None` if there are no others.
+    pub fn doubt(&self, shard: usize, channel: &Channel) -> Option<Position> {
+        self.shard(shard)?.lock().doubt(channel)
+    }
+
+    /// What is missing cannot be had: ends every positioned subscription of the
+    /// channel, and notes those who now have something to write. `true` if the
+    /// channel has no subscriber left.
+    pub fn lose(&self, shard: usize, channel: &Channel, dirty: &mut Vec<Arc<Connection>>) -> bool {
+        let Some(shard) = self.shard(shard) else { return true };
+        let (missed, emptied) = shard.lock().lose(channel);
+        for missed in missed {
+            self.tell_of_loss(channel, &missed, dirty);
+        }
+        emptied
+    }
+
     /// A subscriber was taken out, because it misses something that cannot be had
     /// or read: one that subscribed itself is told to do so again and recover,
     /// where that helps; the others' connections end.

@@ -172,6 +172,25 @@ impl Subscriber {
         Ok(())
     }
 
+    /// Something may be missing: answers where it stands if that can be said. One
+    /// that is not live yet will find a hole when it goes live.
+    pub(super) fn doubt(&mut self) -> Option<Position> {
+        let tracked = self.tracked.as_mut().filter(|tracked| tracked.wants.positioned)?;
+        if self.state == State::Joining {
+            tracked.overflow = true;
+            tracked.pending = Vec::new();
+            return None;
+        }
+        let epoch = tracked.epoch.clone()?;
+        Some(Position { offset: tracked.offset, epoch })
+    }
+
+    /// Whether it has a position that can be lost.
+    pub(super) fn stands(&self) -> bool {
+        self.state != State::Joining
+            && self.tracked.as_ref().is_some_and(|tracked| tracked.wants.positioned)
+    }
+
     /// What it gets of a delivery that began at `began`.
     pub(super) fn serve(&mut self, channel: &Channel, content: &mut Content, began: u64) -> Served {
         match content {
@@ -295,6 +314,9 @@ impl Tracked {
             return;
         }
         for item in items {
+            if self.overflow {
+                return;
+            }
             self.pending_bytes += item.publication.data.len();
             if self.pending.len() >= MOST_PENDING || self.pending_bytes > MOST_PENDING_BYTES {
                 self.overflow = true;

@@ -22,6 +22,7 @@ mod layering;
 mod operation;
 mod protocol;
 mod recovery;
+mod redis;
 mod slow;
 mod support;
 mod writes;
