@@ -5,7 +5,7 @@ use std::io;
 use sealcast_wire::reply;
 use sealcast_wire::ws::Violation;
 
-use crate::Event;
+use crate::session::Event;
 
 /// Why something did not work.
 #[derive(Debug, thiserror::Error)]

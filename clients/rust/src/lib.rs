@@ -1,15 +1,16 @@
 //! A client of the Centrifuge protocol over WebSocket.
 //!
-//! [`Client`] is the usual way in: it connects, calls, and hands out events.
+//! [`Session`] is one connection: it connects, calls, and hands out events.
 //! [`Connection`] is one step lower, for those who want to see every reply and
 //! send any frame. Below both, [`handshake`] and [`Codec`] work on bytes, with
 //! no runtime and no I/O.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), sealcast_client::Error> {
-//! use sealcast_client::{Client, Event, Options};
+//! use sealcast_client::session::{Event, Session};
+//! use sealcast_client::Options;
 //!
-//! let client = Client::connect(Options::default()).await?;
+//! let client = Session::connect(Options::default()).await?;
 //! client.subscribe("news").await?;
 //! client.publish("news", br#"{"text":"hello"}"#).await?;
 //! if let Event::Publication { channel, publication } = client.next_event().await {
@@ -20,18 +21,15 @@
 //! # }
 //! ```
 
-mod client;
 pub mod codec;
 mod connection;
-mod driver;
 mod error;
 pub mod handshake;
 mod options;
-#[cfg(test)]
-mod tests;
+pub mod session;
 
-pub use client::{Client, Event};
 pub use codec::Codec;
 pub use connection::{Connection, Frame};
 pub use error::Error;
 pub use options::Options;
+pub use session::Session;

@@ -15,7 +15,7 @@ pub struct Options {
     pub url: String,
     /// How commands and replies are written.
     pub encoding: Encoding,
-    /// The connection token, for [`crate::Client::connect`].
+    /// The connection token, for [`crate::Session::connect`].
     pub token: Option<String>,
     /// The `Origin` header, as browsers send it.
     pub origin: Option<String>,
@@ -23,7 +23,7 @@ pub struct Options {
     pub headers: Vec<(String, String)>,
     /// How long to wait for the upgrade, and for each reply.
     pub timeout: Duration,
-    /// How many events are kept that [`crate::Client::next_event`] has not taken.
+    /// How many events are kept that [`crate::Session::next_event`] has not taken.
     pub event_buffer: usize,
     /// The largest message that is accepted from the server, in bytes.
     pub message_limit: usize,

@@ -1,4 +1,8 @@
-//! The client: calls that are answered, and events.
+//! One connection with its commands and events: no reconnect, no recovery.
+
+mod driver;
+#[cfg(test)]
+mod tests;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -16,20 +20,20 @@ use tokio::sync::{Mutex, Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::driver::{Ask, Driver, MAX_CALLS};
+use self::driver::{Ask, Driver, MAX_CALLS};
 use crate::error::End;
 use crate::{Connection, Error, Options, codec};
 
 /// A connection on which the connect command has succeeded. All methods can be
 /// called at the same time from several tasks.
 ///
-/// Events must be taken with [`Client::next_event`]: when
-/// [`Options::event_buffer`] of them wait, the client stops reading, and then
+/// Events must be taken with [`Session::next_event`]: when
+/// [`Options::event_buffer`] of them wait, it stops reading, and then
 /// replies wait behind events.
 ///
-/// Dropping the client ends the connection without a close frame.
-pub struct Client {
-    session: ConnectResult,
+/// Dropping the session ends the connection without a close frame.
+pub struct Session {
+    result: ConnectResult,
     encoding: Encoding,
     timeout: Duration,
     last_id: AtomicU32,
@@ -79,32 +83,35 @@ pub enum Event {
     },
 }
 
-impl Client {
+impl Session {
     /// Connects by TCP, upgrades, and sends the connect command.
     ///
     /// # Errors
     /// Everything that [`Connection::open`] and [`Connection::connect`] say.
-    pub async fn connect(options: Options) -> Result<Client, Error> {
+    pub async fn connect(options: Options) -> Result<Session, Error> {
         let connection = Connection::open(&options).await?;
-        Client::start(connection, &options).await
+        Session::start(connection, &options).await
     }
 
-    /// As [`Client::connect`], over an upgraded connection of any kind.
+    /// As [`Session::connect`], over an upgraded connection of any kind.
     ///
     /// # Errors
     /// Everything that [`Connection::connect`] says.
-    pub async fn start<S>(mut connection: Connection<S>, options: &Options) -> Result<Client, Error>
+    pub async fn start<S>(
+        mut connection: Connection<S>,
+        options: &Options,
+    ) -> Result<Session, Error>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let session = connection.connect(options).await?;
+        let result = connection.connect(options).await?;
         let (asks, asked) = mpsc::channel(MAX_CALLS);
         let (to_events, events) = mpsc::channel(options.event_buffer.max(1));
         let (to_end, end) = watch::channel(None);
         let parts = connection.into_parts();
         let driver = Driver::run(parts, options.timeout, asked, to_events, to_end);
-        Ok(Client {
-            session,
+        Ok(Session {
+            result,
             encoding: options.encoding,
             timeout: options.timeout,
             last_id: AtomicU32::new(1),
@@ -118,15 +125,15 @@ impl Client {
 
     /// What the server answered to the connect command.
     #[must_use]
-    pub fn session(&self) -> &ConnectResult {
-        &self.session
+    pub fn result(&self) -> &ConnectResult {
+        &self.result
     }
 
     /// Subscribes to a channel, without token and without recovery. For more,
-    /// [`Client::call`].
+    /// [`Session::call`].
     ///
     /// # Errors
-    /// As [`Client::call`].
+    /// As [`Session::call`].
     pub async fn subscribe(&self, channel: &str) -> Result<SubscribeResult, Error> {
         let request = Subscribe { channel: channel.into(), ..Subscribe::default() };
         match self.call(Request::Subscribe(Box::new(request))).await?.body {
@@ -138,7 +145,7 @@ impl Client {
     /// Ends a subscription.
     ///
     /// # Errors
-    /// As [`Client::call`].
+    /// As [`Session::call`].
     pub async fn unsubscribe(&self, channel: &str) -> Result<(), Error> {
         match self.call(Request::Unsubscribe { channel: channel.into() }).await?.body {
             Body::Unsubscribe => Ok(()),
@@ -149,7 +156,7 @@ impl Client {
     /// Publishes into a channel; in JSON, `data` must be one JSON value.
     ///
     /// # Errors
-    /// As [`Client::call`]; [`io::ErrorKind::InvalidInput`] for what is not JSON.
+    /// As [`Session::call`]; [`io::ErrorKind::InvalidInput`] for what is not JSON.
     pub async fn publish(&self, channel: &str, data: &[u8]) -> Result<(), Error> {
         let data = match self.encoding {
             Encoding::Json if !json::is_value(data) => {
@@ -169,7 +176,7 @@ impl Client {
     /// Brings a new connection token; says when it expires.
     ///
     /// # Errors
-    /// As [`Client::call`].
+    /// As [`Session::call`].
     pub async fn refresh(&self, token: &str) -> Result<Expiry, Error> {
         match self.call(Request::Refresh { token: Token(token.into()) }).await?.body {
             Body::Refresh(expiry) => Ok(expiry),
@@ -210,7 +217,7 @@ impl Client {
     /// Sends a message that has no reply.
     ///
     /// # Errors
-    /// As [`Client::send_frame`].
+    /// As [`Session::send_frame`].
     pub async fn send(&self, request: Request<'_>) -> Result<(), Error> {
         if request.wants_reply() {
             return Err(Error::invalid("a request with a reply"));
@@ -268,15 +275,15 @@ impl Client {
 
 const MISMATCH: Error = Error::Protocol("the reply is not of the command's kind");
 
-impl Drop for Client {
+impl Drop for Session {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
-impl fmt::Debug for Client {
+impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Client({})", self.session.client)
+        write!(f, "Session({})", self.result.client)
     }
 }
 

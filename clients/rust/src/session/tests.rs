@@ -14,13 +14,14 @@ use tokio::net::TcpListener;
 use tokio::time::{Instant, timeout};
 
 use self::server::{END, Server};
+use super::{Event, Session};
 use crate::codec::{Codec, Event as Said};
-use crate::{Client, Connection, Error, Event, Frame, Options};
+use crate::{Connection, Error, Frame, Options};
 
 const SECOND: Duration = Duration::from_secs(1);
 
 /// A client whose connect command was answered with `result`, and its server.
-async fn pair_with(options: Options, result: &str) -> (Client, Server<DuplexStream>) {
+async fn pair_with(options: Options, result: &str) -> (Session, Server<DuplexStream>) {
     let (near, far) = duplex(1024);
     let serve = async {
         let mut server = Server::new(far).await;
@@ -29,17 +30,17 @@ async fn pair_with(options: Options, result: &str) -> (Client, Server<DuplexStre
     };
     let connect = async {
         let connection = Connection::upgrade(near, &options).await.unwrap();
-        Client::start(connection, &options).await.unwrap()
+        Session::start(connection, &options).await.unwrap()
     };
     tokio::join!(connect, serve)
 }
 
-async fn pair() -> (Client, Server<DuplexStream>) {
+async fn pair() -> (Session, Server<DuplexStream>) {
     pair_with(Options::default(), r#"{"client":"c"}"#).await
 }
 
 /// What the client makes of a server that accepts the upgrade and then does `script`.
-async fn connecting<F>(script: impl FnOnce(Server<DuplexStream>) -> F) -> Result<Client, Error>
+async fn connecting<F>(script: impl FnOnce(Server<DuplexStream>) -> F) -> Result<Session, Error>
 where
     F: Future<Output = ()>,
 {
@@ -47,7 +48,7 @@ where
     let options = Options::default();
     let connect = async {
         let connection = Connection::upgrade(near, &options).await?;
-        Client::start(connection, &options).await
+        Session::start(connection, &options).await
     };
     let serve = async { script(Server::new(far).await).await };
     tokio::join!(connect, serve).0
@@ -78,12 +79,12 @@ async fn the_upgrade_and_the_connect_command_carry_the_options() {
     };
     let connect = async {
         let connection = Connection::upgrade(near, &options).await.unwrap();
-        Client::start(connection, &options).await.unwrap()
+        Session::start(connection, &options).await.unwrap()
     };
     let (client, command) = tokio::join!(connect, serve);
     assert!(command.starts_with(r#"{"id":1,"connect":{"token":"a.b.c""#), "{command}");
-    assert_eq!((&*client.session().client, client.session().ping), ("id-7", 25));
-    assert_eq!(format!("{client:?}"), "Client(id-7)");
+    assert_eq!((&*client.result().client, client.result().ping), ("id-7", 25));
+    assert_eq!(format!("{client:?}"), "Session(id-7)");
 }
 
 #[tokio::test(start_paused = true)]
@@ -377,7 +378,7 @@ async fn protobuf_over_tcp() {
         server
     };
     let talk = async {
-        let client = Client::connect(options).await.unwrap();
+        let client = Session::connect(options).await.unwrap();
         let refused = client.publish("a", &[0xff, 0]).await;
         assert!(matches!(refused, Err(Error::Error { code: 103, .. })), "{refused:?}");
         match client.next_event().await {
