@@ -21,15 +21,35 @@
 //! # }
 //! ```
 
+mod backoff;
+mod call;
+mod client;
 pub mod codec;
+mod config;
 mod connection;
 mod error;
+mod event;
 pub mod handshake;
+mod machine;
 mod options;
+#[cfg(test)]
+mod scripted;
 pub mod session;
+mod state;
+mod token;
+mod transport;
 
+pub use backoff::Backoff;
+pub use call::CallError;
+pub use client::{Client, Events, HistoryQuery, PresenceStats, Subscription};
 pub use codec::Codec;
+pub use config::{Config, Offline, SubscriptionConfig};
 pub use connection::{Connection, Frame};
 pub use error::Error;
+pub use event::{Cause, Connected, Event, Failure, Subscribed, SubscriptionEvent};
 pub use options::Options;
+pub use sealcast_wire::reply::{ClientInfo, HistoryResult};
+pub use sealcast_wire::{Encoding, Filter, Position, Publication, filter};
 pub use session::Session;
+pub use state::{State, SubscriptionState};
+pub use token::TokenError;

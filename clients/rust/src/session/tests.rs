@@ -1,8 +1,6 @@
 //! The client against a scripted server, over an in-memory stream with paused
 //! time, and once over TCP.
 
-mod server;
-
 use std::io;
 use std::time::Duration;
 
@@ -13,9 +11,9 @@ use tokio::io::{AsyncWriteExt as _, DuplexStream, duplex};
 use tokio::net::TcpListener;
 use tokio::time::{Instant, timeout};
 
-use self::server::{END, Server};
 use super::{Event, Session};
 use crate::codec::{Codec, Event as Said};
+use crate::scripted::{END, Server};
 use crate::{Connection, Error, Frame, Options};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -465,5 +463,5 @@ fn the_codec_bounds_what_a_server_can_make_it_hold() {
     let mut codec = Codec::new(Encoding::Json, 1024);
     let mut header = [0x81, 126, 0x04, 0x01];
     let fed = codec.feed(&mut header, &mut Vec::new(), |event| panic!("{event:?}"));
-    assert!(matches!(fed, Err(Error::Protocol(_))));
+    assert!(matches!(fed, Err(Error::TooLarge)));
 }
