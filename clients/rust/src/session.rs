@@ -24,8 +24,9 @@ use self::driver::{Ask, Driver, MAX_CALLS};
 use crate::error::End;
 use crate::{Connection, Error, Options, codec};
 
-/// A connection on which the connect command has succeeded. All methods can be
-/// called at the same time from several tasks.
+/// A connection on which the connect command has succeeded; when it ends, that is
+/// the end. [`crate::Client`] is for those who want it to come back. All methods
+/// can be called at the same time from several tasks.
 ///
 /// Events must be taken with [`Session::next_event`]: when
 /// [`Options::event_buffer`] of them wait, it stops reading, and then

@@ -16,6 +16,7 @@ use crate::{Cause, Event, Failure};
 /// The codes after which more than the connection changes.
 const EXPIRED: u32 = 3005;
 const STATE_INVALIDATED: u32 = 3014;
+const INVALID_TOKEN: u32 = 3500;
 
 pub(super) struct Connection {
     settings: Settings,
@@ -150,6 +151,8 @@ impl Connection {
             }
             self.drop_token();
         } else if !code::is_retried(&error) {
+            // Told to connect again, it comes with another.
+            self.drop_token();
             return Verdict::Stop(Cause { code: error.code, reason: error.message });
         }
         desk.tell(Event::Error(error.into()));
@@ -177,7 +180,12 @@ impl Connection {
             Loss::Closed { code, reason } => code::close(code, reason),
         };
         match close {
-            Close::Terminal(cause) => Verdict::Stop(cause),
+            Close::Terminal(cause) => {
+                if cause.code == INVALID_TOKEN {
+                    self.drop_token();
+                }
+                Verdict::Stop(cause)
+            }
             Close::Reconnect(cause) => {
                 if connecting {
                     desk.tell(Event::Error(Failure::Closed(cause.clone())));

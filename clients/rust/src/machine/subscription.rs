@@ -259,6 +259,8 @@ impl Subscription {
         } else if code::asks_for_token(&error) {
             self.drop_token();
         } else if !code::is_retried(&error) {
+            // Told to subscribe again, it comes with another.
+            self.drop_token();
             let cause = Cause { code: error.code, reason: error.message };
             return self.end(desk, now, cause, false);
         }

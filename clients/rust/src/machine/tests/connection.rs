@@ -225,6 +225,26 @@ fn who_is_not_authorized_is_disconnected() {
 }
 
 #[test]
+fn a_refused_token_is_not_shown_again() {
+    for close in [true, false] {
+        let mut rig = Rig::new(with_source());
+        rig.machine.connect();
+        rig.give_token(Ok("bad"));
+        let number = rig.open();
+        rig.machine.opened(rig.now, number);
+        rig.quiet();
+        if close {
+            rig.close(3500)
+        } else {
+            rig.refuse(103, false)
+        }
+        assert!(rig.told().last().unwrap().starts_with("disconnected"));
+        rig.machine.connect();
+        assert_eq!(rig.told(), ["connecting 0", "ConnectionToken"]);
+    }
+}
+
+#[test]
 fn what_a_former_connection_does_counts_for_nothing() {
     let mut rig = Rig::connected(settings(), CONNECTED);
     rig.close(3001);
