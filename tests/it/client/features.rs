@@ -100,3 +100,26 @@ async fn many_subscriptions_come_back_together() {
         assert_eq!(value(&publication(events).await), json!(channel));
     }
 }
+
+#[tokio::test]
+async fn a_payload_as_deep_as_may_be_ends_no_connection() {
+    let world = World::new().await;
+    let (client, mut events) = world.client(Encoding::Json).await;
+    let (_room, mut messages) = subscribed(&client, "room", recoverable()).await;
+    let mut published = 0;
+    for depth in 28..=34 {
+        let data = format!("{}1{}", "[".repeat(depth), "]".repeat(depth));
+        match client.publish("room", &data).await {
+            Ok(()) => {
+                assert_eq!(publication(&mut messages).await.data, data);
+                published = depth;
+            }
+            Err(CallError::Invalid(_)) => {}
+            Err(other) => panic!("{depth}: {other}"),
+        }
+    }
+    assert!(published >= 30, "{published}");
+    while let Some(event) = events.try_next() {
+        assert!(!matches!(event, Event::Disconnected(_)), "{event:?}");
+    }
+}

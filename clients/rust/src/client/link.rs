@@ -78,7 +78,9 @@ impl Link {
     /// Reads or writes once; says whether something was heard. Reads only if
     /// `reading`. Can be dropped at any point.
     pub(super) async fn exchange(&mut self, reading: bool) -> bool {
-        let reading = reading && self.has_room();
+        // Only answers to pings come of it. A server may read again only once it is
+        // read from.
+        let reading = reading && self.out.len() < 2 * MAX_UNSENT;
         let Link { reader, writer, out, mute, scratch, .. } = self;
         if *mute {
             out.clear();

@@ -21,6 +21,9 @@ use crate::{Cause, Config, Connection, Error, Event, State, SubscriptionEvent};
 /// How many calls may wait for their replies; more wait for their turn.
 const MAX_CALLS: usize = 1024;
 
+/// How many asks are taken before anything else has its turn.
+const MAX_AT_ONCE: usize = 64;
+
 /// How many connections are closed politely at a time; others are cut.
 const MAX_FAREWELLS: usize = 8;
 
@@ -133,8 +136,7 @@ impl Task {
     /// calls whose time is over; whatever could bring further events waits.
     async fn wake(&mut self) -> Woken {
         let flows = self.backlog.is_empty();
-        let has_room = self.link.as_ref().is_none_or(Link::has_room);
-        let takes = self.held.is_none() && has_room && self.machine.calls_under_way() < MAX_CALLS;
+        let takes = self.takes_asks();
         let deadline = if flows { self.machine.deadline() } else { self.machine.calls_deadline() };
         let deadline = deadline.and_then(|moment| self.start.checked_add(moment));
         tokio::select! {
@@ -229,7 +231,8 @@ impl Task {
     /// share a frame.
     fn take(&mut self, ask: Ask) {
         let mut next = Some(ask);
-        while let Some(ask) = next {
+        for _ in 0..MAX_AT_ONCE {
+            let Some(ask) = next else { return };
             let now = self.now();
             match ask {
                 Ask::Call(call) => self.machine.call(now, call),
@@ -254,10 +257,15 @@ impl Task {
                     self.places.remove(&id);
                 }
             }
-            let has_room = self.link.as_ref().is_none_or(Link::has_room);
-            let takes = has_room && self.machine.calls_under_way() < MAX_CALLS;
+            let takes = self.takes_asks();
             next = if takes { self.asks.try_recv().ok() } else { None };
         }
+        self.held = next;
+    }
+
+    fn takes_asks(&self) -> bool {
+        let has_room = self.link.as_ref().is_none_or(Link::has_room);
+        self.held.is_none() && has_room && self.machine.calls_under_way() < MAX_CALLS
     }
 
     fn opened(&mut self, number: u64, opened: Result<Connection<Box<dyn Stream>>, Error>) {

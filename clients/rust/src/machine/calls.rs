@@ -11,6 +11,9 @@ use super::port::{Moment, SubscriptionId};
 use super::timers::Timers;
 use crate::CallError;
 
+/// How many may wait without end.
+const MOST_PATIENT: usize = 1024;
+
 /// One command of the application; or none, to know when there could be one.
 #[derive(Debug)]
 pub(crate) struct Call {
@@ -39,8 +42,10 @@ pub(super) struct Calls {
     room: Room,
     timeout: Duration,
     /// In the order in which they came, which is that of their deadlines.
-    waiting: VecDeque<(Option<Moment>, Call)>,
+    waiting: VecDeque<(Moment, Call)>,
     waiting_bytes: usize,
+    /// Those that wait without end.
+    patient: VecDeque<(Moment, Call)>,
     sent: HashMap<u32, oneshot::Sender<Result<Body, CallError>>>,
     deadlines: Timers<u32>,
 }
@@ -52,6 +57,7 @@ impl Calls {
             timeout,
             waiting: VecDeque::new(),
             waiting_bytes: 0,
+            patient: VecDeque::new(),
             sent: HashMap::new(),
             deadlines: Timers::new(),
         }
@@ -64,30 +70,40 @@ impl Calls {
 
     /// Keeps one for later, if there is room.
     pub(super) fn keep(&mut self, now: Moment, call: Call) {
-        let is_full = |calls: &Calls| {
-            calls.waiting.len() >= calls.room.calls
-                || calls.waiting_bytes.saturating_add(call.command.len()) > calls.room.bytes
-        };
-        if is_full(self) {
+        if !self.has_room(&call) {
             self.drop_waiting(|call| call.reply.is_closed().then_some(CallError::Gone));
         }
-        if is_full(self) {
+        if !self.has_room(&call) {
             let _ = call.reply.send(Err(CallError::BufferFull));
-            return;
+        } else if call.patient {
+            self.patient.push_back((Moment::MAX, call));
+        } else {
+            self.waiting_bytes += call.command.len();
+            self.waiting.push_back((now.saturating_add(self.room.time), call));
         }
-        self.waiting_bytes += call.command.len();
-        let deadline = (!call.patient).then(|| now.saturating_add(self.room.time));
-        self.waiting.push_back((deadline, call));
+    }
+
+    fn has_room(&self, call: &Call) -> bool {
+        if call.patient {
+            return self.patient.len() < MOST_PATIENT;
+        }
+        self.waiting.len() < self.room.calls
+            && self.waiting_bytes.saturating_add(call.command.len()) <= self.room.bytes
     }
 
     /// Takes those that waited on this (a subscription, or the connection), in
     /// order.
     pub(super) fn take_waiting(&mut self, within: Option<SubscriptionId>) -> Vec<Call> {
-        let (taken, left) = std::mem::take(&mut self.waiting)
-            .into_iter()
-            .partition::<VecDeque<_>, _>(|(_, call)| call.within == within);
-        self.waiting = left;
-        let taken: Vec<Call> = taken.into_iter().map(|(_, call)| call).collect();
+        let mut taken = Vec::new();
+        for queue in [&mut self.patient, &mut self.waiting] {
+            for (deadline, call) in std::mem::take(queue) {
+                if call.within == within {
+                    taken.push(call);
+                } else {
+                    queue.push_back((deadline, call));
+                }
+            }
+        }
         self.waiting_bytes -= taken.iter().map(|call| call.command.len()).sum::<usize>();
         taken
     }
@@ -129,19 +145,21 @@ impl Calls {
 
     /// Ends those that wait, where `why` has a reason.
     pub(super) fn drop_waiting(&mut self, why: impl Fn(&Call) -> Option<CallError>) {
-        for (deadline, call) in std::mem::take(&mut self.waiting) {
-            match why(&call) {
-                None => self.waiting.push_back((deadline, call)),
-                Some(error) => {
-                    self.waiting_bytes -= call.command.len();
-                    let _ = call.reply.send(Err(error));
+        for queue in [&mut self.patient, &mut self.waiting] {
+            for (deadline, call) in std::mem::take(queue) {
+                match why(&call) {
+                    None => queue.push_back((deadline, call)),
+                    Some(error) => {
+                        self.waiting_bytes -= call.command.len();
+                        let _ = call.reply.send(Err(error));
+                    }
                 }
             }
         }
     }
 
     pub(super) fn deadline(&self) -> Option<Moment> {
-        let waiting = self.waiting.iter().find_map(|(deadline, _)| *deadline);
+        let waiting = self.waiting.front().map(|(deadline, _)| *deadline);
         waiting.into_iter().chain(self.deadlines.next()).min()
     }
 
@@ -152,10 +170,8 @@ impl Calls {
                 let _ = reply.send(Err(CallError::Timeout));
             }
         }
-        let is_due = |deadline: &Option<Moment>| deadline.is_some_and(|at| at <= now);
-        while let Some(at) = self.waiting.iter().position(|(deadline, _)| deadline.is_some())
-            && self.waiting.get(at).is_some_and(|(deadline, _)| is_due(deadline))
-            && let Some((_, call)) = self.waiting.remove(at)
+        while self.waiting.front().is_some_and(|(deadline, _)| *deadline <= now)
+            && let Some((_, call)) = self.waiting.pop_front()
         {
             self.waiting_bytes -= call.command.len();
             let _ = call.reply.send(Err(CallError::NotConnected));

@@ -120,7 +120,9 @@ impl Machine {
                     // The server's own subscription may be told of beside it.
                     Some(subscription) if subscription.is_subscribed() => {
                         subscription.push(&mut self.desk, now, event);
-                        self.fail_calls_of_ended();
+                        if subscription.ended().is_some() {
+                            self.fail_calls_of_ended();
+                        }
                     }
                     _ => self.server_side.push(&mut self.desk, &mut self.late, channel, event),
                 }

@@ -1,6 +1,7 @@
 //! The machine under times and replies that a test passes in.
 
 mod calls;
+mod churn;
 mod connection;
 mod delta;
 mod recovery;
