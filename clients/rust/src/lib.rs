@@ -81,7 +81,7 @@
 //! # Features
 //!
 //! `tls`, off unless asked for: `wss://`, by rustls with the certificate
-//! authorities of browsers.
+//! authorities of browsers, or as `Config::tls` says.
 //!
 //! # Below the client
 //!
@@ -122,3 +122,5 @@ pub use sealcast_wire::{Encoding, Filter, Position, Publication, filter};
 pub use session::Session;
 pub use state::{State, SubscriptionState};
 pub use token::TokenError;
+#[cfg(feature = "tls")]
+pub use tokio_rustls::rustls;

@@ -210,9 +210,9 @@ impl Machine {
     pub(crate) fn hand_out(&mut self, now: Moment) -> bool {
         let Some(Late { owner, publication }) = self.late.pop_front() else { return false };
         match owner {
-            Owner::Subscription(id, round) => {
+            Owner::Subscription(id) => {
                 if let Some(subscription) = self.subscriptions.get_mut(&id) {
-                    subscription.publication(&mut self.desk, now, Some(round), publication);
+                    subscription.publication(&mut self.desk, now, publication);
                 }
             }
             Owner::Server(channel) => {

@@ -1,5 +1,8 @@
 //! Clients against a scripted server on a socket: what only the task can do.
 
+#[cfg(feature = "tls")]
+mod tls;
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::net::{TcpListener, TcpStream};

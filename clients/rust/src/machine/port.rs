@@ -85,8 +85,8 @@ pub(super) struct Late {
 
 #[derive(Clone)]
 pub(super) enum Owner {
-    /// A subscription, in its round.
-    Subscription(SubscriptionId, u64),
+    /// A subscription of the client's own.
+    Subscription(SubscriptionId),
     /// A server-side subscription.
     Server(Arc<str>),
 }

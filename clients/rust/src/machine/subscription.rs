@@ -31,8 +31,6 @@ pub(super) struct Subscription {
     /// A delta did not apply, and nothing has been handed out since.
     spoiled: bool,
     failures: u32,
-    /// Counts how often it was subscribed.
-    round: u64,
 }
 
 #[derive(Debug)]
@@ -72,7 +70,6 @@ impl Subscription {
             base: Base::default(),
             spoiled: false,
             failures: 0,
-            round: 0,
             terms,
         }
     }
@@ -228,7 +225,6 @@ impl Subscription {
         }
         self.state = State::Subscribed(Refresh::None);
         self.failures = 0;
-        self.round += 1;
         let subscribed = Subscribed::from(&result);
         self.position = subscribed.position.clone().filter(|_| result.recoverable);
         self.base.granted = result.delta;
@@ -236,7 +232,7 @@ impl Subscription {
             self.base.forget();
         }
         desk.tell_of(self.id, SubscriptionEvent::Subscribed(subscribed));
-        let owner = Owner::Subscription(self.id, self.round);
+        let owner = Owner::Subscription(self.id);
         late.extend(
             result
                 .publications
@@ -306,16 +302,14 @@ impl Subscription {
         }
     }
 
-    /// Something was published. What came with the reply has the round in which
-    /// it came; it counts only in that.
+    /// Something was published.
     pub(super) fn publication(
         &mut self,
         desk: &mut Desk,
         now: Moment,
-        round: Option<u64>,
         mut publication: Publication,
     ) {
-        if !self.is_subscribed() || round.is_some_and(|round| round != self.round) {
+        if !self.is_subscribed() {
             return;
         }
         match self.base.apply(&mut publication, desk.encoding, self.terms.most) {
@@ -335,7 +329,7 @@ impl Subscription {
         }
         match event {
             reply::Event::Publication(publication) => {
-                self.publication(desk, now, None, publication);
+                self.publication(desk, now, publication);
             }
             reply::Event::Join(info) => desk.tell_of(self.id, SubscriptionEvent::Join(info)),
             reply::Event::Leave(info) => desk.tell_of(self.id, SubscriptionEvent::Leave(info)),
