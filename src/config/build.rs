@@ -57,6 +57,9 @@ pub fn development() -> Result<(Config, String), Vec<Fault>> {
             without_namespace: Some(file::Options {
                 allow_subscribe_for_client: true,
                 allow_publish_for_client: true,
+                history_size: 100,
+                history_ttl: Some(file::Time(Duration::from_secs(300))),
+                allow_recovery: true,
                 ..Default::default()
             }),
             ..Default::default()
