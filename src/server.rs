@@ -13,10 +13,11 @@ use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::auth::{OriginRule, Origins};
-use crate::broker::{Broker, Feed, Memory, Sharding};
-use crate::config::{Config, Drain, Setting};
-use crate::http::{self, App, Health, Live, NodeName};
+use crate::auth::{ClusterKey, NodeId, OriginRule, Origins};
+use crate::broker::{Broker, Feed, Memory, Redis, Sharding, Unfit, Work};
+use crate::cluster::Cluster;
+use crate::config::{Config, Drain, Engine, Setting};
+use crate::http::{self, App, Health, Live};
 use crate::hub::{Clock, Hub};
 use crate::limit::Cap;
 use crate::metrics::Metrics;
@@ -52,6 +53,9 @@ pub enum StartError {
         "refusing to serve metrics on {0}: it is not a loopback address and no trusted proxy is configured"
     )]
     Metrics(SocketAddr),
+    /// The broker cannot be used; the node is never a lesser one instead.
+    #[error(transparent)]
+    Redis(#[from] Unfit),
     /// The address cannot be bound.
     #[error("cannot listen on {address}: {source}; is another process using the port?")]
     Listen {
@@ -85,8 +89,9 @@ impl Node {
     /// without which the node would be deaf.
     ///
     /// # Errors
-    /// If it may not or cannot listen where it is told to.
-    pub fn start(
+    /// If it may not or cannot listen where it is told to, or if its broker cannot
+    /// be reached for some seconds.
+    pub async fn start(
         mut config: Config,
         fatal: Arc<dyn Fn(&'static str) + Send + Sync>,
     ) -> Result<Node, StartError> {
@@ -103,7 +108,7 @@ impl Node {
         modes::tell(&config, &metrics);
         let tasks = TaskTracker::new();
         let works = CancellationToken::new();
-        let relay = start_relay(&config, &metrics, &works, &fatal);
+        let relay = start_relay(&config, &metrics, &works, &fatal).await?;
         if config.dev.is_some() {
             relay.watch("warnings", &works, &fatal, modes::keep_warning());
         }
@@ -112,6 +117,8 @@ impl Node {
         let app = Arc::new(app(config, relay, &tasks, public_address));
         let live = Live::new(Arc::clone(&app));
         metrics.config_in_force(unix_now());
+
+        start_cluster(&app, &works, &fatal);
 
         let accepting = CancellationToken::new();
         let acceptor = |sockets, stop: &CancellationToken| Acceptor {
@@ -164,6 +171,7 @@ impl Node {
             net::close_spread(hub, spread).await;
             self.tasks.close();
             self.tasks.wait().await;
+            self.app.cluster.say_goodbye().await;
         };
         if tokio::time::timeout(deadline, leaving).await.is_err() {
             tracing::warn!(event = "drain_deadline", "left before every client was gone");
@@ -187,27 +195,32 @@ fn listen(address: SocketAddr) -> Result<tokio::net::TcpListener, StartError> {
 }
 
 /// Broker, hub and relay, and what runs as long as the node.
-fn start_relay(
+async fn start_relay(
     config: &Config,
     metrics: &Arc<Metrics>,
     works: &CancellationToken,
     fatal: &Arc<dyn Fn(&'static str) + Send + Sync>,
-) -> Arc<Relay> {
+) -> Result<Arc<Relay>, Unfit> {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let sharding = Sharding::new(cores * SHARDS_PER_CORE);
     let hub = Hub::new(sharding.count(), &config.limits, Clock::start(), Arc::clone(metrics));
     let (feed, receivers) = Feed::new(sharding.clone(), config.limits.node_tail_bytes);
     let tails = Arc::clone(feed.tails());
-    let broker = Arc::new(Memory::new(feed, config.limits.node_history_bytes));
-    let relay =
-        Relay::new(Arc::clone(&hub), Arc::clone(&broker) as Arc<dyn Broker>, tails, sharding);
-    relay.start(receivers, works, fatal);
-    relay.watch("history", works, fatal, async move {
-        loop {
-            tokio::time::sleep(HISTORY_SWEEP_EVERY).await;
-            broker.sweep();
+    let (broker, parts): (Arc<dyn Broker>, Vec<Work>) = match &config.engine {
+        Engine::Memory => {
+            let memory = Arc::new(Memory::new(feed, config.limits.node_history_bytes));
+            (Arc::clone(&memory) as Arc<dyn Broker>, vec![("history", Box::pin(sweep(memory)))])
         }
-    });
+        Engine::Redis(redis) => {
+            let (broker, parts) = Redis::start(redis.clone(), feed, metrics).await?;
+            (broker, parts)
+        }
+    };
+    let relay = Relay::new(Arc::clone(&hub), broker, tails, sharding);
+    relay.start(receivers, works, fatal);
+    for (name, part) in parts {
+        relay.watch(name, works, fatal, part);
+    }
     relay.watch("sweep", works, fatal, async move {
         let mut every = tokio::time::interval(SWEEP_EVERY);
         every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -216,11 +229,35 @@ fn start_relay(
             hub.sweep(hub.clock().now());
         }
     });
-    relay
+    Ok(relay)
+}
+
+/// Drops what is too old from the embedded broker, again and again.
+async fn sweep(memory: Arc<Memory>) {
+    loop {
+        tokio::time::sleep(HISTORY_SWEEP_EVERY).await;
+        memory.sweep();
+    }
+}
+
+/// Hears the other nodes, and tells them of this one.
+fn start_cluster(
+    app: &App,
+    works: &CancellationToken,
+    fatal: &Arc<dyn Fn(&'static str) + Send + Sync>,
+) {
+    let relay = &app.policy.relay;
+    if let Some(told) = relay.take_told() {
+        let cluster = Arc::clone(&app.cluster);
+        relay.watch("cluster", works, fatal, async move { cluster.hear(told).await });
+    }
+    let cluster = Arc::clone(&app.cluster);
+    relay.watch("hello", works, fatal, async move { cluster.say_hello().await });
 }
 
 fn app(mut config: Config, relay: Arc<Relay>, tasks: &TaskTracker, public: SocketAddr) -> App {
     let policy = Arc::new(policy(&mut config, relay));
+    let policies = Policies::new(Arc::clone(&policy));
     let origins = if config.dev.is_some() {
         // The page that this node serves.
         let own = ["localhost", "127.0.0.1"]
@@ -229,6 +266,10 @@ fn app(mut config: Config, relay: Arc<Relay>, tasks: &TaskTracker, public: Socke
     } else {
         config.origins
     };
+    let name = config.name.unwrap_or_else(host_name);
+    let node = (NodeId::new_v4(), name, VERSION);
+    let key = config.cluster.unwrap_or_else(ClusterKey::random);
+    let cluster = Cluster::new(node, Arc::clone(&policies), key);
     App {
         origins,
         proxies: config.proxies,
@@ -238,14 +279,10 @@ fn app(mut config: Config, relay: Arc<Relay>, tasks: &TaskTracker, public: Socke
         connections: Cap::new(config.limits.websocket_connections),
         waiting: Cap::new(config.limits.waiting_connections),
         tasks: tasks.clone(),
-        node: NodeName {
-            uid: uuid::Uuid::new_v4().to_string(),
-            name: config.name.unwrap_or_else(host_name),
-            version: VERSION,
-        },
         dev: config.dev,
-        policies: Policies::new(Arc::clone(&policy)),
+        policies,
         policy,
+        cluster,
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use parking_lot::{Mutex, MutexGuard};
 use sealcast_wire::reply::ClientInfo;
@@ -227,8 +228,9 @@ impl Broker for Memory {
     fn subscribe(&self, channel: Channel) -> BoxFuture<'_, Result<(), Unavailable>> {
         Box::pin(async move {
             let mut state = self.state.lock();
-            self.feed.tails().open(&channel);
-            state.wanted.insert(channel);
+            if state.wanted.insert(channel.clone()) {
+                self.feed.tails().open(&channel);
+            }
             Ok(())
         })
     }
@@ -240,6 +242,11 @@ impl Broker for Memory {
             state.wanted.remove(&channel);
             Ok(())
         })
+    }
+
+    fn tell(&self, _: Bytes) -> BoxFuture<'_, Result<(), Unavailable>> {
+        // There is no other node.
+        Box::pin(async { Ok(()) })
     }
 
     fn probe(&self, mark: u64) -> BoxFuture<'_, Result<(), Unavailable>> {

@@ -2,6 +2,7 @@
 
 mod admission;
 mod api;
+mod broker;
 mod token;
 
 use std::collections::HashMap;
@@ -37,6 +38,9 @@ pub fn development(flags: Vec<(&'static str, Value)>) -> Result<(Config, String)
             "without_namespace": {
                 "allow_subscribe_for_client": true,
                 "allow_publish_for_client": true,
+                "history_size": 100,
+                "history_ttl": "300s",
+                "allow_recovery": true,
             },
         },
         "http_api": { "key": key },
@@ -81,6 +85,8 @@ pub(super) fn build(file: &File, profile: Profile, faults: &mut Vec<Fault>) -> C
             spread: file.shutdown.spread,
             deadline: file.shutdown.deadline,
         },
+        engine: broker::engine(&file.engine, faults),
+        cluster: broker::cluster_key(file, faults),
         name: file.node.name.clone(),
         settings: Vec::new(),
         warnings: Vec::new(),

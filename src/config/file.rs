@@ -3,6 +3,7 @@
 //! could open a door.
 
 mod api;
+mod broker;
 mod channel;
 mod client;
 mod limits;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use super::section::section;
 
 pub(super) use api::{ApiKey, HttpApi};
+pub(super) use broker::{Cluster, Engine, RedisEngine, RedisTls};
 pub(super) use channel::{Channels, Options};
 pub(super) use client::Client;
 pub(super) use limits::{LimitOptions, WebSocket};
@@ -36,6 +38,10 @@ section! {
         websocket: WebSocket,
         /// Bounds that are not a client's own.
         limits: LimitOptions,
+        /// The broker.
+        engine: Engine,
+        /// The nodes together.
+        cluster: Cluster,
         /// How the node leaves.
         shutdown: Shutdown,
         /// This node.
@@ -45,10 +51,9 @@ section! {
     }
     unsupported {
         log: "see the flags --log-level and --log-format of `sealcast serve`",
-        engine: "remove it; a node keeps its streams in memory",
-        broker: "remove it; a node keeps its streams in memory",
+        broker: "its name here is engine",
         map_broker: "there are no map subscriptions",
-        presence_manager: "remove it; a node keeps presence in memory",
+        presence_manager: "presence is kept where engine says",
         rpc: "calls of clients are answered with error 108",
         proxies: "there are no calls of a backend; decide by tokens and namespace options",
         consumers: "publish by the server API",

@@ -20,6 +20,11 @@ const MAX_SECRET: u64 = 64 << 10;
 pub(super) struct SecretText(Zeroizing<String>);
 
 impl SecretText {
+    /// The text, to be shown to nobody.
+    pub(super) fn text(&self) -> &str {
+        &self.0
+    }
+
     pub(super) fn secret(&self) -> Secret {
         Secret::new(String::clone(&self.0))
     }

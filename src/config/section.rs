@@ -63,7 +63,8 @@ macro_rules! section {
                 $(members.unsupported(&[$((stringify!($other), $instead),)*]);)?
                 $section {
                     $($name: members.member(&$crate::config::section::Member {
-                        name: stringify!($name),
+                        // A word of Rust is written with `r#`.
+                        name: stringify!($name).trim_start_matches("r#"),
                         meaning: concat!($($meaning),+),
                         restart: section!(@is $($restart)?),
                         by_profile: section!(@is $($limit)?),

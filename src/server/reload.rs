@@ -68,7 +68,7 @@ impl Node {
             connections: now.connections.clone(),
             waiting: now.waiting.clone(),
             tasks: now.tasks.clone(),
-            node: now.node.clone(),
+            cluster: Arc::clone(&now.cluster),
             dev: None,
         }));
         Ok(())

@@ -2,7 +2,8 @@
 
 use std::sync::{Arc, Mutex};
 
-use sealcast_client::{Client, Connection, Error, Event, Frame};
+use sealcast_client::session::Event;
+use sealcast_client::{Connection, Error, Frame, Session};
 use sealcast_wire::Encoding;
 use serde_json::{Value, json};
 use tokio::net::TcpSocket;
@@ -167,7 +168,7 @@ impl Others {
 }
 
 /// Publishes these one after the other.
-async fn publish(publisher: &Client, numbers: std::ops::Range<usize>) {
+async fn publish(publisher: &Session, numbers: std::ops::Range<usize>) {
     for number in numbers {
         let data = json!(payload(number)).to_string();
         publisher.publish("room", data.as_bytes()).await.unwrap();
