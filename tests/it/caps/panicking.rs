@@ -19,6 +19,7 @@ use sealcast_wire::ws::{self, Opcode};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::codes::{Told, close_of};
 use crate::support::client::Wire;
 use crate::support::eventually;
 use crate::support::node::number;
@@ -44,6 +45,14 @@ async fn a_panic_ends_its_connection_and_nothing_else() {
     let rendered = metrics.render();
     assert_eq!(number(&rendered, "sealcast_disconnects_total{code=\"3004\"}"), 3.0);
     assert_eq!(number(&rendered, "sealcast_connections"), 2.0);
+}
+
+/// How a connection ends whose session panics.
+pub(crate) async fn provoked() -> Told {
+    let (address, _) = serve();
+    let mut fragile = open(address).await;
+    fragile.say("panic").await;
+    close_of(&mut fragile).await
 }
 
 /// Echoes, but for one word.
