@@ -331,16 +331,14 @@ impl Client {
             return Err(Disconnect::BAD_REQUEST.into());
         }
         let channel = channel_of(&request.channel)?;
-        let namespace = self.policy.namespaces.of(&channel).ok_or(ErrorCode::UnknownChannel)?;
+        if self.policy.namespaces.of(&channel).is_none() {
+            return Err(ErrorCode::UnknownChannel.into());
+        }
         match request.kind {
             ..=0 => {}
             1..=3 => return Err(ErrorCode::PermissionDenied.into()),
             4 => return Err(ErrorCode::NotAvailable.into()),
             5.. => return Err(ErrorCode::BadRequest.into()),
-        }
-        let binary = namespace.data_format == DataFormat::Binary;
-        if binary && self.connection.encoding() == Encoding::Json {
-            return Err(ErrorCode::BadRequest.into());
         }
         let filter = match &request.filter {
             Some(Err(_)) => return Err(ErrorCode::BadRequest.into()),

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use sealcast_wire::reply::{Body, ClientInfo, HistoryResult};
-use sealcast_wire::{Channel, Disconnect, ErrorCode, Payload, Reply, Unsubscribed};
+use sealcast_wire::{Channel, Disconnect, Encoding, ErrorCode, Payload, Reply, Unsubscribed};
 
 use super::Policy;
 use super::client::{Refusal, push};
 use super::subscribe::{self, Request};
-use crate::auth::{Identity, Namespace, Publish, Readers};
+use crate::auth::{DataFormat, Identity, Namespace, Publish, Readers};
 use crate::broker::{HistoryError, HistoryQuery, Retention, Unavailable};
 use crate::hub::Connection;
 use crate::relay::How;
@@ -190,6 +190,11 @@ impl Actor {
     async fn history(&self, id: u32, channel: Channel, query: HistoryQuery) -> Result<(), Refusal> {
         let namespace = self.namespace(&channel)?;
         self.may_read(namespace.history.is_some(), namespace.read_history, &channel)?;
+        let binary = namespace.data_format == DataFormat::Binary;
+        if binary && self.connection.encoding() == Encoding::Json {
+            // It could not read what is kept.
+            return Err(ErrorCode::BadRequest.into());
+        }
         let keep = self.policy.retention(namespace).ok_or(ErrorCode::NotAvailable)?;
         let page = self.policy.relay.broker().history(channel, query, keep.meta_ttl).await?;
         let result = HistoryResult {

@@ -66,7 +66,8 @@ impl Actor {
     ///
     /// # Errors
     /// If the broker cannot be reached, or the namespace is not configured. Over
-    /// the limit of subscriptions the connection is closed with 3505.
+    /// the limit of subscriptions the connection is closed with 3505, and with 3506
+    /// if it could not read what comes.
     pub async fn subscribe(
         &self,
         wish: Authorized<Subscribe>,
@@ -77,16 +78,21 @@ impl Actor {
             self.subscribe_again(channel).await
         } else if self.connection.subscription_count() >= self.policy.limits.channels_per_connection
         {
-            self.connection.close(self.policy.relay.hub(), Disconnect::CHANNEL_LIMIT);
-            Ok(())
+            Err(Disconnect::CHANNEL_LIMIT.into())
         } else {
             self.subscribe_anew(wish, channel, recover_since).await
         };
-        self.connection.flush(self.policy.relay.hub());
-        told.map_err(|refusal| match refusal {
-            Refusal::Reply(code) => code,
-            Refusal::Close(_) => ErrorCode::Internal,
-        })
+        let hub = self.policy.relay.hub();
+        let done = match told {
+            Ok(()) => Ok(()),
+            Err(Refusal::Reply(code)) => Err(code),
+            Err(Refusal::Close(disconnect)) => {
+                self.connection.close(hub, disconnect);
+                Ok(())
+            }
+        };
+        self.connection.flush(hub);
+        done
     }
 
     /// Ends a subscription and tells the client; nothing if there is none.

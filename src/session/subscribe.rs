@@ -5,11 +5,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 use sealcast_wire::filter::Filter;
 use sealcast_wire::reply::{Body, ClientInfo, SubscribeResult};
-use sealcast_wire::{Channel, Encoding, Epoch, ErrorCode, Payload, Position, Publication, Reply};
+use sealcast_wire::{
+    Channel, Disconnect, Encoding, Epoch, ErrorCode, Payload, Position, Publication, Reply,
+};
 
 use super::client::Refusal;
 use super::operation::Actor;
-use crate::auth::{Authorized, Identity, Namespace, RecoveryMode, Subscribe, SubscriptionClaims};
+use crate::auth::{
+    Authorized, DataFormat, Identity, Namespace, RecoveryMode, Subscribe, SubscriptionClaims,
+};
 use crate::broker::{HistoryError, HistoryQuery, Page, Retention, Since};
 use crate::hub::{NotAdded, Terms, Traces, Wants, for_delta};
 use crate::relay::Joined;
@@ -101,6 +105,14 @@ pub(super) async fn make(
     let namespace = policy.namespaces.of(&channel).ok_or(ErrorCode::UnknownChannel)?;
     let overridden = claims.as_ref().map(|claims| namespace.with(claims.options.overrides));
     let namespace = overridden.as_ref().unwrap_or(namespace);
+    if namespace.data_format == DataFormat::Binary && connection.encoding() == Encoding::Json {
+        // It could not read what comes. A subscription of the server's is no answer
+        // to anything, and so cannot be answered with an error.
+        return Err(match server_side {
+            true => Disconnect::INAPPROPRIATE_PROTOCOL.into(),
+            false => ErrorCode::BadRequest.into(),
+        });
+    }
     if request.filter.is_some() && !namespace.allow_tags_filter {
         return Err(ErrorCode::BadRequest.into());
     }
