@@ -13,6 +13,9 @@ use serde_json::value::RawValue;
 use super::{App, Position, find};
 use crate::broker::{HistoryError, HistoryQuery, Retention};
 
+/// Longest pattern, bytes: each level of its braces takes room on the stack.
+const MAX_PATTERN: usize = 1_024;
+
 #[derive(Default, Deserialize)]
 pub(super) struct Named {
     channel: Option<String>,
@@ -173,6 +176,7 @@ struct Clients {
 pub(super) fn channels(app: &App, of: Pattern) -> Result<Channels, ErrorCode> {
     let pattern = match of.pattern.as_deref() {
         None | Some("") => None,
+        Some(text) if text.len() > MAX_PATTERN => return Err(ErrorCode::BadRequest),
         Some(text) => {
             let glob = globset::GlobBuilder::new(text).build();
             Some(glob.map_err(|_| ErrorCode::BadRequest)?.compile_matcher())
