@@ -15,7 +15,8 @@ use axum::response::{IntoResponse, Response};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Body as _;
 use sealcast_wire::{Channel, Epoch, ErrorCode};
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use super::App;
@@ -158,9 +159,15 @@ impl Method {
             Method::Disconnect => done(connection::disconnect(app, parse(body)?)),
             Method::Refresh => done(connection::refresh(app, parse(body)?)),
             Method::Channels => done(channel::channels(app, parse(body)?)),
-            // There is nothing that an rpc could reach.
-            Method::Rpc => done(Err::<(), _>(ErrorCode::MethodNotFound)),
-            Method::Info => done(Ok(info(app))),
+            Method::Rpc => {
+                parse::<Anything>(body)?;
+                // There is nothing that an rpc could reach.
+                done(Err::<(), _>(ErrorCode::MethodNotFound))
+            }
+            Method::Info => {
+                parse::<Anything>(body)?;
+                done(Ok(info(app)))
+            }
         })
     }
 }
@@ -205,6 +212,23 @@ fn parse<'a, T: Deserialize<'a> + Default>(body: &'a [u8]) -> Result<T, StatusCo
         .map(Option::unwrap_or_default)
         .map_err(|_| StatusCode::BAD_REQUEST)
 }
+
+/// A member that is an object or `null`, and nothing that serde would take for one.
+fn object<'de, T, D>(from: D) -> Result<Option<T>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    let Some(written) = Option::<&RawValue>::deserialize(from)? else { return Ok(None) };
+    if !written.get().starts_with('{') {
+        return Err(D::Error::custom("not an object"));
+    }
+    serde_json::from_str(written.get()).map(Some).map_err(D::Error::custom)
+}
+
+/// A request of which no member is looked at.
+#[derive(Default, Deserialize)]
+struct Anything {}
 
 #[derive(Serialize)]
 struct Info {

@@ -10,7 +10,7 @@ use sealcast_wire::{Channel, ErrorCode, Publication};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{App, Position, find};
+use super::{App, Position, find, object};
 use crate::broker::{HistoryError, HistoryQuery, Retention};
 
 /// Longest pattern, bytes: each level of its braces takes room on the stack.
@@ -47,6 +47,7 @@ pub(super) struct Stats {
 pub(super) struct Page {
     channel: Option<String>,
     limit: Option<i64>,
+    #[serde(default, deserialize_with = "object")]
     since: Option<Position>,
     reverse: Option<bool>,
 }

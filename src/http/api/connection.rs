@@ -3,7 +3,7 @@
 use sealcast_wire::{Disconnect, ErrorCode, Unsubscribed, User};
 use serde::{Deserialize, Serialize};
 
-use super::{App, Position, ServerApi, find};
+use super::{App, Position, ServerApi, find, object};
 use crate::auth::Subscribe;
 use crate::session::Actor;
 
@@ -21,7 +21,9 @@ pub(super) struct Request {
     expire_at: Option<i64>,
     expired: Option<bool>,
     whitelist: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "object")]
     disconnect: Option<Code>,
+    #[serde(default, deserialize_with = "object")]
     recover_since: Option<Position>,
 }
 
