@@ -21,6 +21,7 @@ mod fidelity;
 mod frames;
 mod handshake;
 mod layering;
+mod malformed;
 mod membership;
 mod operation;
 mod protocol;
