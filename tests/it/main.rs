@@ -23,6 +23,7 @@ mod handshake;
 mod layering;
 mod malformed;
 mod membership;
+mod once;
 mod operation;
 mod protocol;
 mod slow;
