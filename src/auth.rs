@@ -5,6 +5,7 @@ mod api_key;
 mod grants;
 mod namespace;
 mod origin;
+mod personal;
 mod secret;
 mod token;
 
@@ -12,8 +13,10 @@ pub use api_key::{ApiKey, ApiKeys, ServerApi};
 pub use grants::{Authorized, Denied, Identity, Publish, Subscribe};
 pub use namespace::{DataFormat, History, Namespace, Namespaces, Readers, RecoveryMode};
 pub use origin::{BadOrigin, OriginRule, Origins};
+pub use personal::PersonalChannels;
 pub use secret::Secret;
 pub use token::{
     Claims, Config as TokenConfig, Issuer, KeyError, KeyFault, KeyOptions, Overrides, Refused,
     SubscriptionClaims, SubscriptionOptions, TokenDenied, Trust, TrustedIssuer, Verifier,
+    WrittenOptions,
 };

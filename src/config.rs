@@ -12,6 +12,7 @@ use std::time::Duration;
 use crate::auth::{ApiKeys, Issuer, Namespaces, Origins, Verifier};
 use crate::http::Proxies;
 use crate::limit::Limits;
+use crate::session::Admission;
 
 pub use build::{development, parse};
 
@@ -29,8 +30,10 @@ pub struct Config {
     pub verifier: Option<Verifier>,
     /// Makes tokens, in development mode only.
     pub dev: Option<Issuer>,
-    /// Whether clients may connect without a token.
-    pub allow_anonymous: bool,
+    /// Who may connect, and what connecting brings.
+    pub admission: Admission,
+    /// Whether the node takes what Centrifugo takes and it should not.
+    pub compat: bool,
     /// Keys of the server API.
     pub api_keys: ApiKeys,
     /// What is allowed where.

@@ -1,7 +1,7 @@
 //! Who on this node listens to what, and what waits to be written to them.
 //!
 //! Locks, in the order in which they are taken: a shard of channels, then one
-//! connection's outbox. Neither is ever held over an await. Delivering pushes
+//! connection's outbox; the registry, then one connection's outbox. None is ever held over an await. Delivering pushes
 //! onto outboxes under the shard's lock and writes after it.
 
 mod batch;
@@ -23,10 +23,10 @@ use crate::limit::{Budget, Limits};
 use crate::metrics::Metrics;
 
 pub use batch::{BATCH_BYTES, BATCH_MESSAGES, Batch, Item, for_delta};
-pub use connection::{Connection, ConnectionId, NotAdded, Status};
+pub use connection::{Connection, ConnectionId, NotAdded, Noted, Notes, Pings, Status};
 pub use deadlines::{Clock, Deadline, Millis};
 pub use outbox::{Terms, Traces};
-pub use registry::{Client, Registration};
+pub use registry::{Client, Registration, UserPlace};
 pub use shard::{Advance, Content, FanOut, Membership, Slot};
 pub use subscriber::Wants;
 
@@ -159,7 +159,7 @@ impl Hub {
             Live::Yes => true,
             Live::Missed(missed) => {
                 let mut dirty = Vec::new();
-                self.tell_of_gap(channel, &missed, &mut dirty);
+                self.tell_of_loss(channel, &missed, &mut dirty);
                 dirty.iter().for_each(|connection| connection.flush(self));
                 true
             }
@@ -199,21 +199,23 @@ impl Hub {
             }
         });
         self.metrics.messages_out.increment(advance.messages as u64);
-        for missed in advance.gaps.drain(..) {
-            self.tell_of_gap(fan_out.channel(), &missed, dirty);
+        for missed in advance.missed.drain(..) {
+            self.tell_of_loss(fan_out.channel(), &missed, dirty);
         }
         advance
     }
 
-    /// A subscriber misses something that cannot be had: one that subscribed
-    /// itself is told to do so again and recover, the others to reconnect.
-    fn tell_of_gap(&self, channel: &Channel, missed: &Missed, dirty: &mut Vec<Arc<Connection>>) {
-        let Missed { connection, server_side } = missed;
-        if *server_side {
-            connection.close(self, Disconnect::INSUFFICIENT_STATE);
+    /// A subscriber was taken out, because it misses something that cannot be had
+    /// or read: one that subscribed itself is told to do so again and recover,
+    /// where that helps; the others' connections end.
+    fn tell_of_loss(&self, channel: &Channel, missed: &Missed, dirty: &mut Vec<Arc<Connection>>) {
+        let Missed { connection, ended_by } = missed;
+        // Its slot is free, and may be another's when this connection is gone.
+        connection.remove_subscription(channel);
+        if let Some(disconnect) = ended_by {
+            connection.close(self, *disconnect);
             return;
         }
-        connection.remove_subscription(channel);
         let event = Event::from(Unsubscribed::InsufficientState);
         let frame = connection.frame(&Reply::push(channel.as_str().into(), event));
         if connection.push(self, frame, 1) {
@@ -241,6 +243,12 @@ impl Hub {
     #[must_use]
     pub fn connections_of(&self, user: &User) -> Vec<(Arc<Connection>, Client)> {
         self.registry.of(user)
+    }
+
+    /// What others are told of the user of this connection from now on: one JSON
+    /// value, or empty. Its session learns it the next time it does something.
+    pub fn set_info(&self, connection: &Arc<Connection>, user: &User, info: bytes::Bytes) {
+        self.registry.set_info(connection, user, info);
     }
 
     /// Every channel with subscribers, and how many each has.

@@ -200,11 +200,19 @@ impl Metrics {
         }
     }
 
-    /// Says that the node runs in a mode that must never face the internet.
-    pub fn insecure_mode(&self) {
-        self.recorder
-            .register_gauge(&Key::from_static_name("sealcast_insecure_mode"), &METADATA)
-            .set(1.0);
+    /// Says whether the node runs in a mode that must never face the internet.
+    pub fn insecure_mode(&self, on: bool) {
+        self.mode("sealcast_insecure_mode", on);
+    }
+
+    /// Says whether the node takes what Centrifugo takes and it should not.
+    pub fn compat_mode(&self, on: bool) {
+        self.mode("sealcast_compat_mode", on);
+    }
+
+    fn mode(&self, name: &'static str, on: bool) {
+        let gauge = self.recorder.register_gauge(&Key::from_static_name(name), &METADATA);
+        gauge.set(f64::from(u8::from(on)));
     }
 
     /// Exports the cap on WebSocket connections.
@@ -272,6 +280,7 @@ pub const GAUGES: &[(&str, &str)] = &[
     ("sealcast_sockets", "Accepted sockets that have not ended"),
     ("sealcast_outbound_queue_bytes", "Bytes held for slow clients and unfinished frames"),
     ("sealcast_insecure_mode", "1 in a mode that must never face the internet"),
+    ("sealcast_compat_mode", "1 if compat.centrifugo is on"),
     ("sealcast_build_info", "Always 1; the version is a label"),
     ("process_resident_memory_bytes", "Resident memory of the process"),
     ("process_open_fds", "Open file descriptors of the process"),

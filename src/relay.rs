@@ -20,7 +20,7 @@ use crate::auth::{Authorized, Publish, Subscribe};
 use crate::broker::{
     Broker, CALL_TIMEOUT, Delivery, IdempotencyKey, Outgoing, Retention, Sharding, Unavailable,
 };
-use crate::hub::{Connection, Hub, Millis, NotAdded, Slot, Terms, Traces, Wants};
+use crate::hub::{Connection, Hub, Millis, NotAdded, Noted, Slot, Traces, Wants};
 use gate::Gates;
 use linger::Linger;
 use probe::Probes;
@@ -71,20 +71,20 @@ impl Joined {
         Joined { relay: Arc::clone(relay), channel, shard, slot: Some(slot) }
     }
 
-    /// Notes the subscription and its terms at the connection, which has at most
-    /// `most`, writes the reply and lets it receive from `position` on; see [`Hub::go_live`].
+    /// Notes the subscription at the connection, writes the reply and lets it
+    /// receive from `position` on; see [`Hub::go_live`].
     ///
     /// # Errors
     /// If the connection does not take it; nothing is left behind then.
     pub fn go_live(
         mut self,
         connection: &Arc<Connection>,
-        (most, terms): (usize, Option<Terms>),
+        noted: Noted,
         position: Option<Position>,
         reply: Option<Bytes>,
     ) -> Result<(), NotAdded> {
         let Some(slot) = self.slot else { return Err(NotAdded::Ending) };
-        connection.add_subscription(&self.channel, self.shard, slot, most, terms)?;
+        connection.add_subscription(&self.channel, self.shard, slot, noted)?;
         self.slot = None;
         let Joined { relay, channel, shard, .. } = &self;
         if !relay.hub.go_live(*shard, channel, slot, position, reply) {

@@ -1,6 +1,8 @@
 //! A node: how its parts are put together, and in which order it starts and
 //! leaves.
 
+mod modes;
+
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -93,12 +95,13 @@ impl Node {
 
         let metrics = Metrics::new(VERSION);
         metrics.connection_limit(config.limits.websocket_connections);
-        if config.dev.is_some() {
-            metrics.insecure_mode();
-        }
+        modes::tell(&config, &metrics);
         let tasks = TaskTracker::new();
         let works = CancellationToken::new();
         let relay = start_relay(&config, &metrics, &works, &fatal);
+        if config.dev.is_some() {
+            relay.watch("warnings", &works, &fatal, modes::keep_warning());
+        }
         let drain = config.drain;
         let app = Arc::new(app(config, relay, &tasks, public_address));
 
@@ -229,10 +232,10 @@ fn app(config: Config, relay: Arc<Relay>, tasks: &TaskTracker, public: SocketAdd
         policy: Arc::new(Policy {
             relay,
             verifier: config.verifier,
-            allow_anonymous: config.allow_anonymous,
+            admission: config.admission,
             namespaces: config.namespaces,
             limits: config.limits,
-            unix_now,
+            unix_time,
             version: format!("{VERSION} Sealcast"),
         }),
     }
@@ -244,8 +247,13 @@ fn host_name() -> String {
 }
 
 /// Seconds since 1970.
-#[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
 #[must_use]
 pub fn unix_now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    unix_time().as_secs()
+}
+
+/// The time since 1970.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
+fn unix_time() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }

@@ -2,6 +2,8 @@
 
 mod client;
 mod connect;
+mod expiry;
+mod form;
 mod inflight;
 mod operation;
 mod server_side;
@@ -9,13 +11,15 @@ mod subscribe;
 
 use std::sync::Arc;
 use std::task::Context;
+use std::time::Duration;
 
-use crate::auth::{Namespaces, Verifier};
+use crate::auth::{Namespaces, PersonalChannels, Verifier};
 use crate::limit::{Limits, Permit};
 use crate::relay::Relay;
 
 pub use client::Client;
 pub use operation::Actor;
+pub use subscribe::Grant;
 
 /// What `net` drives over a connection: it reads and frames, the session answers
 /// by pushing onto the connection's outbox.
@@ -47,16 +51,40 @@ pub struct Policy {
     pub relay: Arc<Relay>,
     /// Verifies connection tokens; `None` if no key is configured.
     pub verifier: Option<Verifier>,
-    /// Whether clients without a token may connect, as the anonymous user.
-    pub allow_anonymous: bool,
+    /// Who may connect, and what connecting brings.
+    pub admission: Admission,
     /// What is allowed where.
     pub namespaces: Namespaces,
     /// The numbers.
     pub limits: Limits,
-    /// Seconds since 1970; passed in so that tests can choose the time.
-    pub unix_now: fn() -> u64,
+    /// The time since 1970; passed in so that tests can choose it.
+    pub unix_time: fn() -> Duration,
     /// What the connect reply says of the server.
     pub version: String,
+}
+
+impl Policy {
+    /// Seconds since 1970.
+    #[must_use]
+    pub fn unix_now(&self) -> u64 {
+        (self.unix_time)().as_secs()
+    }
+}
+
+/// Who may connect, and what connecting brings.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Admission {
+    /// Clients without a token may, as the anonymous user.
+    pub anonymous: bool,
+    /// Tokens of the anonymous user are turned away with 3507.
+    pub no_anonymous_tokens: bool,
+    /// Most connections of one user on this node; `None` for any number. The
+    /// anonymous user's are not counted: they are not one person's.
+    pub connections_per_user: Option<usize>,
+    /// Every user is subscribed to a channel of their own.
+    pub personal: Option<PersonalChannels>,
+    /// The connect reply tells the time.
+    pub tells_time: bool,
 }
 
 /// The places that a connection takes, given back when it has gone.

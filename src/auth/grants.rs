@@ -3,11 +3,15 @@
 //! `Authorized<T>` can only be made here and by a checked API key, so code that
 //! asks for one cannot be reached without the decision.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
+use sealcast_wire::name::BadName;
 use sealcast_wire::{Channel, ErrorCode, Payload, User, reply::ClientInfo};
 
 use super::namespace::{Namespaces, Readers};
-use super::token::{Claims, SubscriptionClaims, SubscriptionOptions};
+use super::personal::PersonalChannels;
+use super::token::{Claims, SubscriptionOptions};
 
 /// Proof that `T` may be done.
 #[derive(Debug)]
@@ -41,7 +45,7 @@ pub struct Publish {
     /// Who, if a client does.
     pub publisher: Option<ClientInfo>,
     /// Tags, if the server API gave any.
-    pub tags: std::collections::BTreeMap<String, String>,
+    pub tags: BTreeMap<String, String>,
 }
 
 /// The wish to subscribe.
@@ -71,20 +75,23 @@ impl From<Denied> for ErrorCode {
 
 impl Claims {
     /// The subscriptions that a verified connection token makes, each authorized
-    /// by it.
-    #[must_use]
-    pub fn grants(&self) -> Vec<(Authorized<Subscribe>, SubscriptionClaims)> {
-        let grant = |(channel, options): (&Channel, &SubscriptionOptions)| {
-            let claims = SubscriptionClaims {
-                user: self.user.clone(),
-                channel: channel.clone(),
-                client: None,
-                expires_at: None,
-                options: options.clone(),
-            };
-            (Authorized(Subscribe { channel: channel.clone() }), claims)
+    /// by it; and the user's own, if there are such.
+    ///
+    /// # Errors
+    /// If the user's own channel cannot be named.
+    pub fn grants(
+        &self,
+        personal: Option<&PersonalChannels>,
+    ) -> Result<BTreeMap<Channel, (Authorized<Subscribe>, SubscriptionOptions)>, BadName> {
+        let own = personal.and_then(|personal| personal.of(&self.user)).transpose()?;
+        let own = own.map(|channel| (channel, SubscriptionOptions::default()));
+        let named = self.subscriptions.iter();
+        let named = named.map(|(channel, options)| (channel.clone(), options.clone()));
+        // What the token says of the user's own channel wins.
+        let grant = |(channel, options): (Channel, SubscriptionOptions)| {
+            (channel.clone(), (Authorized(Subscribe { channel }), options))
         };
-        self.subscriptions.iter().map(grant).collect()
+        Ok(own.into_iter().chain(named).map(grant).collect())
     }
 }
 
@@ -171,7 +178,7 @@ mod tests {
             channel: channel(name),
             payload: Payload::json(Data::Json(b"1")).expect("json"),
             publisher: None,
-            tags: std::collections::BTreeMap::new(),
+            tags: BTreeMap::new(),
         }
     }
 

@@ -17,14 +17,35 @@ pub enum DataFormat {
     JsonObject,
     /// Any bytes; only Protobuf clients may subscribe.
     Binary,
+    /// Any bytes, as Centrifugo takes them: what is not JSON ends the connections
+    /// of JSON subscribers. Only with `compat.centrifugo`.
+    Any {
+        /// Also none at all.
+        empty: bool,
+    },
 }
 
 impl DataFormat {
+    /// Whether every payload is JSON.
+    #[must_use]
+    pub fn is_json(self) -> bool {
+        matches!(self, DataFormat::Json | DataFormat::JsonObject)
+    }
+
+    /// Whether a payload may be empty.
+    #[must_use]
+    pub fn takes_empty(self) -> bool {
+        matches!(self, DataFormat::Binary | DataFormat::Any { empty: true })
+    }
+
     /// The payload, if this format takes it.
     #[must_use]
     pub fn payload(self, data: Data<'_>) -> Option<Payload> {
         match self {
             DataFormat::Binary => Some(Payload::binary(data)),
+            DataFormat::Any { empty } => {
+                (empty || !data.bytes().is_empty()).then(|| Payload::binary(data))
+            }
             DataFormat::Json => Payload::json(data).ok(),
             DataFormat::JsonObject => Payload::json(data).ok().filter(|payload| {
                 payload.bytes().iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{')

@@ -26,7 +26,7 @@ use trust::Trusted;
 pub use claims::{Claims, SubscriptionClaims};
 pub use issue::Issuer;
 pub use key::{KeyError, KeyFault};
-pub use subscription::{Overrides, SubscriptionOptions};
+pub use subscription::{Overrides, SubscriptionOptions, WrittenOptions};
 pub use trust::{Config, KeyOptions, Trust, TrustedIssuer};
 
 /// Longest token, bytes; longer ones are refused before any work.
@@ -167,6 +167,7 @@ impl Verifier {
         let rules = Rules {
             audience: party.audience.as_deref(),
             max_lifetime: trusted.max_lifetime,
+            user_claim: trusted.user_claim.as_deref(),
             compat: self.compat,
             now: now as f64,
         };

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{
+    DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit,
+};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::EXIT_CONFIG;
@@ -170,7 +172,8 @@ fn announce(options: &Options, public: SocketAddr, metrics: SocketAddr, api_key:
 }
 
 /// As many descriptors as the system grants, and no core dumps, which would hold
-/// secrets and payloads.
+/// secrets and payloads; nor may another process of the same user look into this
+/// one.
 fn prepare_process() {
     let descriptors = getrlimit(Resource::Nofile);
     let most = Rlimit { current: descriptors.maximum, maximum: descriptors.maximum };
@@ -179,6 +182,9 @@ fn prepare_process() {
         if let Err(error) = setrlimit(resource, limit) {
             tracing::warn!(event = "limit_not_set", ?resource, %error, "a process limit stays");
         }
+    }
+    if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+        tracing::warn!(event = "still_dumpable", %error, "the process can be looked into");
     }
 }
 
@@ -202,4 +208,17 @@ fn start_logging(options: &Options) {
 #[expect(clippy::print_stderr, reason = "the command line speaks here")]
 fn complain(text: &str) {
     eprintln!("sealcast: {text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_process_keeps_its_memory_to_itself() {
+        prepare_process();
+        let dumpable = rustix::process::dumpable_behavior();
+        assert!(matches!(dumpable, Ok(DumpableBehavior::NotDumpable)), "{dumpable:?}");
+        assert_eq!(getrlimit(Resource::Core).maximum, Some(0));
+    }
 }

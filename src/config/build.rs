@@ -1,5 +1,6 @@
 //! From what the file says to what the rooms need.
 
+mod admission;
 mod token;
 
 use std::collections::HashMap;
@@ -82,6 +83,7 @@ fn random_text() -> String {
 
 fn build(file: &File, faults: &mut Vec<Fault>) -> Config {
     let limits = limits(file, faults);
+    let namespaces = namespaces(file, faults);
     Config {
         public: address(
             "http_server",
@@ -99,9 +101,10 @@ fn build(file: &File, faults: &mut Vec<Fault>) -> Config {
         origins: origins(&file.client.allowed_origins, faults),
         verifier: tokens(file, faults).and_then(|tokens| verifier(&tokens, faults)),
         dev: None,
-        allow_anonymous: file.client.allow_anonymous_connect_without_token,
+        admission: admission::admission(&file.client, &namespaces, faults),
+        compat: file.compat.centrifugo,
         api_keys: api_keys(file, faults),
-        namespaces: namespaces(file, faults),
+        namespaces,
         limits,
         drain: drain(&file.shutdown),
         name: file.node.name.clone(),
@@ -171,8 +174,9 @@ fn api_keys(file: &File, faults: &mut Vec<Fault>) -> ApiKeys {
 
 fn namespaces(file: &File, faults: &mut Vec<Fault>) -> Namespaces {
     let meta_ttl = file.channel.history_meta_ttl.map_or(META_TTL, |time| time.0);
+    let compat = file.compat.centrifugo;
     let without = file.channel.without_namespace.as_ref().map(|options| {
-        namespaces::namespace("channel.without_namespace", options, meta_ttl, faults)
+        namespaces::namespace("channel.without_namespace", options, meta_ttl, compat, faults)
     });
     let mut named = HashMap::new();
     for (at, one) in file.channel.namespaces.iter().enumerate() {
@@ -182,7 +186,7 @@ fn namespaces(file: &File, faults: &mut Vec<Fault>) -> Namespaces {
             let problem = "needs two characters or more of letters, digits, `-`, `_` and `.`";
             fault(faults, format!("{place}.name"), problem);
         }
-        let options = namespaces::namespace(&place, &one.options(), meta_ttl, faults);
+        let options = namespaces::namespace(&place, &one.options(), meta_ttl, compat, faults);
         if named.insert(one.name.clone(), options).is_some() {
             fault(faults, format!("{place}.name"), format!("{:?} stands twice", one.name));
         }
@@ -209,6 +213,7 @@ fn limits(file: &File, faults: &mut Vec<Fault>) -> Limits {
     time(&mut limits.pong_timeout, file.client.pong_timeout);
     time(&mut limits.connect_deadline, file.client.stale_close_delay);
     time(&mut limits.expired_close_delay, file.client.expired_close_delay);
+    time(&mut limits.expired_sub_close_delay, file.client.expired_sub_close_delay);
     time(&mut limits.message_deadline, file.limits.message_deadline);
     time(&mut limits.header_timeout, file.limits.header_timeout);
     time(&mut limits.body_timeout, file.limits.body_timeout);
@@ -266,7 +271,8 @@ mod tests {
         let text = format!(r#"{{"client":{{"token":{{"hmac_secret_key":"{SECRET}"}}}}}}"#);
         let config = parse(&text).unwrap_or_else(|faults| panic!("{faults:?}"));
         assert_eq!(config.public, "127.0.0.1:8000".parse().expect("an address"));
-        assert!(config.verifier.is_some() && config.dev.is_none() && !config.allow_anonymous);
+        assert!(config.verifier.is_some() && config.dev.is_none() && !config.compat);
+        assert_eq!(config.admission, Default::default());
         assert!(!config.origins.allow("http://localhost:8000"));
         assert!(config.api_keys.check("").is_none());
         assert_eq!(config.limits, Profile::Standard.limits());

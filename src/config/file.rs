@@ -26,6 +26,7 @@ pub(super) struct File {
     pub(super) limits: LimitOptions,
     pub(super) shutdown: Shutdown,
     pub(super) node: Node,
+    pub(super) compat: Compat,
 }
 
 #[derive(Default, Deserialize)]
@@ -50,15 +51,28 @@ pub(super) struct Client {
     pub(super) token: Token,
     pub(super) subscription_token: SubscriptionToken,
     pub(super) allow_anonymous_connect_without_token: bool,
+    pub(super) disallow_anonymous_connection_tokens: bool,
+    pub(super) user_connection_limit: Option<usize>,
+    pub(super) connect_include_server_time: bool,
+    pub(super) subscribe_to_user_personal_channel: PersonalChannel,
     pub(super) ping_interval: Option<Time>,
     pub(super) pong_timeout: Option<Time>,
     pub(super) stale_close_delay: Option<Time>,
     pub(super) expired_close_delay: Option<Time>,
+    pub(super) expired_sub_close_delay: Option<Time>,
     pub(super) channel_limit: Option<usize>,
     pub(super) queue_max_size: Option<usize>,
     pub(super) history_max_publication_limit: Option<usize>,
     pub(super) recovery_max_publication_limit: Option<usize>,
     pub(super) connection_limit: Option<usize>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct PersonalChannel {
+    pub(super) enabled: bool,
+    pub(super) personal_channel_namespace: Option<String>,
+    pub(super) single_connection: bool,
 }
 
 #[derive(Default, Deserialize)]
@@ -164,6 +178,13 @@ pub(super) struct Shutdown {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Node {
     pub(super) name: Option<String>,
+}
+
+/// Where a node is less strict, for a while, to take the place of another server.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Compat {
+    pub(super) centrifugo: bool,
 }
 
 /// A duration, written as text.

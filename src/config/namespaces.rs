@@ -14,6 +14,7 @@ pub(super) fn namespace(
     place: &str,
     options: &Options,
     meta_ttl: Duration,
+    compat: bool,
     faults: &mut Vec<Fault>,
 ) -> Namespace {
     let history = history(place, options, meta_ttl, faults);
@@ -32,7 +33,7 @@ pub(super) fn namespace(
         publish_for_subscriber: options.allow_publish_for_subscriber,
         publish_for_anonymous: options.allow_publish_for_anonymous,
         user_limited_channels: options.allow_user_limited_channels,
-        data_format: data_format(place, options, faults),
+        data_format: data_format(place, options, compat, faults),
         history,
         force_positioning: options.force_positioning,
         allow_positioning: options.allow_positioning,
@@ -89,8 +90,15 @@ fn history(
     Some(History { size: options.history_size, ttl, meta_ttl })
 }
 
-fn data_format(place: &str, options: &Options, faults: &mut Vec<Fault>) -> DataFormat {
+fn data_format(
+    place: &str,
+    options: &Options,
+    compat: bool,
+    faults: &mut Vec<Fault>,
+) -> DataFormat {
     match options.publication_data_format.as_str() {
+        "" if compat => DataFormat::Any { empty: false },
+        "binary" if compat => DataFormat::Any { empty: true },
         "" | "json" => DataFormat::Json,
         "json_object" => DataFormat::JsonObject,
         "binary" => DataFormat::Binary,

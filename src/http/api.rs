@@ -69,27 +69,41 @@ enum Call {
 }
 
 /// What a method came to: its result as JSON, or its error.
-type Outcome = Result<Box<RawValue>, ErrorCode>;
+type Outcome = Result<Box<RawValue>, Problem>;
 
-fn done<T: Serialize>(result: Result<T, ErrorCode>) -> Outcome {
-    serde_json::value::to_raw_value(&result?).map_err(|_| ErrorCode::Internal)
+/// An error, with the usual text of its code or one that says more.
+#[derive(Clone, Copy)]
+struct Problem {
+    code: ErrorCode,
+    message: &'static str,
+}
+
+impl From<ErrorCode> for Problem {
+    fn from(code: ErrorCode) -> Problem {
+        let message = match code {
+            // The server API has another text for it than the client protocol.
+            ErrorCode::MethodNotFound => "not found",
+            code => code.message(),
+        };
+        Problem { code, message }
+    }
+}
+
+fn done<T: Serialize>(result: Result<T, impl Into<Problem>>) -> Outcome {
+    let result = result.map_err(Into::into)?;
+    serde_json::value::to_raw_value(&result).map_err(|_| ErrorCode::Internal.into())
 }
 
 /// `{"result":…}` or `{"error":…}`; by status, the error stands alone.
 fn told(outcome: &Outcome, by_status: bool) -> (StatusCode, String) {
     match outcome {
         Ok(result) => (StatusCode::OK, format!(r#"{{"result":{result}}}"#)),
-        Err(code) if by_status => (status_of(*code), error_text(*code)),
-        Err(code) => (StatusCode::OK, format!(r#"{{"error":{}}}"#, error_text(*code))),
+        Err(problem) if by_status => (status_of(problem.code), error_text(*problem)),
+        Err(problem) => (StatusCode::OK, format!(r#"{{"error":{}}}"#, error_text(*problem))),
     }
 }
 
-fn error_text(code: ErrorCode) -> String {
-    let message = match code {
-        // The server API has another text for it than the client protocol.
-        ErrorCode::MethodNotFound => "not found",
-        code => code.message(),
-    };
+fn error_text(Problem { code, message }: Problem) -> String {
     format!(r#"{{"code":{},"message":"{message}"}}"#, code.code())
 }
 
@@ -166,7 +180,7 @@ impl Method {
             }
             Method::Info => {
                 parse::<Anything>(body)?;
-                done(Ok(info(app)))
+                done(Ok::<_, ErrorCode>(info(app)))
             }
         })
     }

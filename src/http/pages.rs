@@ -87,7 +87,7 @@ async fn issue(app: &App, request: Request) -> Result<String, StatusCode> {
         return Err(StatusCode::BAD_REQUEST);
     }
     issuer
-        .connection(&user, (app.policy.unix_now)(), TOKEN_LIFETIME)
+        .connection(&user, app.policy.unix_now(), TOKEN_LIFETIME)
         .ok_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 

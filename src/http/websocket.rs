@@ -11,7 +11,7 @@ use hyper::upgrade::OnUpgrade;
 use sealcast_wire::{Encoding, ws};
 
 use super::{App, address, door, health};
-use crate::hub::{Connection, Registration};
+use crate::hub::{Connection, Pings, Registration};
 use crate::metrics::Attempt;
 use crate::net::{self, Peer};
 use crate::session::{Client, Places};
@@ -44,6 +44,7 @@ struct Accepted {
     upgrade: OnUpgrade,
     answer: String,
     encoding: Encoding,
+    pings: Pings,
     subprotocol: Option<&'static str>,
     places: Places,
 }
@@ -65,7 +66,9 @@ fn accept(app: &App, request: &mut Request) -> Result<Accepted, Refusal> {
     }
     let key = check_handshake(request)?;
     let answer = ws::accept_key(key);
-    let (encoding, subprotocol) = choose_encoding(headers, request.uri().query().unwrap_or(""))?;
+    let query = request.uri().query().unwrap_or("");
+    let (encoding, subprotocol) = choose_encoding(headers, query)?;
+    let pings = choose_pings(query);
     let (Some(connection), Some(waiting)) = (app.connections.take(), app.waiting.take()) else {
         return Err(Refusal::Full);
     };
@@ -73,7 +76,8 @@ fn accept(app: &App, request: &mut Request) -> Result<Accepted, Refusal> {
         .extensions_mut()
         .remove::<OnUpgrade>()
         .ok_or(Refusal::Client(StatusCode::BAD_REQUEST, "not an upgrade"))?;
-    Ok(Accepted { upgrade, answer, encoding, subprotocol, places: Places { connection, waiting } })
+    let places = Places { connection, waiting };
+    Ok(Accepted { upgrade, answer, encoding, pings, subprotocol, places })
 }
 
 /// The request's form; gives its key.
@@ -138,6 +142,12 @@ fn choose_encoding(
     Ok((if protobuf { Encoding::Protobuf } else { Encoding::Json }, None))
 }
 
+/// A client may ask for WebSocket ping frames in the place of the protocol's pings.
+fn choose_pings(query: &str) -> Pings {
+    let frames = query.split('&').any(|pair| pair == "cf_ws_frame_ping_pong=true");
+    if frames { Pings::Frames } else { Pings::Replies }
+}
+
 /// Whether a header that is a list of tokens names `wanted`, in any case.
 fn has_token(headers: &HeaderMap, name: header::HeaderName, wanted: &str) -> bool {
     headers
@@ -175,7 +185,7 @@ fn switching(accepted: &Accepted) -> Response {
 /// Takes the socket out of hyper and hands it to the connection's own task; this
 /// one, with what the handshake needed, is gone then.
 async fn start(app: Arc<App>, accepted: Accepted) {
-    let Accepted { upgrade, encoding, places, .. } = accepted;
+    let Accepted { upgrade, encoding, pings, places, .. } = accepted;
     let Ok(upgraded) = upgrade.await else { return };
     let Some((stream, leftover)) = net::into_socket(upgraded) else {
         tracing::error!(event = "upgrade_failed", "the socket is not of the expected kind");
@@ -183,7 +193,7 @@ async fn start(app: Arc<App>, accepted: Accepted) {
     };
     let policy = &app.policy;
     let hub = Arc::clone(policy.relay.hub());
-    let connection = Connection::new(uuid::Uuid::new_v4(), encoding, stream);
+    let connection = Connection::new(uuid::Uuid::new_v4(), encoding, pings, stream);
     let registration = Registration::new(&hub, Arc::clone(&connection));
     let session = Client::new(Arc::clone(policy), Arc::clone(&connection), registration, places);
     let limits = net::receiver_limits(&policy.limits);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use sealcast_wire::{Channel, Encoding, Epoch, Publication, delta, ws};
+use sealcast_wire::{Channel, Encoding, Epoch, Publication, delta, json, ws};
 
 /// How many publications go out together at most.
 pub const BATCH_MESSAGES: usize = 64;
@@ -42,6 +42,8 @@ pub struct Batch {
     base: Option<Arc<Publication>>,
     /// By encoding and form.
     runs: [[Option<Run>; 3]; 2],
+    /// Whether all payloads are JSON, once someone has asked.
+    json: Option<bool>,
 }
 
 /// Frames back to back, and where each ends.
@@ -60,6 +62,7 @@ impl Batch {
             items: vec![first],
             base: None,
             runs: Default::default(),
+            json: None,
         }
     }
 
@@ -85,6 +88,13 @@ impl Batch {
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Whether every payload is one JSON value; looked at once.
+    pub(super) fn is_json(&mut self) -> bool {
+        let items = &self.items;
+        let is_json = |item: &Item| json::is_value(&item.publication.data);
+        *self.json.get_or_insert_with(|| items.iter().all(is_json))
     }
 
     /// Says what was delivered before the first item.

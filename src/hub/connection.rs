@@ -23,7 +23,7 @@ use tokio::net::TcpStream;
 use super::deadlines::{Deadline, Deadlines, Millis};
 use super::outbox::{Flush, Outbox, Phase};
 use super::{Hub, OutboxLimits};
-pub use subscriptions::NotAdded;
+pub use subscriptions::{NotAdded, Noted, Notes};
 use write::charge;
 
 /// How long the closing handshake may take after the close frame is out.
@@ -31,11 +31,18 @@ const CLOSE_TIMEOUT: Millis = Millis(5_000);
 /// How long the close frame may wait for a peer that does not read.
 const CLOSE_WRITE_TIMEOUT: Millis = Millis(2_000);
 
-const PING_JSON: &[u8] = &[0x81, 0x02, b'{', b'}'];
-const PING_PROTOBUF: &[u8] = &[0x82, 0x01, 0x00];
-
 /// The public id of a connection: a random UUID, not a secret.
 pub type ConnectionId = uuid::Uuid;
+
+/// How a connection is asked whether it is still there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pings {
+    /// With the protocol's empty reply, answered by an empty command.
+    #[default]
+    Replies,
+    /// With WebSocket ping frames, answered by pong frames.
+    Frames,
+}
 
 /// What the connection's task has to know when it wakes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +59,7 @@ pub struct Status {
 pub struct Connection {
     id: ConnectionId,
     encoding: Encoding,
+    pings: Pings,
     sink: Sink,
     /// The earliest deadline, milliseconds; read by the sweep without the lock.
     due: AtomicU64,
@@ -67,19 +75,34 @@ enum Sink {
 impl Connection {
     /// A connection over `stream`, whose socket is not blocking.
     #[must_use]
-    pub fn new(id: ConnectionId, encoding: Encoding, stream: TcpStream) -> Arc<Connection> {
-        Self::over(id, encoding, Sink::Tcp(stream))
+    pub fn new(
+        id: ConnectionId,
+        encoding: Encoding,
+        pings: Pings,
+        stream: TcpStream,
+    ) -> Arc<Connection> {
+        Self::over(id, encoding, pings, Sink::Tcp(stream))
     }
 
     #[cfg(test)]
     pub(crate) fn scripted(encoding: Encoding, script: super::tests::Script) -> Arc<Connection> {
-        Self::over(ConnectionId::from_u128(7), encoding, Sink::Scripted(script))
+        Self::scripted_with(encoding, Pings::Replies, script)
     }
 
-    fn over(id: ConnectionId, encoding: Encoding, sink: Sink) -> Arc<Connection> {
+    #[cfg(test)]
+    pub(crate) fn scripted_with(
+        encoding: Encoding,
+        pings: Pings,
+        script: super::tests::Script,
+    ) -> Arc<Connection> {
+        Self::over(ConnectionId::from_u128(7), encoding, pings, Sink::Scripted(script))
+    }
+
+    fn over(id: ConnectionId, encoding: Encoding, pings: Pings, sink: Sink) -> Arc<Connection> {
         Arc::new(Connection {
             id,
             encoding,
+            pings,
             sink,
             due: AtomicU64::new(u64::MAX),
             outbox: Mutex::new(Outbox::new()),
@@ -96,6 +119,12 @@ impl Connection {
     #[must_use]
     pub fn encoding(&self) -> Encoding {
         self.encoding
+    }
+
+    /// How it is asked whether it is still there.
+    #[must_use]
+    pub fn pings(&self) -> Pings {
+        self.pings
     }
 
     /// The socket, for its task to read from.
@@ -214,8 +243,11 @@ impl Connection {
         }
     }
 
-    /// The answer to a ping has come. `false` if none was awaited.
-    pub fn pong(&self) -> bool {
+    /// An answer to a ping of this kind has come. `false` if none was awaited.
+    pub fn pong(&self, of: Pings) -> bool {
+        if of != self.pings {
+            return false;
+        }
         let mut outbox = self.outbox.lock();
         let awaited = outbox.deadlines.at(Deadline::Pong) != Millis::NEVER;
         outbox.deadlines.clear(Deadline::Pong);

@@ -40,13 +40,15 @@ pub(super) struct Subscription {
     pub(super) channel: Channel,
     pub(super) shard: u16,
     pub(super) slot: Slot,
+    /// The server made it: it cannot be refreshed by its client.
+    pub(super) server_side: bool,
     pub(super) terms: Option<Box<Terms>>,
 }
 
-/// What a subscription token says of its subscription.
+/// What a token or a backend says of one subscription.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Terms {
-    /// When the subscription ends unless another token is brought.
+    /// When the subscription ends unless it is extended.
     pub expires: Option<Millis>,
     /// What others in the channel are told of the user; one JSON value, or empty.
     pub info: Bytes,
@@ -80,6 +82,8 @@ pub(super) struct Outbox {
     pub(super) subscriptions: Vec<Subscription>,
     /// A subscription is over, and the session has not yet taken notice.
     pub(super) subscription_due: bool,
+    /// The registry has other words about the client than the session knows.
+    pub(super) client_changed: bool,
     /// What is to be cleaned up at the broker, by channel.
     pub(super) traces: Vec<(Channel, Traces)>,
 }
@@ -97,6 +101,7 @@ impl Outbox {
             deadlines: Deadlines::none(),
             subscriptions: Vec::new(),
             subscription_due: false,
+            client_changed: false,
             traces: Vec::new(),
         }
     }

@@ -21,8 +21,10 @@ pub(crate) struct Registry(Mutex<Inner>);
 struct Inner {
     places: Vec<Option<Entry>>,
     free: Vec<usize>,
-    /// Where each user's connections stand.
+    /// Where each user's connections stand, in the order in which they authenticated.
     users: HashMap<User, Vec<usize>>,
+    /// Places that users' connections have taken before they authenticated.
+    connecting: HashMap<User, usize>,
     clients: usize,
 }
 
@@ -38,6 +40,14 @@ pub struct Client {
     pub user: User,
     /// What the token says of the user; one JSON value, or empty.
     pub info: Bytes,
+}
+
+/// A place among a user's connections, for one that is about to authenticate;
+/// given back if dropped.
+pub struct UserPlace {
+    hub: Arc<Hub>,
+    /// `None` once the connection has authenticated.
+    user: Option<User>,
 }
 
 /// Keeps a connection in the registry until it is dropped.
@@ -67,10 +77,31 @@ impl Registration {
         Registration { hub: Arc::clone(hub), at }
     }
 
-    /// The connection has authenticated.
-    pub fn authenticated(&self, client: Client) {
+    /// Takes a place among the connections of `user`, if fewer than `most` are
+    /// taken. One that is ending takes none: its client may be the one that comes.
+    #[must_use]
+    pub fn take_place(&self, user: &User, most: usize) -> Option<UserPlace> {
+        let mut inner = self.hub.registry().0.lock();
+        let connecting = inner.connecting.get(user).copied().unwrap_or(0);
+        let places = inner.users.get(user).map(Vec::as_slice).unwrap_or_default();
+        if places.len() + connecting >= most {
+            let entries = places.iter().filter_map(|at| inner.places.get(*at)?.as_ref());
+            let open = entries.filter(|entry| entry.connection.is_open()).count();
+            if open + connecting >= most {
+                return None;
+            }
+        }
+        *inner.connecting.entry(user.clone()).or_default() += 1;
+        Some(UserPlace { hub: Arc::clone(&self.hub), user: Some(user.clone()) })
+    }
+
+    /// The connection has authenticated, and counts itself from now on.
+    pub fn authenticated(&self, client: Client, place: Option<UserPlace>) {
         let mut inner = self.hub.registry().0.lock();
         let inner = &mut *inner;
+        if let Some(user) = place.and_then(|mut place| place.user.take()) {
+            inner.give_back(&user);
+        }
         let Some(entry) = inner.places.get_mut(self.at).and_then(Option::as_mut) else { return };
         if entry.client.is_none() {
             inner.clients += 1;
@@ -80,6 +111,43 @@ impl Registration {
             }
             places.push(self.at);
             entry.client = Some(client);
+        }
+    }
+
+    /// Whom the connection speaks for, once it has authenticated.
+    #[must_use]
+    pub fn client(&self) -> Option<Client> {
+        let inner = self.hub.registry().0.lock();
+        inner.places.get(self.at)?.as_ref()?.client.clone()
+    }
+
+    /// The connections of the same user that authenticated before this one.
+    #[must_use]
+    pub fn older(&self) -> Vec<Arc<Connection>> {
+        let inner = self.hub.registry().0.lock();
+        let entry = |at: usize| inner.places.get(at)?.as_ref();
+        let user = entry(self.at).and_then(|own| own.client.as_ref()).map(|own| &own.user);
+        let places = user.and_then(|user| inner.users.get(user)).map(Vec::as_slice);
+        let before = places.unwrap_or_default().iter().take_while(|at| **at != self.at);
+        before.filter_map(|at| Some(Arc::clone(&entry(*at)?.connection))).collect()
+    }
+}
+
+impl Drop for UserPlace {
+    fn drop(&mut self) {
+        if let Some(user) = self.user.take() {
+            self.hub.registry().0.lock().give_back(&user);
+        }
+    }
+}
+
+impl Inner {
+    fn give_back(&mut self, user: &User) {
+        if let Some(count) = self.connecting.get_mut(user) {
+            *count -= 1;
+            if *count == 0 {
+                self.connecting.remove(user);
+            }
         }
     }
 }
@@ -138,6 +206,23 @@ impl Registry {
         entries
             .filter_map(|entry| Some((Arc::clone(&entry.connection), entry.client.clone()?)))
             .collect()
+    }
+
+    /// What others are told of the user of this connection from now on.
+    pub(super) fn set_info(&self, connection: &Arc<Connection>, user: &User, info: Bytes) {
+        let mut inner = self.0.lock();
+        let inner = &mut *inner;
+        let places = inner.users.get(user).map(Vec::as_slice).unwrap_or_default();
+        for at in places {
+            if let Some(entry) = inner.places.get_mut(*at).and_then(Option::as_mut)
+                && Arc::ptr_eq(&entry.connection, connection)
+                && let Some(client) = &mut entry.client
+            {
+                client.info = info;
+                break;
+            }
+        }
+        connection.note_client_changed();
     }
 
     /// Authenticated connections, and distinct users among them.

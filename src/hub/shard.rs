@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use sealcast_wire::reply::{ClientInfo, Event};
-use sealcast_wire::{Channel, Position, Publication, Reply};
+use sealcast_wire::{Channel, Disconnect, Position, Publication, Reply};
 
 use super::batch::Batch;
 use super::connection::Connection;
-use super::subscriber::{Hole, Served, Subscriber, Wants};
+use super::subscriber::{Lost, Served, Subscriber, Wants};
 
 /// A subscriber's place in its channel; stays the same as long as it is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,19 +103,20 @@ pub struct Advance {
     pub emptied: bool,
     /// Publications that were pushed.
     pub(super) messages: usize,
-    /// Those who missed something before this batch, and were taken out.
-    pub(super) gaps: Vec<Missed>,
+    /// Those who could not get this batch, and were taken out.
+    pub(super) missed: Vec<Missed>,
 }
 
-/// A subscriber that missed something.
+/// A subscriber that could not get something.
 pub(super) struct Missed {
     pub(super) connection: Arc<Connection>,
-    pub(super) server_side: bool,
+    /// How its connection ends; `None` if it only has to subscribe again.
+    pub(super) ended_by: Option<Disconnect>,
 }
 
-impl From<Subscriber> for Missed {
-    fn from(gone: Subscriber) -> Missed {
-        Missed { server_side: gone.is_server_side(), connection: gone.connection }
+impl Missed {
+    fn by(gone: Subscriber, lost: Lost) -> Missed {
+        Missed { ended_by: gone.ended_by(lost), connection: gone.connection }
     }
 }
 
@@ -195,8 +196,8 @@ impl Shard {
         });
         match joined {
             Ok(()) => Live::Yes,
-            Err(Hole) => match subscribers.remove(slot) {
-                Some(gone) => Live::Missed(gone.into()),
+            Err(lost) => match subscribers.remove(slot) {
+                Some(gone) => Live::Missed(Missed::by(gone, lost)),
                 None => Live::Gone,
             },
         }
@@ -240,7 +241,7 @@ impl Shard {
     ) -> Advance {
         let mut advance = Advance::through();
         let Some(subscribers) = self.channels.get_mut(&fan_out.channel) else { return advance };
-        let mut gaps = Vec::new();
+        let mut lost = Vec::new();
         for place in subscribers.slots.iter_mut().skip(fan_out.cursor) {
             if advance.served == budget {
                 advance.done = false;
@@ -251,8 +252,8 @@ impl Shard {
             let Place::Taken(subscriber) = place else { continue };
             match subscriber.serve(&fan_out.channel, &mut fan_out.content, fan_out.began) {
                 Served::Nothing => continue,
-                Served::Gap => {
-                    gaps.push(at);
+                Served::Lost(why) => {
+                    lost.push((at, why));
                     continue;
                 }
                 Served::Frames(frames, messages) => {
@@ -268,9 +269,9 @@ impl Shard {
             }
             advance.served += 1;
         }
-        for at in gaps {
+        for (at, why) in lost {
             let gone = u32::try_from(at).ok().and_then(|at| subscribers.remove(Slot(at)));
-            advance.gaps.extend(gone.map(Missed::from));
+            advance.missed.extend(gone.map(|gone| Missed::by(gone, why)));
             advance.emptied = subscribers.taken == 0;
         }
         advance

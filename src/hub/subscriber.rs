@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use sealcast_wire::filter::Filter;
-use sealcast_wire::{Channel, Epoch, Position};
+use sealcast_wire::{Channel, Disconnect, Epoch, Position};
 
 use super::batch::{Batch, Form, Item};
 use super::connection::Connection;
@@ -28,6 +28,9 @@ pub struct Wants {
     pub membership: bool,
     /// The server made the subscription: it cannot be told to subscribe again.
     pub server_side: bool,
+    /// Only JSON: a publication that is not ends the connection with 3506. Set
+    /// where publications may be anything and the client reads JSON.
+    pub json_only: bool,
 }
 
 impl Wants {
@@ -37,6 +40,7 @@ impl Wants {
             && self.filter.is_none()
             && !self.membership
             && !self.server_side
+            && !self.json_only
     }
 }
 
@@ -69,9 +73,14 @@ struct Tracked {
     overflow: bool,
 }
 
-/// What came since does not join with the position.
+/// Why a subscriber cannot get what is next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Hole;
+pub(super) enum Lost {
+    /// It does not join with the subscriber's position.
+    Hole,
+    /// It is not JSON, and the subscriber reads nothing else.
+    Unreadable,
+}
 
 /// What a delivery does for one subscriber.
 pub(super) enum Served {
@@ -81,8 +90,8 @@ pub(super) enum Served {
     Frames(Bytes, usize),
     /// These frames one after the other.
     Parts(Vec<Bytes>),
-    /// A publication is missing before this batch.
-    Gap,
+    /// It cannot get this batch.
+    Lost(Lost),
 }
 
 impl Subscriber {
@@ -96,20 +105,28 @@ impl Subscriber {
         self.tracked.as_ref().is_some_and(|tracked| tracked.wants.delta)
     }
 
-    pub(super) fn is_server_side(&self) -> bool {
-        self.tracked.as_ref().is_some_and(|tracked| tracked.wants.server_side)
+    /// How the connection is ended after `lost`; `None` if a client that subscribed
+    /// itself is told to do so again.
+    pub(super) fn ended_by(&self, lost: Lost) -> Option<Disconnect> {
+        let server_side = self.tracked.as_ref().is_some_and(|tracked| tracked.wants.server_side);
+        match lost {
+            Lost::Unreadable => Some(Disconnect::INAPPROPRIATE_PROTOCOL),
+            Lost::Hole if server_side => Some(Disconnect::INSUFFICIENT_STATE),
+            Lost::Hole => None,
+        }
     }
 
     /// Goes live at `position`: what came behind it meanwhile is handed to `late`.
     ///
     /// # Errors
-    /// If a publication is missing behind the position, or too much came.
+    /// If a publication is missing behind the position, or too much came, or what
+    /// came cannot be read.
     pub(super) fn go_live(
         &mut self,
         deliveries: u64,
         position: Option<Position>,
         mut late: impl FnMut(&Connection, Form, Batch),
-    ) -> Result<(), Hole> {
+    ) -> Result<(), Lost> {
         self.state = State::Live(deliveries);
         let Some(tracked) = &mut self.tracked else { return Ok(()) };
         if let Some(Position { offset, epoch }) = position {
@@ -117,17 +134,21 @@ impl Subscriber {
         }
         tracked.pending_bytes = 0;
         if std::mem::take(&mut tracked.overflow) {
-            return Err(Hole);
+            return Err(Lost::Hole);
         }
         let form = if tracked.wants.delta { Form::Full } else { Form::Plain };
         for item in std::mem::take(&mut tracked.pending) {
             match tracked.step(&item) {
                 Step::Old => {}
-                Step::Gap => return Err(Hole),
+                Step::Gap => return Err(Lost::Hole),
                 Step::Next => {
                     tracked.pass(&item);
                     if tracked.matches(&item) {
-                        late(&self.connection, form, Batch::of(item));
+                        let mut batch = Batch::of(item);
+                        if tracked.wants.json_only && !batch.is_json() {
+                            return Err(Lost::Unreadable);
+                        }
+                        late(&self.connection, form, batch);
                     }
                 }
             }
@@ -173,7 +194,7 @@ impl Subscriber {
             }
             match tracked.step(item) {
                 Step::Old => {}
-                Step::Gap => return Served::Gap,
+                Step::Gap => return Served::Lost(Lost::Hole),
                 Step::Next => {
                     tracked.pass(item);
                     if tracked.matches(item) {
@@ -181,6 +202,9 @@ impl Subscriber {
                     }
                 }
             }
+        }
+        if tracked.wants.json_only && !wanted.is_empty() && !batch.is_json() {
+            return Served::Lost(Lost::Unreadable);
         }
         let count = batch.items().len();
         let whole = wanted.len() == count;

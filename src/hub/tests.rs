@@ -13,6 +13,7 @@ use super::*;
 use crate::limit::Profile;
 
 mod positions;
+mod registry;
 
 /// A socket that takes `room` bytes, and then no more.
 #[derive(Clone, Default)]
@@ -55,6 +56,10 @@ impl Script {
 
     fn writes(&self) -> usize {
         self.0.lock().writes
+    }
+
+    fn taken(&self) -> Vec<u8> {
+        self.0.lock().taken.clone()
     }
 
     /// Texts of the messages that came, and the code of a close frame.
@@ -311,14 +316,32 @@ fn pings_are_sent_and_must_be_answered() {
     one.set_deadline(Deadline::Ping, Millis(1_000));
     hub.sweep(Millis(1_000));
     assert_eq!(script.read().0, ["{}"]);
-    assert!(one.pong());
-    assert!(!one.pong(), "one pong for each ping");
+    assert!(!one.pong(Pings::Frames), "the other kind is no answer");
+    assert!(one.pong(Pings::Replies));
+    assert!(!one.pong(Pings::Replies), "one pong for each ping");
     hub.sweep(Millis(20_000));
     assert!(one.is_open());
     hub.sweep(Millis(26_000));
     assert_eq!(script.read().0, ["{}", "{}"]);
     hub.sweep(Millis(34_000));
     assert_eq!(script.read().1, Some(Disconnect::NO_PONG.code));
+}
+
+#[test]
+fn pings_can_be_frames() {
+    let hub = hub();
+    let script = Script::with_room(ALL);
+    let one = Connection::scripted_with(Encoding::Json, Pings::Frames, script.clone());
+    let _registration = Registration::new(&hub, Arc::clone(&one));
+    one.set_deadline(Deadline::Ping, Millis(1_000));
+    hub.sweep(Millis(1_000));
+    assert_eq!(script.taken(), [0x89, 0x00]);
+    assert!(!one.pong(Pings::Replies), "the other kind is no answer");
+    assert!(one.pong(Pings::Frames));
+    hub.sweep(Millis(26_000));
+    assert_eq!(script.taken(), [0x89, 0x00, 0x89, 0x00]);
+    hub.sweep(Millis(34_000));
+    assert_eq!(one.finish(&hub), Disconnect::NO_PONG.code);
 }
 
 #[test]
@@ -380,8 +403,8 @@ fn the_census_counts_users_once() {
         let registration = Registration::new(&hub, Arc::clone(&connection));
         if let Some(user) = user {
             let client = Client { user: user.clone(), info: Bytes::new() };
-            registration.authenticated(client.clone());
-            registration.authenticated(client);
+            registration.authenticated(client.clone(), None);
+            registration.authenticated(client, None);
         }
         subscribe(&hub, &connection);
         registrations.push(registration);

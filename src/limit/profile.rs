@@ -60,6 +60,8 @@ pub struct Limits {
     pub pong_timeout: Duration,
     /// How long a connection may outlive its token, to bring a new one.
     pub expired_close_delay: Duration,
+    /// The same for a subscription and its token.
+    pub expired_sub_close_delay: Duration,
 }
 
 impl Profile {
@@ -89,6 +91,7 @@ impl Profile {
             ping_interval: Duration::from_secs(25),
             pong_timeout: Duration::from_secs(8),
             expired_close_delay: Duration::from_secs(25),
+            expired_sub_close_delay: Duration::from_secs(25),
         };
         match self {
             Profile::Standard => standard,

@@ -22,7 +22,7 @@ use tokio::net::TcpStream;
 
 use super::strict::Strict;
 
-use crate::hub::{Connection, Hub, Millis};
+use crate::hub::{Connection, Hub, Millis, Pings};
 use crate::limit::Limits;
 use crate::session::{Message, Session};
 
@@ -148,6 +148,9 @@ impl<S: Session> Driver<S> {
                     let mut pong = Vec::with_capacity(payload.len() + 2);
                     ws::put_frame(&mut pong, ws::Opcode::Pong, payload);
                     connection.push(hub, pong.into(), 1);
+                }
+                Incoming::Pong(_) if open => {
+                    connection.pong(Pings::Frames);
                 }
                 Incoming::Close(code, _) => {
                     connection.peer_closed(hub, code);

@@ -32,6 +32,10 @@ fn connection() -> Arc<Connection> {
     Connection::scripted(Encoding::Json, Script::with_room(1 << 20))
 }
 
+fn noted(most: usize) -> Noted {
+    Noted { most, ..Noted::default() }
+}
+
 fn later(relay: &Relay, millis: u64) -> Vec<(Channel, usize)> {
     relay.linger.due(relay.hub.clock().now().after(Millis(millis)))
 }
@@ -54,10 +58,10 @@ async fn the_first_subscriber_subscribes_and_the_others_join() {
         .expect("joined without a gate");
     assert_eq!(*broker.calls.lock(), ["subscribe room"]);
     let reply = Some(Bytes::from_static(b"\x81\x00"));
-    assert_eq!(joined.go_live(&one, (1, None), None, reply), Ok(()));
+    assert_eq!(joined.go_live(&one, noted(1), None, reply), Ok(()));
     let again = relay.subscribe(wish(), &one, Wants::default()).await.expect("joined");
     assert_eq!(relay.hub.census().subscriptions, 4);
-    assert_eq!(again.go_live(&one, (2, None), None, None), Err(NotAdded::Twice));
+    assert_eq!(again.go_live(&one, noted(2), None, None), Err(NotAdded::Twice));
     assert_eq!(relay.hub.census().subscriptions, 3, "and nothing is left of the other");
 }
 
@@ -95,7 +99,7 @@ async fn the_last_one_out_lingers_and_a_return_keeps_the_subscription() {
     let subscribe = async || {
         let joined = relay.subscribe(wish(), &one, Wants::default()).await.expect("subscribed");
         let reply = Some(Bytes::from_static(b"\x81\x00"));
-        assert_eq!(joined.go_live(&one, (1, None), None, reply), Ok(()));
+        assert_eq!(joined.go_live(&one, noted(1), None, reply), Ok(()));
     };
     subscribe().await;
     relay.unsubscribe(&channel, &one);

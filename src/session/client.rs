@@ -6,17 +6,17 @@ use std::task::{Context, Poll};
 
 use futures_util::future::BoxFuture;
 
-use sealcast_wire::command::{Command, Connect, History, Publish, Request, SubRefresh, Subscribe};
-use sealcast_wire::name::BadName;
-use sealcast_wire::reply::{Body, Expiry};
-use sealcast_wire::{Channel, Data, Disconnect, Encoding, ErrorCode, Reply};
+use sealcast_wire::command::{Command, Connect, Request};
+use sealcast_wire::reply::Body;
+use sealcast_wire::{Channel, Disconnect, Encoding, ErrorCode, Reply};
 
+use super::connect::{self, Admitted};
+use super::form::channel_of;
 use super::inflight::InFlight;
 use super::operation::{Actor, Kind, Operation};
-use super::{Message, Places, Policy, Session, connect, subscribe};
-use crate::auth::{DataFormat, Identity};
-use crate::broker::HistoryQuery;
-use crate::hub::{self, Connection, Deadline, Millis, Registration};
+use super::{Message, Places, Policy, Session, form};
+use crate::auth::Identity;
+use crate::hub::{self, Connection, Deadline, Millis, Notes, Pings, Registration, UserPlace};
 use crate::limit::Permit;
 use crate::metrics::{Attempt, Metrics};
 
@@ -29,7 +29,7 @@ pub struct Client {
     connection: Arc<Connection>,
     state: State,
     inflight: InFlight,
-    /// Channels that the connection token subscribed, sorted.
+    /// Channels that the connection token made, and the user's own; sorted.
     granted: Vec<Channel>,
     registration: Registration,
     _place: Permit,
@@ -53,6 +53,7 @@ struct Connecting {
     future: BoxFuture<'static, Result<(), Refusal>>,
     /// Frames that came behind the connect command, in order.
     waiting: VecDeque<Vec<u8>>,
+    user_place: Option<UserPlace>,
     _place: Permit,
 }
 
@@ -93,10 +94,14 @@ impl Session for Client {
 
     fn resume(&mut self, context: &mut Context<'_>) {
         self.go_on_connecting(context);
-        if let State::Active(actor) = &self.state {
-            self.inflight.resume(actor, context);
+        if let State::Active(actor) = &mut self.state {
             let now = self.policy.relay.hub().clock().now();
-            for channel in self.connection.take_expired(now) {
+            let Notes { expired, client_changed } = self.connection.take_notes(now);
+            if client_changed && let Some(hub::Client { user, info }) = self.registration.client() {
+                actor.identity = Arc::new(Identity { user, info });
+            }
+            self.inflight.resume(actor, context);
+            for channel in expired {
                 let operation = Operation { id: 0, channel, kind: Kind::Expire };
                 self.inflight.submit(operation, actor, context);
             }
@@ -163,10 +168,11 @@ impl Client {
         let Poll::Ready(done) = connecting.future.as_mut().poll(context) else { return };
         let id = connecting.id;
         let waiting = std::mem::take(&mut connecting.waiting);
+        let user_place = connecting.user_place.take();
         let actor = connecting.actor.clone();
         match done {
             Ok(()) => {
-                self.connected(actor);
+                self.connected(actor, user_place);
                 for frame in waiting {
                     self.frame(&frame, context);
                 }
@@ -178,7 +184,11 @@ impl Client {
                         self.metrics().command_error("connect", code.code());
                         self.reply(&Reply::error(id, code));
                     }
-                    Refusal::Close(disconnect) => self.close(disconnect),
+                    Refusal::Close(disconnect) => {
+                        // What has come to its end must not be asked again.
+                        self.leave_waiting(State::Refused);
+                        self.close(disconnect);
+                    }
                 }
             }
         }
@@ -219,29 +229,23 @@ impl Client {
         request: &Connect<'_>,
         context: &mut Context<'_>,
     ) -> Result<(), Refusal> {
-        let (identity, result, grants) = connect::connect(&self.policy, &self.connection, request)
-            .map_err(|refusal| self.refused(refusal))?;
+        let admitted =
+            connect::connect(&self.policy, &self.connection, &self.registration, request)
+                .map_err(|refusal| self.refused(refusal))?;
+        let Admitted { identity, result, place: user_place, granted, subscriptions } = admitted;
         let actor = Actor {
             policy: Arc::clone(&self.policy),
             connection: Arc::clone(&self.connection),
             identity: Arc::new(identity),
         };
-        if grants.is_empty() {
-            self.connected(actor);
+        if subscriptions.is_empty() {
+            // Before anyone else can find the connection and push to it.
             self.reply(&Reply { id, body: Body::Connect(Box::new(result)) });
+            self.connected(actor, user_place);
             return Ok(());
         }
-        self.granted = grants.iter().map(|(wish, _)| wish.get().channel.clone()).collect();
-        let positions = request.subs.iter().map(|(channel, asked)| {
-            let position = subscribe::Request {
-                recover: asked.recover.then(|| subscribe::since(asked.offset, &asked.epoch)),
-                recoverable: asked.recover,
-                delta: !asked.delta.is_empty(),
-                ..subscribe::Request::default()
-            };
-            (channel.to_string(), position)
-        });
-        let future = actor.clone().connect(id, result, grants, positions.collect());
+        self.granted = granted;
+        let future = actor.clone().connect(id, result, subscriptions);
         let waiting = std::mem::replace(&mut self.state, State::Refused);
         let State::Waiting { _place } = waiting else { return Ok(()) };
         self.state = State::Connecting(Box::new(Connecting {
@@ -249,16 +253,30 @@ impl Client {
             actor,
             future: Box::pin(future),
             waiting: VecDeque::new(),
+            user_place,
             _place,
         }));
         self.go_on_connecting(context);
         Ok(())
     }
 
-    fn connected(&mut self, actor: Actor) {
+    fn connected(&mut self, actor: Actor, user_place: Option<UserPlace>) {
         self.metrics().attempt(Attempt::Ok);
+        connect::begin(&self.policy, &self.connection);
         let Identity { user, info } = Identity::clone(&actor.identity);
-        self.registration.authenticated(hub::Client { user, info });
+        let personal = self.policy.admission.personal.as_ref();
+        let own = personal.filter(|personal| personal.single_connection);
+        let own = own.and_then(|personal| personal.of(&user)?.ok());
+        self.registration.authenticated(hub::Client { user, info }, user_place);
+        if let Some(own) = own {
+            // In the order in which they authenticated, so that of several that
+            // come at once exactly the last one stays.
+            for older in self.registration.older() {
+                if older.is_server_side(&own) {
+                    older.close(self.policy.relay.hub(), Disconnect::CONNECTION_LIMIT);
+                }
+            }
+        }
         self.leave_waiting(State::Active(actor));
     }
 
@@ -269,6 +287,7 @@ impl Client {
         if let Refusal::Reply(_) = refusal {
             let now = self.policy.relay.hub().clock().now();
             self.connection.set_deadline(Deadline::Close, now.after(REFUSED_TIMEOUT));
+            self.connection.set_deadline(Deadline::Expiry, Millis::NEVER);
             self.leave_waiting(State::Refused);
         }
         refusal
@@ -283,10 +302,10 @@ impl Client {
     ) -> Result<(), Refusal> {
         let (channel, kind) = match request {
             Request::Pong => {
-                self.connection.pong();
+                self.connection.pong(Pings::Replies);
                 return Ok(());
             }
-            Request::Subscribe(request) => self.subscribe(&request)?,
+            Request::Subscribe(request) => form::subscribe(&request)?,
             Request::Unsubscribe { channel } => match channel_of(&channel) {
                 Ok(channel) => (channel, Kind::Unsubscribe),
                 Err(Refusal::Reply(_)) => {
@@ -296,23 +315,17 @@ impl Client {
                 }
                 Err(close) => return Err(close),
             },
-            Request::Publish(request) => self.publish(&request)?,
+            Request::Publish(request) => form::publish(&self.policy, &request)?,
             Request::Refresh { token } => {
-                let expiry = connect::refresh(
-                    &self.policy,
-                    &self.connection,
-                    &actor.identity,
-                    &self.granted,
-                    &token.0,
-                )?;
+                let expiry = actor.refresh_by(&self.granted, &token.0)?;
                 self.reply(&Reply { id, body: Body::Refresh(expiry) });
                 return Ok(());
             }
             Request::Presence { channel } => (channel_of(&channel)?, Kind::Presence),
             Request::PresenceStats { channel } => (channel_of(&channel)?, Kind::PresenceStats),
-            Request::History(request) => self.history(&request)?,
+            Request::History(request) => form::history(&self.policy, &request)?,
             Request::SubRefresh(request) => {
-                let expiry = sub_refresh(actor, &request)?;
+                let expiry = actor.sub_refresh(&request)?;
                 self.reply(&Reply { id, body: Body::SubRefresh(expiry) });
                 return Ok(());
             }
@@ -323,70 +336,6 @@ impl Client {
         let operation = Operation { id, channel, kind };
         self.inflight.submit(operation, actor, context);
         Ok(())
-    }
-
-    /// Checks a subscribe's form (protocol: subscribe, decision order).
-    fn subscribe(&self, request: &Subscribe<'_>) -> Result<(Channel, Kind), Refusal> {
-        if !matches!(request.delta.as_ref(), "" | "fossil") {
-            return Err(Disconnect::BAD_REQUEST.into());
-        }
-        let channel = channel_of(&request.channel)?;
-        if self.policy.namespaces.of(&channel).is_none() {
-            return Err(ErrorCode::UnknownChannel.into());
-        }
-        match request.kind {
-            ..=0 => {}
-            1..=3 => return Err(ErrorCode::PermissionDenied.into()),
-            4 => return Err(ErrorCode::NotAvailable.into()),
-            5.. => return Err(ErrorCode::BadRequest.into()),
-        }
-        let filter = match &request.filter {
-            Some(Err(_)) => return Err(ErrorCode::BadRequest.into()),
-            Some(Ok(filter)) => Some(filter.clone()),
-            None => None,
-        };
-        let wish = subscribe::Request {
-            recover: request.recover.then(|| subscribe::since(request.offset, &request.epoch)),
-            positioned: request.positioned,
-            recoverable: request.recoverable,
-            join_leave: request.join_leave,
-            delta: !request.delta.is_empty(),
-            filter,
-            flag: request.flag,
-            token: request.token.0.to_string(),
-        };
-        Ok((channel, Kind::Subscribe(Box::new(wish))))
-    }
-
-    /// Checks a publish's form.
-    fn publish(&self, request: &Publish<'_>) -> Result<(Channel, Kind), Refusal> {
-        let channel = channel_of(&request.channel)?;
-        let namespace = self.policy.namespaces.of(&channel).ok_or(ErrorCode::UnknownChannel)?;
-        if request.kind == 1 {
-            return Err(ErrorCode::PermissionDenied.into());
-        }
-        // Protobuf does not write an empty payload, which only binary ones may be.
-        let empty = (namespace.data_format == DataFormat::Binary).then_some(Data::Opaque(b""));
-        let payload = request
-            .data
-            .or(empty)
-            .filter(|data| data.bytes().len() <= self.policy.limits.message_bytes)
-            .and_then(|data| namespace.data_format.payload(data))
-            .ok_or(ErrorCode::BadRequest)?;
-        Ok((channel, Kind::Publish(payload)))
-    }
-
-    /// Checks a history request's form.
-    fn history(&self, request: &History<'_>) -> Result<(Channel, Kind), Refusal> {
-        let channel = channel_of(&request.channel)?;
-        if request.reverse && matches!(request.since, Some((0, _))) {
-            return Err(ErrorCode::BadRequest.into());
-        }
-        let most = self.policy.limits.history_publications;
-        // A negative limit asks for all.
-        let limit = usize::try_from(request.limit).map_or(most, |limit| limit.min(most));
-        let since = request.since.as_ref().map(|(offset, epoch)| subscribe::since(*offset, epoch));
-        Ok((channel, Kind::History(HistoryQuery { limit, since, reverse: request.reverse })))
     }
 
     fn leave_waiting(&mut self, state: State) {
@@ -435,36 +384,7 @@ fn clean_up(actor: &Actor) {
     }
 }
 
-/// Brings a subscription another token (protocol: expiration and refresh).
-fn sub_refresh(actor: &Actor, request: &SubRefresh<'_>) -> Result<Expiry, Refusal> {
-    let channel = channel_of(&request.channel)?;
-    if !actor.connection.is_subscribed(&channel) {
-        return Err(ErrorCode::PermissionDenied.into());
-    }
-    if request.kind != 0 || request.token.0.is_empty() {
-        return Err(ErrorCode::BadRequest.into());
-    }
-    let (_, claims) =
-        actor.verify(&request.token.0, &channel).map_err(|refusal| match refusal {
-            Refusal::Reply(ErrorCode::TokenExpired) => ErrorCode::Expired.into(),
-            Refusal::Reply(_) => Disconnect::INVALID_TOKEN.into(),
-            close => close,
-        })?;
-    let (expires, expiry) = actor.expiry(claims.expires_at);
-    actor.connection.extend_subscription(&channel, expires);
-    Ok(expiry)
-}
-
 /// Puts a reply on the connection's outbox.
 pub(super) fn push(policy: &Policy, connection: &Connection, reply: &Reply) {
     connection.push(policy.relay.hub(), connection.frame(reply), 1);
-}
-
-/// A name from a command: an empty one ends the connection, another bad one is
-/// answered with 107.
-fn channel_of(name: &str) -> Result<Channel, Refusal> {
-    Channel::parse(name).map_err(|bad| match bad {
-        BadName::Empty => Disconnect::BAD_REQUEST.into(),
-        BadName::TooLong | BadName::Character => ErrorCode::BadRequest.into(),
-    })
 }

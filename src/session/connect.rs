@@ -1,102 +1,112 @@
-//! Authentication: the connect command, and later tokens.
+//! Authentication: the connect command, and the tokens.
 
-use std::num::NonZeroU32;
+use std::collections::BTreeMap;
 
 use sealcast_wire::command::Connect;
-use sealcast_wire::reply::{ConnectResult, Expiry};
-use sealcast_wire::{Channel, Disconnect, ErrorCode};
+use sealcast_wire::reply::ConnectResult;
+use sealcast_wire::{Channel, Disconnect, Encoding, ErrorCode};
 
 use super::Policy;
 use super::client::Refusal;
+use super::expiry::{expire, still_good};
 use super::operation::Actor;
+use super::subscribe::{self, Grant};
 use crate::auth::{
-    Authorized, Claims, Identity, Refused, Subscribe, SubscriptionClaims, TokenDenied,
+    Authorized, Claims, DataFormat, Identity, Refused, Subscribe, SubscriptionOptions, TokenDenied,
 };
-use crate::hub::{Connection, Deadline, Millis};
+use crate::hub::{Connection, Deadline, Millis, Pings, Registration, UserPlace};
 
-/// The longest time that is told to a client, seconds.
-const MAX_TTL: u64 = 365 * 24 * 3600;
+/// Someone who may connect.
+pub(super) struct Admitted {
+    pub(super) identity: Identity,
+    pub(super) result: ConnectResult,
+    /// Where the number of a user's connections is bounded.
+    pub(super) place: Option<UserPlace>,
+    /// The channels that the token makes, and the user's own; sorted.
+    pub(super) granted: Vec<Channel>,
+    /// Those, and what the client chose.
+    pub(super) subscriptions: Vec<ServerSide>,
+}
 
-/// How far a token's time may be over while the verifier still takes it, seconds.
-const CLOCK_LEEWAY: u64 = 11;
+/// A subscription that is to be made before the connect reply.
+pub(super) struct ServerSide {
+    pub(super) wish: Authorized<Subscribe>,
+    pub(super) request: subscribe::Request,
+    pub(super) grant: Option<Grant>,
+}
 
-/// The subscriptions that a connection token makes.
-pub(super) type Grants = Vec<(Authorized<Subscribe>, SubscriptionClaims)>;
-
-/// Decides a connect command, and starts the connection's pings and expiry.
+/// Decides a connect command.
 pub(super) fn connect(
     policy: &Policy,
     connection: &Connection,
+    registration: &Registration,
     request: &Connect<'_>,
-) -> Result<(Identity, ConnectResult, Grants), Refusal> {
-    let token = request.token.0.as_ref();
-    let now = (policy.unix_now)();
-    let claims = if token.is_empty() {
-        if !policy.allow_anonymous {
-            policy.relay.hub().metrics().auth("failure", "no_token");
-            return Err(Disconnect::BAD_REQUEST.into());
-        }
-        Claims::anonymous()
-    } else {
-        verify(policy, token, now).map_err(|refused| match refused {
-            Refused::Expired => Refusal::Reply(ErrorCode::TokenExpired),
-            Refused::Invalid(_) => Refusal::Close(Disconnect::INVALID_TOKEN),
-        })?
-    };
-    match claims.expires_at {
-        // The verifier allows for clocks that differ; an error 110 would end the
-        // client for good, where it only needs another token.
-        Some(at) if at <= now && at + CLOCK_LEEWAY > now => {
-            return Err(ErrorCode::TokenExpired.into());
-        }
-        Some(at) if at <= now => return Err(ErrorCode::Expired.into()),
-        _ => {}
+) -> Result<Admitted, Refusal> {
+    let now = policy.unix_now();
+    let claims = authenticate(policy, &request.token.0, now)?;
+    still_good(claims.expires_at, now)?;
+    let place = take_place(policy, registration, &claims)?;
+    let granted = granted(policy, &claims)?;
+    let most = policy.limits.channels_per_connection;
+    if granted.len() > most {
+        return Err(Disconnect::CHANNEL_LIMIT.into());
     }
-    let expiry = expire(policy, connection, claims.expires_at, now);
-    connection.set_deadline(Deadline::Connect, Millis::NEVER);
-    let interval = policy.limits.ping_interval;
-    // Not all at once, so that a restart's reconnects do not ping in step.
-    let first = interval.mul_f64(rand::random_range(0.5..=1.0));
-    connection.set_deadline(Deadline::Ping, policy.relay.hub().clock().now().after(first.into()));
-    let result = ConnectResult {
+    let mut result = ConnectResult {
         client: connection.id().to_string(),
         version: policy.version.clone(),
-        expiry,
-        ping: u32::try_from(interval.as_secs()).unwrap_or(u32::MAX).max(1),
-        pong: true,
+        expiry: expire(policy, connection, claims.expires_at, now),
         ..ConnectResult::default()
     };
-    let grants = claims.grants();
-    Ok((Identity { user: claims.user, info: claims.info }, result, grants))
-}
-
-/// Decides a refresh command: the new token must be of the same user, and make
-/// the same subscriptions as `granted`, which is sorted.
-pub(super) fn refresh(
-    policy: &Policy,
-    connection: &Connection,
-    identity: &Identity,
-    granted: &[Channel],
-    token: &str,
-) -> Result<Expiry, Refusal> {
-    if token.is_empty() {
-        return Err(Disconnect::BAD_REQUEST.into());
+    if connection.pings() == Pings::Replies {
+        let interval = policy.limits.ping_interval.as_secs();
+        result.ping = u32::try_from(interval).unwrap_or(u32::MAX).max(1);
+        result.pong = true;
     }
-    let now = (policy.unix_now)();
-    match verify(policy, token, now) {
-        Ok(claims) if claims.user == identity.user => {
-            if !claims.subscriptions.keys().eq(granted) {
-                // Another set of subscriptions: a new connection gets it.
-                return Err(Disconnect::INSUFFICIENT_STATE.into());
-            }
-            Ok(expire(policy, connection, claims.expires_at, now))
+    if policy.admission.tells_time {
+        let millis = (policy.unix_time)().as_millis();
+        result.time = i64::try_from(millis).unwrap_or(i64::MAX);
+    }
+    let identity = Identity { user: claims.user, info: claims.info };
+    let channels = granted.keys().cloned().collect();
+    let mut positions = positions(request);
+    let own = granted.into_iter().map(|(channel, (wish, options))| ServerSide {
+        wish,
+        request: positions.remove(channel.as_str()).unwrap_or_default(),
+        grant: Some(Grant { expires_at: None, options }),
+    });
+    let mut subscriptions: Vec<_> = own.collect();
+    for (name, asked) in positions {
+        if let Some(wish) = chosen(policy, connection, &identity, name)?
+            && subscriptions.len() < most
+        {
+            subscriptions.push(ServerSide { wish, request: asked, grant: None });
         }
-        Ok(_) | Err(Refused::Invalid(_)) => Err(Disconnect::INVALID_TOKEN.into()),
-        Err(Refused::Expired) => Err(Disconnect::EXPIRED.into()),
     }
+    Ok(Admitted { identity, result, place, granted: channels, subscriptions })
 }
 
-fn verify(policy: &Policy, token: &str, now: u64) -> Result<Claims, Refused> {
+/// Starts the pings of a connection that has connected, and stops the clock that
+/// ends those which have not.
+pub(super) fn begin(policy: &Policy, connection: &Connection) {
+    connection.set_deadline(Deadline::Connect, Millis::NEVER);
+    // Not all at once, so that a restart's reconnects do not ping in step.
+    let first = policy.limits.ping_interval.mul_f64(rand::random_range(0.5..=1.0));
+    connection.set_deadline(Deadline::Ping, policy.relay.hub().clock().now().after(first.into()));
+}
+
+/// The channels that a token makes and the user's own, by name.
+pub(super) fn granted(
+    policy: &Policy,
+    claims: &Claims,
+) -> Result<BTreeMap<Channel, (Authorized<Subscribe>, SubscriptionOptions)>, ErrorCode> {
+    claims.grants(policy.admission.personal.as_ref()).map_err(|_| {
+        let event = "personal_channel_unnamed";
+        tracing::debug!(event, "a user id cannot stand in the name of the user's own channel");
+        ErrorCode::BadRequest
+    })
+}
+
+pub(super) fn verify(policy: &Policy, token: &str, now: u64) -> Result<Claims, Refused> {
     let verified = match &policy.verifier {
         Some(verifier) => verifier.connection(token, now),
         None => Err(Refused::Invalid("no_key")),
@@ -109,56 +119,95 @@ fn verify(policy: &Policy, token: &str, now: u64) -> Result<Claims, Refused> {
     verified
 }
 
+fn authenticate(policy: &Policy, token: &str, now: u64) -> Result<Claims, Refusal> {
+    if token.is_empty() {
+        if !policy.admission.anonymous {
+            policy.relay.hub().metrics().auth("failure", "no_token");
+            return Err(Disconnect::BAD_REQUEST.into());
+        }
+        return Ok(Claims::anonymous());
+    }
+    let claims = verify(policy, token, now).map_err(|refused| match refused {
+        Refused::Expired => Refusal::Reply(ErrorCode::TokenExpired),
+        Refused::Invalid(_) => Refusal::Close(Disconnect::INVALID_TOKEN),
+    })?;
+    if claims.user.is_anonymous() && policy.admission.no_anonymous_tokens {
+        return Err(Disconnect::PERMISSION_DENIED.into());
+    }
+    Ok(claims)
+}
+
+fn take_place(
+    policy: &Policy,
+    registration: &Registration,
+    claims: &Claims,
+) -> Result<Option<UserPlace>, Refusal> {
+    match policy.admission.connections_per_user {
+        Some(most) if !claims.user.is_anonymous() => registration
+            .take_place(&claims.user, most)
+            .map(Some)
+            .ok_or(Disconnect::CONNECTION_LIMIT.into()),
+        _ => Ok(None),
+    }
+}
+
+/// What the client asks of its server-side subscriptions, by channel.
+fn positions(request: &Connect<'_>) -> BTreeMap<String, subscribe::Request> {
+    let asked = request.subs.iter().map(|(channel, asked)| {
+        let position = subscribe::Request {
+            recover: asked.recover.then(|| subscribe::since(asked.offset, &asked.epoch)),
+            recoverable: asked.recover,
+            delta: asked.delta == "fossil",
+            ..subscribe::Request::default()
+        };
+        (channel.to_string(), position)
+    });
+    asked.collect()
+}
+
+/// A channel that the client names in its connect command and that nobody granted:
+/// one that it could subscribe to by itself, without a token, is subscribed
+/// server-side; any other is passed over, because SDKs go on naming the server-side
+/// subscriptions that they once had.
+///
+/// # Errors
+/// If the namespace is not known.
+fn chosen(
+    policy: &Policy,
+    connection: &Connection,
+    identity: &Identity,
+    name: String,
+) -> Result<Option<Authorized<Subscribe>>, Refusal> {
+    let Ok(channel) = Channel::parse(&name) else { return Ok(None) };
+    let namespace = policy.namespaces.of(&channel).ok_or(Disconnect::BAD_REQUEST)?;
+    if namespace.data_format == DataFormat::Binary && connection.encoding() == Encoding::Json {
+        // A subscribe of its own would be refused, and this would end the connect.
+        return Ok(None);
+    }
+    let wish = Subscribe { channel };
+    Ok(identity.authorize_subscribe(&policy.namespaces, wish).ok())
+}
+
 impl Actor {
     /// Verifies a subscription token of this connection for `channel`.
     pub(super) fn verify(
         &self,
         token: &str,
         channel: &Channel,
-    ) -> Result<(Authorized<Subscribe>, SubscriptionClaims), Refusal> {
-        let now = (self.policy.unix_now)();
+    ) -> Result<(Authorized<Subscribe>, Grant), Refusal> {
+        let now = self.policy.unix_now();
         let Some(verifier) = &self.policy.verifier else {
             return Err(ErrorCode::PermissionDenied.into());
         };
         let client = self.connection.id().to_string();
         let verified =
             verifier.authorize_subscribe(token, now, &self.identity.user, &client, channel);
-        verified.map_err(|denied| match denied {
-            TokenDenied::Expired => ErrorCode::TokenExpired.into(),
+        let (wish, claims) = verified.map_err(|denied| match denied {
+            TokenDenied::Expired => Refusal::Reply(ErrorCode::TokenExpired),
             TokenDenied::Invalid => ErrorCode::PermissionDenied.into(),
             TokenDenied::Mismatch => Disconnect::INVALID_TOKEN.into(),
-        })
+        })?;
+        still_good(claims.expires_at, now)?;
+        Ok((wish, Grant { expires_at: claims.expires_at, options: claims.options }))
     }
-
-    /// When a subscription ends whose token is good until `at`, and what to tell
-    /// the client of it.
-    pub(super) fn expiry(&self, at: Option<u64>) -> (Option<Millis>, Expiry) {
-        let Some(at) = at else { return (None, Expiry { ttl: None }) };
-        let left = at.saturating_sub((self.policy.unix_now)());
-        let grace = Millis::from(self.policy.limits.expired_close_delay);
-        let now = self.policy.relay.hub().clock().now();
-        let ends = now.after(Millis(left.saturating_mul(1_000))).after(grace);
-        let ttl = u32::try_from(left.max(1)).unwrap_or(u32::MAX);
-        (Some(ends), Expiry { ttl: NonZeroU32::new(ttl) })
-    }
-}
-
-/// Sets when the connection ends unless it brings a new token, and what to tell
-/// the client of it.
-pub(super) fn expire(
-    policy: &Policy,
-    connection: &Connection,
-    at: Option<u64>,
-    now: u64,
-) -> Expiry {
-    let Some(at) = at else {
-        connection.set_deadline(Deadline::Expiry, Millis::NEVER);
-        return Expiry { ttl: None };
-    };
-    let left = at.saturating_sub(now);
-    let grace = Millis::from(policy.limits.expired_close_delay);
-    let deadline = policy.relay.hub().clock().now().after(Millis(left.saturating_mul(1_000)));
-    connection.set_deadline(Deadline::Expiry, deadline.after(grace));
-    let ttl = u32::try_from(left.clamp(1, MAX_TTL)).unwrap_or(u32::MAX);
-    Expiry { ttl: NonZeroU32::new(ttl) }
 }

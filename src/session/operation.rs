@@ -6,12 +6,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use sealcast_wire::reply::{Body, ClientInfo, HistoryResult};
-use sealcast_wire::{Channel, Disconnect, Encoding, ErrorCode, Payload, Reply, Unsubscribed};
+use sealcast_wire::{Channel, Disconnect, ErrorCode, Payload, Reply, Unsubscribed};
 
 use super::Policy;
 use super::client::{Refusal, push};
 use super::subscribe::{self, Request};
-use crate::auth::{DataFormat, Identity, Namespace, Publish, Readers};
+use crate::auth::{Identity, Namespace, Publish, Readers};
 use crate::broker::{HistoryError, HistoryQuery, Retention, Unavailable};
 use crate::hub::Connection;
 use crate::relay::How;
@@ -27,7 +27,7 @@ pub(super) struct Operation {
 pub(super) enum Kind {
     Subscribe(Box<Request>),
     Unsubscribe,
-    /// The server ends a subscription whose token is over.
+    /// The server ends a subscription whose time is over.
     Expire,
     Publish(Payload),
     Presence,
@@ -75,10 +75,7 @@ impl Operation {
                     subscribe::subscribe(&actor, id, channel, *request).await
                 }
                 Kind::Unsubscribe => actor.unsubscribe(id, channel).await,
-                Kind::Expire => {
-                    actor.unsubscribe_with(channel, Unsubscribed::Expired).await;
-                    Ok(())
-                }
+                Kind::Expire => actor.end_expired(channel).await,
                 Kind::Publish(payload) => actor.publish(id, channel, payload).await,
                 Kind::Presence => actor.presence(id, channel).await,
                 Kind::PresenceStats => actor.presence_stats(id, channel).await,
@@ -124,7 +121,7 @@ impl Actor {
         }
     }
 
-    fn close(&self, disconnect: Disconnect) {
+    pub(super) fn close(&self, disconnect: Disconnect) {
         self.connection.close(self.policy.relay.hub(), disconnect);
     }
 
@@ -146,6 +143,16 @@ impl Actor {
     async fn unsubscribe(&self, id: u32, channel: Channel) -> Result<(), Refusal> {
         self.leave(channel).await;
         self.reply(&Reply { id, body: Body::Unsubscribe });
+        Ok(())
+    }
+
+    /// What a client made it can make again; what the server made comes back with
+    /// another connection.
+    async fn end_expired(&self, channel: Channel) -> Result<(), Refusal> {
+        if self.connection.is_server_side(&channel) {
+            return Err(Disconnect::SUBSCRIPTION_EXPIRED.into());
+        }
+        self.unsubscribe_with(channel, Unsubscribed::Expired).await;
         Ok(())
     }
 
@@ -190,13 +197,12 @@ impl Actor {
     async fn history(&self, id: u32, channel: Channel, query: HistoryQuery) -> Result<(), Refusal> {
         let namespace = self.namespace(&channel)?;
         self.may_read(namespace.history.is_some(), namespace.read_history, &channel)?;
-        let binary = namespace.data_format == DataFormat::Binary;
-        if binary && self.connection.encoding() == Encoding::Json {
-            // It could not read what is kept.
+        if !self.may_get(namespace.data_format) {
             return Err(ErrorCode::BadRequest.into());
         }
         let keep = self.policy.retention(namespace).ok_or(ErrorCode::NotAvailable)?;
         let page = self.policy.relay.broker().history(channel, query, keep.meta_ttl).await?;
+        self.can_read(namespace.data_format, page.publications.iter())?;
         let result = HistoryResult {
             publications: page.publications.iter().map(|one| (**one).clone()).collect(),
             epoch: page.position.epoch.to_string(),

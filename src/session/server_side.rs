@@ -1,21 +1,22 @@
 //! What the server does to a connection: subscriptions that it makes and takes,
 //! and when the connection expires.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures_util::future::try_join_all;
 use sealcast_wire::reply::{Body, ConnectResult, Event, SubscribeResult};
 use sealcast_wire::{Channel, Disconnect, ErrorCode, Reply, Unsubscribed};
 
 use super::Policy;
 use super::client::Refusal;
-use super::connect::{Grants, expire};
+use super::connect::ServerSide;
+use super::expiry::expire;
 use super::operation::Actor;
-use super::subscribe::{self, Request};
+use super::subscribe::{self, Grant, Request};
 use crate::auth::{Authorized, Identity, Subscribe};
 use crate::broker::Since;
-use crate::hub::{self, Connection};
+use crate::hub::{self, Connection, Terms};
 
 impl Actor {
     /// For a connection that has authenticated as `client`.
@@ -32,22 +33,17 @@ impl Actor {
         &self.connection
     }
 
-    /// Makes the subscriptions of a connection token, side by side, and then
+    /// Makes the server-side subscriptions, side by side, and then
     /// answers the connect command; what comes of them follows the answer.
     pub(super) async fn connect(
         self,
         id: u32,
         mut result: ConnectResult,
-        grants: Grants,
-        mut positions: BTreeMap<String, Request>,
+        subscriptions: Vec<ServerSide>,
     ) -> Result<(), Refusal> {
-        if grants.len() > self.policy.limits.channels_per_connection {
-            return Err(Disconnect::CHANNEL_LIMIT.into());
-        }
-        let making = grants.into_iter().map(|(wish, claims)| {
-            let channel = claims.channel.clone();
-            let request = positions.remove(channel.as_str()).unwrap_or_default();
-            let made = subscribe::make(&self, wish, request, Some(claims), true);
+        let making = subscriptions.into_iter().map(|ServerSide { wish, request, grant }| {
+            let channel = wish.get().channel.clone();
+            let made = subscribe::make(&self, wish, request, grant, true);
             async move { Ok::<_, Refusal>((channel, made.await?)) }
         });
         let made = try_join_all(making).await?;
@@ -62,37 +58,43 @@ impl Actor {
     }
 
     /// Makes a subscription that the client did not ask for, and tells it. One
-    /// that stands is told again with its stream's position.
+    /// that stands is told again with its stream's position; if the server made it,
+    /// the grant takes the place of the one before.
     ///
     /// # Errors
-    /// If the broker cannot be reached, or the namespace is not configured. Over
-    /// the limit of subscriptions the connection is closed with 3505, and with 3506
-    /// if it could not read what comes.
+    /// If the broker cannot be reached, the namespace is not configured, or the
+    /// client could not read what is published there. Over the limit of
+    /// subscriptions the connection is closed with 3505.
     pub async fn subscribe(
         &self,
         wish: Authorized<Subscribe>,
+        grant: Grant,
         recover_since: Option<Since>,
     ) -> Result<(), ErrorCode> {
         let channel = wish.get().channel.clone();
+        let most = self.policy.limits.channels_per_connection;
         let told = if self.connection.is_subscribed(&channel) {
-            self.subscribe_again(channel).await
-        } else if self.connection.subscription_count() >= self.policy.limits.channels_per_connection
-        {
-            Err(Disconnect::CHANNEL_LIMIT.into())
+            self.subscribe_again(channel, grant).await
+        } else if self.connection.subscription_count() >= most {
+            Err(ErrorCode::LimitExceeded.into())
         } else {
-            self.subscribe_anew(wish, channel, recover_since).await
-        };
-        let hub = self.policy.relay.hub();
-        let done = match told {
-            Ok(()) => Ok(()),
-            Err(Refusal::Reply(code)) => Err(code),
-            Err(Refusal::Close(disconnect)) => {
-                self.connection.close(hub, disconnect);
-                Ok(())
+            let anew = self.subscribe_anew(wish, grant.clone(), recover_since).await;
+            match anew {
+                // The client came first.
+                Err(Refusal::Reply(ErrorCode::AlreadySubscribed)) => {
+                    self.subscribe_again(channel, grant).await
+                }
+                told => told,
             }
         };
-        self.connection.flush(hub);
-        done
+        self.connection.flush(self.policy.relay.hub());
+        match told {
+            Ok(()) => {}
+            Err(Refusal::Close(disconnect)) => self.close(disconnect),
+            Err(Refusal::Reply(ErrorCode::LimitExceeded)) => self.close(Disconnect::CHANNEL_LIMIT),
+            Err(Refusal::Reply(code)) => return Err(code),
+        }
+        Ok(())
     }
 
     /// Ends a subscription and tells the client; nothing if there is none.
@@ -108,7 +110,7 @@ impl Actor {
     /// Sets when the connection expires, Unix seconds, `None` for never, and
     /// tells the client. In the past, the connection is closed with 3005.
     pub fn refresh(&self, at: Option<u64>) {
-        let now = (self.policy.unix_now)();
+        let now = self.policy.unix_now();
         let hub = self.policy.relay.hub();
         if at.is_some_and(|at| at <= now) {
             self.connection.close(hub, Disconnect::EXPIRED);
@@ -119,23 +121,38 @@ impl Actor {
         self.connection.flush(hub);
     }
 
+    /// Sets what others are told of the user from now on: one JSON value, or empty.
+    /// Who is present already stays as they came.
+    pub fn set_info(&self, info: Bytes) {
+        self.policy.relay.hub().set_info(&self.connection, &self.identity.user, info);
+    }
+
     async fn subscribe_anew(
         &self,
         wish: Authorized<Subscribe>,
-        channel: Channel,
+        grant: Grant,
         since: Option<Since>,
     ) -> Result<(), Refusal> {
+        let channel = wish.get().channel.clone();
         let request =
             Request { recoverable: since.is_some(), recover: since, ..Request::default() };
-        let made = subscribe::make(self, wish, request, None, true).await?;
+        let made = subscribe::make(self, wish, request, Some(grant), true).await?;
         let publications = made.result.publications.clone();
         let told = self.frames(&channel, made.result.clone(), publications);
         made.go_live(self, Some(told)).await
     }
 
-    async fn subscribe_again(&self, channel: Channel) -> Result<(), Refusal> {
+    async fn subscribe_again(&self, channel: Channel, grant: Grant) -> Result<(), Refusal> {
+        let Grant { expires_at, options } = grant;
         let namespace = self.policy.namespaces.of(&channel).ok_or(ErrorCode::UnknownChannel)?;
-        let mut result = SubscribeResult::default();
+        let namespace = &namespace.with(options.overrides);
+        let (expires, _) = self.expiry(expires_at);
+        self.connection.set_terms(&channel, Some(Terms { expires, info: options.info }));
+        let data = options.data.filter(|data| data.is_json() || !self.reads_json());
+        let mut result = SubscribeResult {
+            data: data.map(|data| data.bytes().clone()).unwrap_or_default(),
+            ..SubscribeResult::default()
+        };
         if let Some(keep) = self.policy.retention(namespace) {
             let broker = self.policy.relay.broker();
             let page = broker.history(channel.clone(), Default::default(), keep.meta_ttl).await?;
@@ -155,7 +172,7 @@ impl Actor {
         channel: &Channel,
         result: SubscribeResult,
         publications: Vec<sealcast_wire::Publication>,
-    ) -> bytes::Bytes {
+    ) -> Bytes {
         let push = |event| self.connection.frame(&Reply::push(channel.as_str().into(), event));
         let mut frames = push(Event::Subscribe(Box::new(result))).to_vec();
         for publication in publications {

@@ -3,19 +3,19 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use sealcast_wire::filter::Filter;
+use sealcast_wire::filter::{BadFilter, Filter};
 use sealcast_wire::reply::{Body, ClientInfo, SubscribeResult};
 use sealcast_wire::{
-    Channel, Disconnect, Encoding, Epoch, ErrorCode, Payload, Position, Publication, Reply,
+    Channel, Disconnect, Encoding, Epoch, ErrorCode, Position, Publication, Reply, json,
 };
 
 use super::client::Refusal;
 use super::operation::Actor;
 use crate::auth::{
-    Authorized, DataFormat, Identity, Namespace, RecoveryMode, Subscribe, SubscriptionClaims,
+    Authorized, DataFormat, Identity, Namespace, RecoveryMode, Subscribe, SubscriptionOptions,
 };
 use crate::broker::{HistoryError, HistoryQuery, Page, Retention, Since};
-use crate::hub::{NotAdded, Terms, Traces, Wants, for_delta};
+use crate::hub::{NotAdded, Noted, Terms, Traces, Wants, for_delta};
 use crate::relay::Joined;
 
 /// Bit of `flag`: an error instead of a subscription that is not recovered.
@@ -24,15 +24,26 @@ const REJECT_UNRECOVERED: i64 = 2;
 /// What a client asks for with a subscribe.
 #[derive(Debug, Default)]
 pub(super) struct Request {
+    /// 0 and below is a stream.
+    pub(super) kind: i32,
     pub(super) recover: Option<Since>,
     pub(super) positioned: bool,
     pub(super) recoverable: bool,
     pub(super) join_leave: bool,
     pub(super) delta: bool,
-    pub(super) filter: Option<Box<Filter>>,
+    pub(super) filter: Option<Result<Box<Filter>, BadFilter>>,
     pub(super) flag: i64,
     /// A subscription token; empty if there is none.
     pub(super) token: String,
+}
+
+/// What a token or a backend says of a subscription.
+#[derive(Clone, Debug, Default)]
+pub struct Grant {
+    /// When it ends, Unix seconds; `None` if never.
+    pub expires_at: Option<u64>,
+    /// How to subscribe.
+    pub options: SubscriptionOptions,
 }
 
 /// What is granted of it (protocol: options granted).
@@ -52,10 +63,12 @@ pub(super) struct Made {
     pub(super) result: SubscribeResult,
     traces: Traces,
     who: Arc<ClientInfo>,
+    server_side: bool,
     terms: Option<Terms>,
 }
 
-/// Makes a subscription of the client itself, and replies.
+/// Makes a subscription of the client itself, and replies (protocol: subscribe,
+/// decision order).
 pub(super) async fn subscribe(
     actor: &Actor,
     id: u32,
@@ -69,15 +82,23 @@ pub(super) async fn subscribe(
     if connection.subscription_count() >= policy.limits.channels_per_connection {
         return Err(ErrorCode::LimitExceeded.into());
     }
-    let (wish, claims) = if request.token.is_empty() {
+    if policy.namespaces.of(&channel).is_none() {
+        return Err(ErrorCode::UnknownChannel.into());
+    }
+    match request.kind {
+        ..=0 => {}
+        1..=3 => return Err(ErrorCode::PermissionDenied.into()),
+        4.. => return Err(ErrorCode::BadRequest.into()),
+    }
+    let (wish, grant) = if request.token.is_empty() {
         let wish = Subscribe { channel };
         (identity.authorize_subscribe(&policy.namespaces, wish).map_err(ErrorCode::from)?, None)
     } else {
-        let (wish, claims) = actor.verify(&request.token, &channel)?;
-        (wish, Some(claims))
+        let (wish, grant) = actor.verify(&request.token, &channel)?;
+        (wish, Some(grant))
     };
     let reject = request.flag & REJECT_UNRECOVERED != 0;
-    let made = make(actor, wish, request, claims, false).await?;
+    let made = make(actor, wish, request, grant, false).await?;
     let caching = policy.namespaces.of(&made.channel).map(|one| one.recovery_mode)
         == Some(RecoveryMode::Cache);
     let SubscribeResult { was_recovering, recoverable, recovered, .. } = made.result;
@@ -97,33 +118,31 @@ pub(super) async fn make(
     actor: &Actor,
     wish: Authorized<Subscribe>,
     request: Request,
-    claims: Option<SubscriptionClaims>,
+    grant: Option<Grant>,
     server_side: bool,
 ) -> Result<Made, Refusal> {
     let Actor { policy, connection, identity } = actor;
     let channel = wish.get().channel.clone();
     let namespace = policy.namespaces.of(&channel).ok_or(ErrorCode::UnknownChannel)?;
-    let overridden = claims.as_ref().map(|claims| namespace.with(claims.options.overrides));
+    let overridden = grant.as_ref().map(|grant| namespace.with(grant.options.overrides));
     let namespace = overridden.as_ref().unwrap_or(namespace);
-    if namespace.data_format == DataFormat::Binary && connection.encoding() == Encoding::Json {
-        // It could not read what comes. A subscription of the server's is no answer
-        // to anything, and so cannot be answered with an error.
-        return Err(match server_side {
-            true => Disconnect::INAPPROPRIATE_PROTOCOL.into(),
-            false => ErrorCode::BadRequest.into(),
-        });
-    }
-    if request.filter.is_some() && !namespace.allow_tags_filter {
+    if !actor.may_get(namespace.data_format) {
         return Err(ErrorCode::BadRequest.into());
     }
     let keep = policy.retention(namespace);
-    let granted = grant(namespace, identity, &request);
+    let granted = decide(namespace, identity, &request);
+    let filter = match request.filter {
+        None => None,
+        Some(Ok(filter)) if namespace.allow_tags_filter => Some(filter),
+        Some(_) => return Err(ErrorCode::BadRequest.into()),
+    };
     let wants = Wants {
         positioned: granted.positioned && keep.is_some(),
         delta: granted.delta,
-        filter: request.filter,
+        filter,
         membership: granted.membership,
         server_side,
+        json_only: actor.reads_json() && !namespace.data_format.is_json(),
     };
     let filter = wants.filter.clone();
     let joined = policy.relay.subscribe(wish, connection, wants).await?;
@@ -134,14 +153,15 @@ pub(super) async fn make(
         ..SubscribeResult::default()
     };
     let mut terms = None;
-    if let Some(claims) = claims {
-        let (expires, expiry) = actor.expiry(claims.expires_at);
-        result.expiry = expiry;
-        let readable =
-            |data: &&Payload| data.is_json() || connection.encoding() == Encoding::Protobuf;
-        let data = claims.options.data.as_ref().filter(readable);
+    if let Some(Grant { expires_at, options }) = grant {
+        let (expires, expiry) = actor.expiry(expires_at);
+        if !server_side {
+            result.expiry = expiry;
+        }
+        let data = options.data.filter(|data| data.is_json() || !actor.reads_json());
         result.data = data.map(|data| data.bytes().clone()).unwrap_or_default();
-        terms = Some(Terms { expires, info: claims.options.info });
+        let says_something = expires.is_some() || !options.info.is_empty();
+        terms = says_something.then_some(Terms { expires, info: options.info });
     }
     let mut position = None;
     if let Some(keep) = keep.filter(|_| granted.positioned) {
@@ -164,6 +184,7 @@ pub(super) async fn make(
             filter.as_ref().is_none_or(|filter| filter.matches(&one.tags))
         };
         let publications = read.publications.iter().filter(wanted);
+        actor.can_read(namespace.data_format, publications.clone())?;
         result.publications = written(publications, granted.delta, connection.encoding());
         result.recovered = read.recovered;
         result.positioned = true;
@@ -183,16 +204,16 @@ pub(super) async fn make(
     if traces.present {
         policy.relay.broker().enter(channel.clone(), Arc::clone(&who)).await?;
     }
-    Ok(Made { joined, channel, position, result, traces, who, terms })
+    Ok(Made { joined, channel, position, result, traces, who, server_side, terms })
 }
 
 impl Made {
     /// Writes the reply or push that tells of it, goes live, and announces it.
     pub(super) async fn go_live(self, actor: &Actor, told: Option<Bytes>) -> Result<(), Refusal> {
-        let Made { joined, channel, position, traces, who, terms, .. } = self;
+        let Made { joined, channel, position, traces, who, server_side, terms, .. } = self;
         let Actor { policy, connection, .. } = actor;
-        let most = policy.limits.channels_per_connection;
-        match joined.go_live(connection, (most, terms), position, told) {
+        let noted = Noted { most: policy.limits.channels_per_connection, server_side, terms };
+        match joined.go_live(connection, noted, position, told) {
             Ok(()) => {}
             // Nobody waits for the reply; the traces are cleaned up with the connection.
             Err(NotAdded::Ending) => return Ok(()),
@@ -211,6 +232,29 @@ impl Made {
     }
 }
 
+impl Actor {
+    pub(super) fn reads_json(&self) -> bool {
+        self.connection.encoding() == Encoding::Json
+    }
+
+    /// Whether the client could read publications of this format.
+    pub(super) fn may_get(&self, format: DataFormat) -> bool {
+        format != DataFormat::Binary || !self.reads_json()
+    }
+
+    /// Whether the client can read all of these, of a channel of this format.
+    pub(super) fn can_read<'a>(
+        &self,
+        format: DataFormat,
+        mut publications: impl Iterator<Item = &'a Arc<Publication>>,
+    ) -> Result<(), Disconnect> {
+        let fine = format.is_json()
+            || !self.reads_json()
+            || publications.all(|one| json::is_value(&one.data));
+        if fine { Ok(()) } else { Err(Disconnect::INAPPROPRIATE_PROTOCOL) }
+    }
+}
+
 /// Takes back what a subscription that never became one left at the broker.
 async fn withdraw(actor: &Actor, channel: Channel, traces: Traces, who: &Arc<ClientInfo>) {
     actor.connection.take_traces(&channel);
@@ -219,7 +263,7 @@ async fn withdraw(actor: &Actor, channel: Channel, traces: Traces, who: &Arc<Cli
     let _ = actor.policy.relay.clean_up(channel, traces, who).await;
 }
 
-fn grant(namespace: &Namespace, identity: &Identity, request: &Request) -> Granted {
+fn decide(namespace: &Namespace, identity: &Identity, request: &Request) -> Granted {
     // What only a subscriber may read, it may once it is one.
     let may_read_history = identity.may_read(namespace.read_history, true);
     let may_read_presence = identity.may_read(namespace.read_presence, true);

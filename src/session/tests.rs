@@ -42,10 +42,10 @@ impl Bench {
                 Sharding::new(1),
             ),
             verifier: None,
-            allow_anonymous: true,
+            admission: Admission { anonymous: true, ..Admission::default() },
             namespaces: Namespaces::new(Some(open), HashMap::new()),
             limits,
-            unix_now: || 1_800_000_000,
+            unix_time: || std::time::Duration::from_secs(1_800_000_000),
             version: "test".into(),
         });
         let script = Script::with_room(1 << 20);

@@ -10,7 +10,7 @@ use std::task::Context;
 
 use hyper::body::Incoming;
 use hyper::{Request, Response, StatusCode, header};
-use sealcast::hub::{Clock, Connection, Hub, Registration};
+use sealcast::hub::{Clock, Connection, Hub, Pings, Registration};
 use sealcast::limit::{Cap, Limits, Profile};
 use sealcast::metrics::Metrics;
 use sealcast::net::{self, Acceptor};
@@ -125,7 +125,8 @@ fn upgrade(
     tasks.spawn(async move {
         let Ok(upgraded) = upgrading.await else { return };
         let Some((stream, leftover)) = net::into_socket(upgraded) else { return };
-        let connection = Connection::new(uuid::Uuid::new_v4(), Encoding::Json, stream);
+        let connection =
+            Connection::new(uuid::Uuid::new_v4(), Encoding::Json, Pings::Replies, stream);
         let registration = Registration::new(&hub, Arc::clone(&connection));
         let echo = Echo {
             hub: Arc::clone(&hub),

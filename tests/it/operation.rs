@@ -7,6 +7,7 @@ mod refusal;
 
 use std::net::SocketAddr;
 
+use rustix::process::Signal;
 use serde_json::json;
 
 use crate::support::api::call;
@@ -80,6 +81,30 @@ async fn development_mode_serves_its_page_and_its_key() {
     ] {
         let answer = ask(process.public, token(origin, kind)).await;
         assert_eq!(answer.status, status, "{origin} {kind}");
+    }
+}
+
+/// T-09 and `compat.centrifugo`: a mode that is less strict tells so at once.
+#[tokio::test]
+async fn modes_that_are_less_strict_tell_so() {
+    let dev = ["serve", "--dev", "--port", "0", "--metrics-port", "0", "--ready-json"];
+    let short = json!({ "client": { "token": { "hmac_secret_key": "short" } } });
+    let mut lenient = short.clone();
+    lenient["compat"] = json!({ "centrifugo": true });
+    for (process, insecure, compat) in [
+        (Process::serve(json!({})), 0, 0),
+        (Process::start(&[], &dev), 1, 0),
+        (Process::serve(lenient), 0, 1),
+    ] {
+        let text = get(process.metrics, "/metrics").await.text().to_owned();
+        for (name, on) in [("sealcast_insecure_mode", insecure), ("sealcast_compat_mode", compat)] {
+            assert!(text.lines().any(|line| line == format!("{name} {on}")), "{name} {on}: {text}");
+        }
+        process.signal(Signal::TERM);
+        let log = process.ended().await.stderr;
+        assert_eq!(log.contains("development mode"), insecure == 1, "{log}");
+        assert_eq!(log.contains("compat.centrifugo is on"), compat == 1, "{log}");
+        assert!(!log.contains("short\""), "{log}");
     }
 }
 

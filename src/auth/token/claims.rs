@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 use super::Refused;
 use super::json::{Members, members_are_unique, object, present, strict};
-use super::subscription::{self, SubscriptionOptions, Written};
+use super::subscription::{self, SubscriptionOptions, WrittenOptions};
 
 /// How far clocks may be apart when `exp` and `nbf` are compared, seconds.
 const LEEWAY: f64 = 10.0;
@@ -78,6 +78,8 @@ impl fmt::Debug for Claims {
 pub(super) struct Rules<'a> {
     pub(super) audience: Option<&'a str>,
     pub(super) max_lifetime: Option<u64>,
+    /// The claim that names the user, where it is not `sub`.
+    pub(super) user_claim: Option<&'a str>,
     pub(super) compat: bool,
     pub(super) now: f64,
 }
@@ -89,7 +91,7 @@ pub(super) fn connection(payload: &[u8], rules: &Rules<'_>) -> Result<Claims, Re
     if own.channel.is_some() {
         return Err(Refused::Invalid("wrong_purpose"));
     }
-    let (user, expires_at) = registered.check(rules)?;
+    let (user, expires_at) = registered.check(payload, rules)?;
     let meta = own.meta.map(subscription::bytes).unwrap_or_default();
     if !meta.is_empty() && !meta.starts_with(b"{") {
         return Err(Refused::Invalid("bad_claims"));
@@ -113,9 +115,9 @@ pub(super) fn subscription(
 ) -> Result<SubscriptionClaims, Refused> {
     let registered = registered(payload)?;
     let own: Subscription = object(payload).ok_or(Refused::Invalid("bad_claims"))?;
-    let written: Written<'_> = object(payload).ok_or(Refused::Invalid("bad_claims"))?;
+    let written: WrittenOptions<'_> = object(payload).ok_or(Refused::Invalid("bad_claims"))?;
     let channel = own.channel.ok_or(Refused::Invalid("wrong_purpose"))?;
-    let (user, expires_at) = registered.check(rules)?;
+    let (user, expires_at) = registered.check(payload, rules)?;
     Ok(SubscriptionClaims {
         user,
         channel: subscription::channel(&channel)?,
@@ -172,13 +174,17 @@ struct Registered {
 
 impl Registered {
     /// Whose the token is, and when what it grants expires, Unix seconds.
-    fn check(&self, rules: &Rules<'_>) -> Result<(User, Option<u64>), Refused> {
+    fn check(&self, payload: &[u8], rules: &Rules<'_>) -> Result<(User, Option<u64>), Refused> {
         if let Some(wanted) = rules.audience
             && !self.aud.as_ref().is_some_and(|audience| audience.names(wanted))
         {
             return Err(Refused::Invalid("wrong_audience"));
         }
-        let user = User::parse(self.sub.as_deref().unwrap_or_default())
+        let user = match rules.user_claim {
+            None => self.sub.clone(),
+            Some(claim) => text(payload, claim)?,
+        };
+        let user = User::parse(user.as_deref().unwrap_or_default())
             .ok()
             .filter(|user| rules.compat || !user.is_anonymous())
             .ok_or(Refused::Invalid("bad_subject"))?;
@@ -211,6 +217,14 @@ impl Registered {
         }
         Ok(())
     }
+}
+
+/// The text of a member; any other type makes the token invalid.
+fn text(payload: &[u8], claim: &str) -> Result<Option<String>, Refused> {
+    let members: Members<'_> = object(payload).ok_or(Refused::Invalid("bad_claims"))?;
+    let found = members.0.iter().find(|(name, _)| name == claim);
+    let parse = |(_, value): &(String, &RawValue)| serde_json::from_str(value.get());
+    found.map(parse).transpose().map_err(|_| Refused::Invalid("bad_claims"))
 }
 
 #[derive(Deserialize)]

@@ -56,24 +56,33 @@ impl fmt::Debug for SubscriptionOptions {
     }
 }
 
-/// The members that a subscription's options are written with, in a subscription
-/// token and in each entry of `subs`.
-#[derive(Deserialize)]
-pub(super) struct Written<'a> {
+/// The members that a subscription's options are written with: in a subscription
+/// token, in each entry of `subs`, and in calls of the server API.
+#[derive(Default, Deserialize)]
+pub struct WrittenOptions<'a> {
+    /// What others in the channel are told of the user; JSON.
     #[serde(borrow, default)]
-    info: Option<&'a RawValue>,
+    pub info: Option<&'a RawValue>,
+    /// The same in base64; wins if it is not empty.
     #[serde(default)]
-    b64info: Option<String>,
+    pub b64info: Option<String>,
+    /// What the subscriber itself is told; JSON.
     #[serde(borrow, default)]
-    data: Option<&'a RawValue>,
+    pub data: Option<&'a RawValue>,
+    /// The same in base64; wins if it is not empty.
     #[serde(default)]
-    b64data: Option<String>,
+    pub b64data: Option<String>,
+    /// See [`Overrides`].
     #[serde(borrow, default, rename = "override")]
-    overrides: Option<&'a RawValue>,
+    pub overrides: Option<&'a RawValue>,
 }
 
-impl Written<'_> {
-    pub(super) fn options(&self) -> Result<SubscriptionOptions, Refused> {
+impl WrittenOptions<'_> {
+    /// What they say.
+    ///
+    /// # Errors
+    /// If one is not what it should be, or too long.
+    pub fn options(&self) -> Result<SubscriptionOptions, Refused> {
         Ok(SubscriptionOptions {
             info: info(self.info, self.b64info.as_deref())?,
             data: data(self.data, self.b64data.as_deref())?,
@@ -101,7 +110,7 @@ pub(super) fn granted(
         return Ok(granted);
     }
     for (name, written) in subs.iter().filter(|(name, _)| !name.is_empty()) {
-        let written: Written<'_> =
+        let written: WrittenOptions<'_> =
             object(written.get().as_bytes()).ok_or(Refused::Invalid("bad_claims"))?;
         if granted.insert(channel(name)?, written.options()?).is_some() {
             return Err(Refused::Invalid("bad_claims"));

@@ -77,7 +77,7 @@ fn signing_key(algorithm: &str) -> EncodingKey {
 fn config(keys: KeyOptions) -> Config {
     let issuer = TrustedIssuer { place: "client.token".into(), keys, ..TrustedIssuer::default() };
     Config {
-        connection: Trust { issuers: vec![issuer], max_lifetime: Some(3_600) },
+        connection: Trust { issuers: vec![issuer], max_lifetime: Some(3_600), ..Trust::default() },
         ..Config::default()
     }
 }

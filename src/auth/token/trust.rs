@@ -28,6 +28,8 @@ pub struct Trust {
     pub issuers: Vec<TrustedIssuer>,
     /// Longest time between `iat` (or now) and `exp`, seconds; `None` for any.
     pub max_lifetime: Option<u64>,
+    /// The claim that names the user, where it is not `sub`.
+    pub user_claim: Option<String>,
 }
 
 /// One issuer.
@@ -94,6 +96,7 @@ impl KeyOptions {
 pub(super) struct Trusted {
     parties: Vec<Party>,
     pub(super) max_lifetime: Option<u64>,
+    pub(super) user_claim: Option<String>,
 }
 
 /// One issuer with its checked keys.
@@ -123,7 +126,11 @@ impl Trusted {
             }
         }
         let parties = trust.issuers.iter().map(|entry| Party::new(entry, compat, faults));
-        Trusted { parties: parties.collect(), max_lifetime: trust.max_lifetime }
+        Trusted {
+            parties: parties.collect(),
+            max_lifetime: trust.max_lifetime,
+            user_claim: trust.user_claim.clone(),
+        }
     }
 
     /// Whose keys a token is to be verified with: by its `iss` and nothing else.

@@ -10,8 +10,7 @@ const MAX_LIFETIME: u64 = 3_600;
 
 /// What the verifier is to be built from; `None` if no key is configured.
 pub(super) fn tokens(file: &File, faults: &mut Vec<Fault>) -> Option<TokenConfig> {
-    // `compat.centrifugo` is not an option of the file yet.
-    let compat = false;
+    let compat = file.compat.centrifugo;
     let lifetime = |seconds: Option<u64>| seconds.or((!compat).then_some(MAX_LIFETIME));
     let token = &file.client.token;
     let connection = Trust {
@@ -22,17 +21,20 @@ pub(super) fn tokens(file: &File, faults: &mut Vec<Fault>) -> Option<TokenConfig
             faults,
         ),
         max_lifetime: lifetime(token.max_lifetime.map(|time| time.0.as_secs())),
+        user_claim: user_claim("client.token", token.user_id_claim.as_deref(), faults),
     };
     let place = "client.subscription_token";
     let own = &file.client.subscription_token;
     let subscription = Trust {
         issuers: issuers(place, own.issuer(place.into()), own.issuers.as_deref(), faults),
         max_lifetime: lifetime(own.max_lifetime.map(|time| time.0.as_secs())),
+        user_claim: user_claim(place, own.user_id_claim.as_deref(), faults),
     };
     if own.enabled && subscription.issuers.is_empty() {
         fault(faults, place, "enabled, but has no key");
     }
-    if !own.enabled && (!subscription.issuers.is_empty() || own.max_lifetime.is_some()) {
+    let options = own.max_lifetime.is_some() || own.user_id_claim.is_some();
+    if !own.enabled && (!subscription.issuers.is_empty() || options) {
         let problem = "says something, but is not enabled: subscription tokens have the keys of \
                        client.token";
         fault(faults, format!("{place}.enabled"), problem);
@@ -60,6 +62,32 @@ pub(super) fn verifier(tokens: &TokenConfig, faults: &mut Vec<Fault>) -> Option<
             }
         })
         .ok()
+}
+
+/// The claim that names the user, if it is not the usual one. One of those with a
+/// meaning of their own would make, say, the audience a user.
+fn user_claim(place: &str, name: Option<&str>, faults: &mut Vec<Fault>) -> Option<String> {
+    const TAKEN: [&str; 14] = [
+        "iss",
+        "aud",
+        "exp",
+        "nbf",
+        "iat",
+        "jti",
+        "expire_at",
+        "info",
+        "b64info",
+        "channels",
+        "subs",
+        "meta",
+        "channel",
+        "client",
+    ];
+    let name = name.filter(|name| *name != "sub")?;
+    if name.is_empty() || TAKEN.contains(&name) {
+        fault(faults, format!("{place}.user_id_claim"), "empty, or a claim with another meaning");
+    }
+    Some(name.to_owned())
 }
 
 /// The issuers of a section: those of its list, or the one that its own options

@@ -61,6 +61,7 @@ issuer_section! {
     Token {
         issuers: Option<Vec<TokenIssuer>>,
         max_lifetime: Option<Time>,
+        user_id_claim: Option<String>,
     }
 }
 
@@ -69,6 +70,7 @@ issuer_section! {
         enabled: bool,
         issuers: Option<Vec<TokenIssuer>>,
         max_lifetime: Option<Time>,
+        user_id_claim: Option<String>,
     }
 }
 

@@ -49,10 +49,10 @@ async fn one(app: &App, caller: &ServerApi, command: &BTreeMap<&str, &RawValue>)
     let outcome = match known.next() {
         Some((name, method, request)) => match method.answer(app, caller, request).await {
             Ok(Ok(result)) => return format!(r#"{{"{name}":{result}}}"#),
-            Ok(Err(code)) => code,
-            Err(_) => ErrorCode::BadRequest,
+            Ok(Err(problem)) => problem,
+            Err(_) => ErrorCode::BadRequest.into(),
         },
-        None => ErrorCode::MethodNotFound,
+        None => ErrorCode::MethodNotFound.into(),
     };
     format!(r#"{{"error":{}}}"#, error_text(outcome))
 }

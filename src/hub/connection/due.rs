@@ -5,10 +5,14 @@ use parking_lot::MutexGuard;
 use sealcast_wire::{Disconnect, Encoding};
 
 use super::write::charge;
-use super::{Connection, PING_JSON, PING_PROTOBUF};
+use super::{Connection, Pings};
 use crate::hub::deadlines::{Deadline, Deadlines, Millis};
 use crate::hub::outbox::{Flush, Outbox, Phase};
 use crate::hub::{Hub, OutboxLimits};
+
+const PING_JSON: &[u8] = &[0x81, 0x02, b'{', b'}'];
+const PING_PROTOBUF: &[u8] = &[0x82, 0x01, 0x00];
+const PING_FRAME: &[u8] = &[0x89, 0x00];
 
 impl Connection {
     /// Does everything that is due at `now`.
@@ -31,6 +35,8 @@ impl Connection {
                 Deadline::Expiry => {
                     self.close_locked(hub, &mut outbox, Disconnect::EXPIRED.told(), false)
                 }
+                // Also where the reference drops a connection that is pinged by frames
+                // without a word: the code tells more, and a client reconnects either way.
                 Deadline::Pong => {
                     self.close_locked(hub, &mut outbox, Disconnect::NO_PONG.told(), false)
                 }
@@ -53,9 +59,10 @@ impl Connection {
         if outbox.deadlines.at(Deadline::Pong) == Millis::NEVER {
             outbox.deadlines.set(Deadline::Pong, now.after(pong_timeout));
         }
-        let ping = match self.encoding {
-            Encoding::Json => PING_JSON,
-            Encoding::Protobuf => PING_PROTOBUF,
+        let ping = match (self.pings, self.encoding) {
+            (Pings::Frames, _) => PING_FRAME,
+            (Pings::Replies, Encoding::Json) => PING_JSON,
+            (Pings::Replies, Encoding::Protobuf) => PING_PROTOBUF,
         };
         outbox.queue.push(Bytes::from_static(ping), 1);
         match outbox.flush {

@@ -19,8 +19,28 @@ pub enum NotAdded {
     TooMany,
 }
 
+/// What is noted of a subscription.
+#[derive(Debug, Default)]
+pub struct Noted {
+    /// How many subscriptions the connection may have with it.
+    pub most: usize,
+    /// The server made it.
+    pub server_side: bool,
+    /// What a token or a backend says of it; nothing for most.
+    pub terms: Option<Terms>,
+}
+
+/// What the connection's task has to see to.
+#[derive(Debug, Default)]
+pub struct Notes {
+    /// Channels whose subscriptions are over, each told once.
+    pub expired: Vec<Channel>,
+    /// See [`Registration::client`](crate::hub::Registration::client).
+    pub client_changed: bool,
+}
+
 impl Connection {
-    /// Notes a subscription, unless there are `most` already.
+    /// Notes a subscription, unless there are as many as there may be.
     ///
     /// # Errors
     /// Says why not.
@@ -29,9 +49,9 @@ impl Connection {
         channel: &Channel,
         shard: usize,
         slot: Slot,
-        most: usize,
-        terms: Option<Terms>,
+        noted: Noted,
     ) -> Result<(), NotAdded> {
+        let Noted { most, server_side, terms } = noted;
         let mut outbox = self.outbox.lock();
         let (Ok(shard), Phase::Open) = (u16::try_from(shard), outbox.phase) else {
             return Err(NotAdded::Ending);
@@ -44,10 +64,31 @@ impl Connection {
             outbox.subscriptions.reserve_exact(1);
         }
         let terms = terms.map(Box::new);
-        let subscription = Subscription { channel: channel.clone(), shard, slot, terms };
+        let channel = channel.clone();
+        let subscription = Subscription { channel, shard, slot, server_side, terms };
         outbox.subscriptions.insert(at, subscription);
         self.set_subscription_deadline(&mut outbox);
         Ok(())
+    }
+
+    /// Whether the server made the subscription; `false` also if there is none.
+    #[must_use]
+    pub fn is_server_side(&self, channel: &Channel) -> bool {
+        let outbox = self.outbox.lock();
+        let found = outbox.find(channel).ok().and_then(|at| outbox.subscriptions.get(at));
+        found.is_some_and(|subscription| subscription.server_side)
+    }
+
+    /// Puts other terms in the place of those of a subscription that the server
+    /// made; `false` if there is no such subscription.
+    pub fn set_terms(&self, channel: &Channel, terms: Option<Terms>) -> bool {
+        let mut outbox = self.outbox.lock();
+        let Ok(at) = outbox.find(channel) else { return false };
+        let found = outbox.subscriptions.get_mut(at).filter(|one| one.server_side);
+        let Some(subscription) = found else { return false };
+        subscription.terms = terms.map(Box::new);
+        self.set_subscription_deadline(&mut outbox);
+        true
     }
 
     /// Sets when a subscription ends; `false` if there is no such subscription.
@@ -70,11 +111,19 @@ impl Connection {
         terms.map(|terms| terms.info.clone()).unwrap_or_default()
     }
 
-    /// The channels whose subscriptions are over at `now`, each once.
-    pub fn take_expired(&self, now: Millis) -> Vec<Channel> {
+    /// The registry has other words about the client: its session must read them.
+    pub(in crate::hub) fn note_client_changed(&self) {
         let mut outbox = self.outbox.lock();
+        outbox.client_changed = true;
+        outbox.wake();
+    }
+
+    /// What the connection's task has to see to at `now`, told once.
+    pub fn take_notes(&self, now: Millis) -> Notes {
+        let mut outbox = self.outbox.lock();
+        let client_changed = std::mem::take(&mut outbox.client_changed);
         if !std::mem::take(&mut outbox.subscription_due) {
-            return Vec::new();
+            return Notes { expired: Vec::new(), client_changed };
         }
         let mut expired = Vec::new();
         for subscription in &mut outbox.subscriptions {
@@ -86,7 +135,7 @@ impl Connection {
             }
         }
         self.set_subscription_deadline(&mut outbox);
-        expired
+        Notes { expired, client_changed }
     }
 
     fn set_subscription_deadline(&self, outbox: &mut Outbox) {

@@ -24,7 +24,8 @@ fn at_position(hub: &Hub, offset: u64, wants: Wants) -> (Arc<Connection>, Script
     let (connection, script) = connection(ALL);
     hub.open(0, &channel());
     let slot = hub.join(0, &channel(), &connection, wants).expect("open");
-    assert_eq!(connection.add_subscription(&channel(), 0, slot, 1, None), Ok(()));
+    let noted = Noted { most: 1, server_side: false, terms: None };
+    assert_eq!(connection.add_subscription(&channel(), 0, slot, noted), Ok(()));
     assert!(hub.go_live(0, &channel(), slot, position(offset), Some(text("joined"))));
     connection.flush(hub);
     (connection, script, slot)
@@ -182,4 +183,41 @@ fn offsets(script: &Script) -> Vec<u64> {
     let pushes =
         texts.iter().filter_map(|text| serde_json::from_str::<serde_json::Value>(text).ok());
     pushes.filter_map(|push| push["push"]["pub"]["offset"].as_u64()).collect()
+}
+
+#[test]
+fn a_slot_that_was_taken_away_is_not_given_back_a_second_time() {
+    let hub = hub();
+    let wants = Wants { server_side: true, ..positioned() };
+    let (one, _, _) = at_position(&hub, 1, wants);
+    send(&hub, content([at(9)]));
+    assert!(!one.is_open());
+    // Whoever comes next gets the slot, and keeps it when the one before is gone.
+    let (other, script, _) = at_position(&hub, 9, positioned());
+    for (channel, shard, slot) in one.take_subscriptions() {
+        hub.leave(shard, &channel, slot);
+    }
+    send(&hub, content([at(10)]));
+    assert_eq!(script.read().0.len(), 2);
+    assert!(other.is_subscribed(&channel()));
+}
+
+#[test]
+fn what_a_json_subscriber_cannot_read_ends_its_connection() {
+    let hub = hub();
+    let wants = || Wants { json_only: true, ..Wants::default() };
+    let (careful, script, _) = at_position(&hub, 0, wants());
+    let (plain, _, _) = at_position(&hub, 0, Wants::default());
+    let (late, _) = connection(ALL);
+    let slot = hub.join(0, &channel(), &late, Wants { positioned: true, ..wants() }).expect("open");
+    send(&hub, content([at(1)]));
+    assert_eq!(script.read().0.len(), 2);
+    assert!(careful.is_open());
+    let bytes = Publication { data: Bytes::from_static(b"\xff"), ..at(2) };
+    send(&hub, content([bytes]));
+    assert_eq!(careful.finish(&hub), Disconnect::INAPPROPRIATE_PROTOCOL.code);
+    assert_eq!(script.read().0.len(), 2, "and nothing of it was written");
+    assert!(plain.is_open(), "who reads bytes goes on");
+    assert!(hub.go_live(0, &channel(), slot, position(0), Some(text("joined"))));
+    assert_eq!(late.finish(&hub), Disconnect::INAPPROPRIATE_PROTOCOL.code);
 }

@@ -8,7 +8,7 @@ use std::task::Context;
 
 use hyper::body::Incoming;
 use hyper::{Request, Response, StatusCode, header};
-use sealcast::hub::{Clock, Connection, Hub, Registration};
+use sealcast::hub::{Clock, Connection, Hub, Pings, Registration};
 use sealcast::limit::{Cap, Limits, Profile};
 use sealcast::metrics::Metrics;
 use sealcast::net::{self, Acceptor};
@@ -123,7 +123,8 @@ fn upgrade(
     let deadline = limits.message_deadline.into();
     tasks.spawn(async move {
         let (stream, leftover) = net::into_socket(upgrading.await.unwrap()).unwrap();
-        let connection = Connection::new(uuid::Uuid::new_v4(), Encoding::Json, stream);
+        let connection =
+            Connection::new(uuid::Uuid::new_v4(), Encoding::Json, Pings::Replies, stream);
         let session = Fragile {
             hub: Arc::clone(&hub),
             connection: Arc::clone(&connection),

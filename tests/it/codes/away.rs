@@ -1,6 +1,7 @@
 //! A node whose broker takes nothing: what it is given to deliver, nobody reads.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sealcast::broker::{Feed, Memory, Sharding};
 use sealcast::http::{self, App, Health, NodeName};
@@ -9,7 +10,6 @@ use sealcast::limit::Cap;
 use sealcast::metrics::Metrics;
 use sealcast::net::{self, Acceptor};
 use sealcast::relay::Relay;
-use sealcast::server::unix_now;
 use sealcast::session::Policy;
 use sealcast_client::{Connection, Options};
 use serde_json::json;
@@ -52,10 +52,10 @@ pub(super) async fn connected() -> Wire {
         policy: Arc::new(Policy {
             relay,
             verifier: config.verifier,
-            allow_anonymous: false,
+            admission: config.admission,
             namespaces: config.namespaces,
             limits: config.limits,
-            unix_now,
+            unix_time: || Duration::from_secs(token::now()),
             version: "it".into(),
         }),
     };

@@ -22,7 +22,7 @@ pub(super) fn rows() -> Vec<Row> {
         provoked!(3001, "shutdown", node_stops),
         provoked!(3004, "internal server error", panicking::provoked),
         provoked!(3005, "connection expired", refreshed_with_an_expired_token),
-        never(3006, "subscription expired", "server-side subscriptions do not expire here"),
+        provoked!(3006, "subscription expired", subscription_of_the_server_that_ran_out),
         provoked!(3008, "slow", more_than_the_queue_holds),
         provoked!(3009, "write error", client_never_reads),
         provoked!(3010, "insufficient state", refreshed_for_other_channels),
@@ -42,14 +42,10 @@ pub(super) fn rows() -> Vec<Row> {
         provoked!(3501, "bad request", no_command),
         provoked!(3502, "stale", client_never_connects),
         provoked!(3503, "force disconnect", ended_by_a_backend),
-        never(3504, "connection limit", "the connections of one user are not bounded here"),
+        provoked!(3504, "connection limit", one_connection_too_many),
         provoked!(3505, "channel limit", token_of_too_many_channels),
         provoked!(3506, "inappropriate protocol", binary_on_a_json_connection),
-        never(
-            3507,
-            "permission denied",
-            "who may not connect has a token that does not verify, which is 3500",
-        ),
+        provoked!(3507, "permission denied", token_of_the_anonymous),
         provoked!(3508, "not available", message_for_nobody),
         never(3509, "too many errors", "errors are answered, and do not add up to anything"),
     ]
@@ -98,6 +94,15 @@ async fn refreshed_with_an_expired_token() -> Told {
     after(&refresh.to_string()).await
 }
 
+async fn subscription_of_the_server_that_ran_out() -> Told {
+    let node = TestNode::with(json!({ "client": { "expired_sub_close_delay": "100ms" } })).await;
+    let mut ada = Wire::connected(&node, "ada").await;
+    let subscribe = json!({ "user": "ada", "channel": "room", "expire_at": token::now() + 1 });
+    node.api("subscribe", &subscribe).await;
+    ada.hear().await; // that it is subscribed
+    close_of(&mut ada).await
+}
+
 async fn more_than_the_queue_holds() -> Told {
     let node = TestNode::with(json!({ "client": { "queue_max_size": 1_000 } })).await;
     let mut ada = Wire::connected(&node, "ada").await;
@@ -139,10 +144,7 @@ async fn ping_without_answer() -> Told {
 }
 
 async fn token_of_nobody() -> Told {
-    let node = TestNode::start().await;
-    let mut wire = Wire::open(&node).await;
-    wire.say(r#"{"id":1,"connect":{"token":"nonsense"}}"#).await;
-    close_of(&mut wire).await
+    after_token(&TestNode::start().await, "nonsense".into()).await
 }
 
 async fn no_command() -> Told {
@@ -158,12 +160,25 @@ async fn ended_by_a_backend() -> Told {
     after_call(Value::Null).await
 }
 
+async fn one_connection_too_many() -> Told {
+    let node = TestNode::with(json!({ "client": { "user_connection_limit": 1 } })).await;
+    let _first = Wire::connected(&node, "ada").await;
+    after_token(&node, token::of("ada")).await
+}
+
+/// Where such tokens pass at all, they can be turned away (protocol 3.2).
+async fn token_of_the_anonymous() -> Told {
+    let node = TestNode::with(json!({
+        "compat": { "centrifugo": true },
+        "client": { "disallow_anonymous_connection_tokens": true },
+    }))
+    .await;
+    after_token(&node, token::signed(json!({ "sub": "" }))).await
+}
+
 async fn token_of_too_many_channels() -> Told {
     let node = TestNode::with(json!({ "client": { "channel_limit": 1 } })).await;
-    let mut wire = Wire::open(&node).await;
-    let connect = json!({ "id": 1, "connect": { "token": token_for(&["room", "other"]) } });
-    wire.say(&connect.to_string()).await;
-    close_of(&mut wire).await
+    after_token(&node, token_for(&["room", "other"])).await
 }
 
 async fn binary_on_a_json_connection() -> Told {
@@ -188,6 +203,13 @@ async fn after_bytes(bytes: &[u8]) -> Told {
     let mut ada = Wire::connected(&node, "ada").await;
     ada.0.send_bytes(bytes).await.unwrap();
     close_of(&mut ada).await
+}
+
+/// How a connection ends that brings this token.
+async fn after_token(node: &TestNode, token: String) -> Told {
+    let mut wire = Wire::open(node).await;
+    wire.say(&json!({ "id": 1, "connect": { "token": token } }).to_string()).await;
+    close_of(&mut wire).await
 }
 
 /// How a connection ends that a backend disconnects.

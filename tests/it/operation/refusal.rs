@@ -54,6 +54,43 @@ async fn development_mode_stays_on_loopback() {
     assert_eq!(both.code, Some(2), "{both:?}");
 }
 
+/// T-09: there is no switch that makes a node less safe than it is.
+#[tokio::test]
+async fn insecure_switches_are_refused() {
+    let with = |path: &str| {
+        let mut option = json!(true);
+        for name in path.rsplit('.') {
+            option = json!({ (name): option });
+        }
+        option
+    };
+    for path in [
+        "client.insecure",
+        "client.insecure_skip_token_signature_verify",
+        "client.token.insecure_skip_token_signature_verify",
+        "client.token.insecure_skip_jwks_endpoint_https",
+        "client.subscription_token.insecure_skip_token_signature_verify",
+        "http_api.insecure",
+        "admin.insecure",
+        "admin.enabled",
+        "http_server.tls.insecure_skip_verify",
+        "compat.insecure",
+        "insecure",
+        "dev",
+    ] {
+        let ended = serve_with(with(path), &[]).await;
+        assert_eq!(ended.code, CONFIG, "{path}: {ended:?}");
+        let names: Vec<&str> = path.split('.').collect();
+        let named = names.iter().any(|name| ended.stderr.contains(&format!("`{name}`")));
+        assert!(named, "{path}: {ended:?}");
+    }
+    for flag in ["--client.insecure", "--http_api.insecure", "--admin.insecure", "--insecure"] {
+        for mode in [&["serve", "--dev"][..], &["serve", "--config", "/nonexistent"]] {
+            assert_eq!(run(&[mode, &[flag]].concat()).await.code, Some(2), "{mode:?} {flag}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn every_fault_of_a_configuration_is_told_at_once() {
     let faulty = json!({

@@ -155,6 +155,19 @@ async fn after_a_refused_connect_the_stale_delay_still_holds() {
 }
 
 #[tokio::test]
+async fn a_connect_that_its_subscriptions_refuse_is_refused_like_any_other() {
+    let client = json!({ "stale_close_delay": "1500ms", "ping_interval": "1s" });
+    let node = TestNode::with(json!({ "client": client })).await;
+    let claims = json!({ "sub": "ada", "exp": token::now() + 60, "channels": ["nowhere:a"] });
+    let connect = json!({ "id": 1, "connect": { "token": token::signed(claims) } });
+    let mut wire = Wire::open(&node).await;
+    assert_eq!(wire.refused(&connect.to_string()).await, 102);
+    // It is not pinged meanwhile.
+    assert_eq!(wire.closed().await, 3502);
+    assert_eq!(node.number("sealcast_panics_total"), 0.0);
+}
+
+#[tokio::test]
 async fn positions_in_a_connect_are_bounded() {
     let node = TestNode::start().await;
     for (count, passes) in [(128, true), (129, false), (10_000, false)] {

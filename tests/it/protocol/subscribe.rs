@@ -1,6 +1,6 @@
 //! Subscribing and unsubscribing.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::client::Wire;
 use crate::support::node::TestNode;
@@ -124,6 +124,27 @@ async fn what_streams_do_not_have_is_refused_as_documented() {
     assert_eq!(answer, json!({ "id": 2, "subscribe": { "was_recovering": true, "delta": true } }));
     let delta = r#"{"id":2,"subscribe":{"channel":"other","delta":"xdelta"}}"#;
     assert_eq!(ada.closed_by(delta).await, 3501);
+}
+
+#[tokio::test]
+async fn checks_come_in_the_documented_order() {
+    let node = TestNode::with(json!({ "client": { "channel_limit": 1 } })).await;
+    let mut ada = Wire::connected(&node, "ada").await;
+    let ask = |channel: &str, members: Value| {
+        let mut request = json!({ "channel": channel });
+        request.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+        json!({ "id": 2, "subscribe": request }).to_string()
+    };
+    let filter = || json!({ "tf": { "op": "and" } });
+    assert_eq!(ada.refused(&ask("nowhere:a", json!({ "type": 1 }))).await, 102);
+    assert_eq!(ada.refused(&ask("closed:a", filter())).await, 103);
+    assert_eq!(ada.refused(&ask("room", filter())).await, 107);
+    assert_eq!(ada.refused(&ask("room", json!({ "type": 1, "token": "x" }))).await, 103);
+    ada.ask(&subscribe(2, "room")).await;
+    assert_eq!(ada.refused(&ask("room", json!({ "type": 1 }))).await, 105);
+    assert_eq!(ada.refused(&ask("nowhere:a", json!({}))).await, 106);
+    assert_eq!(ada.refused(&ask(&"a".repeat(256), json!({}))).await, 107);
+    assert_eq!(ada.refused(&ask("", json!({ "type": 4 }))).await, 108);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use sealcast_client::{Client, Connection, Error, Frame};
 use sealcast_wire::ws::Opcode;
 use sealcast_wire::{Command, Encoding, Reply, Request};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::node::TestNode;
 use super::{PATIENCE, token};
@@ -27,6 +27,14 @@ impl Wire {
         let mut wire = Wire::open(node).await;
         wire.connect(user).await;
         wire
+    }
+
+    /// Upgrades, and says this as the connect request; the result.
+    pub(crate) async fn admitted(node: &TestNode, request: Value) -> (Wire, Value) {
+        let mut wire = Wire::open(node).await;
+        let mut answer = wire.ask(&json!({ "id": 1, "connect": request }).to_string()).await;
+        assert!(answer["connect"].is_object(), "{answer}");
+        (wire, answer["connect"].take())
     }
 
     async fn connect(&mut self, user: &str) {

@@ -222,3 +222,26 @@ fn compat_takes_no_expiry_and_no_user_and_nothing_else() {
     }
     assert_eq!(refusal(subscription("{}")), Some(Invalid("wrong_purpose")));
 }
+
+#[test]
+fn another_claim_can_name_the_user() {
+    let mut config = config(key("HS256"));
+    config.connection.user_claim = Some("uid".into());
+    let verifier = fit(&config);
+    let user = |members: &str| {
+        let claims = format!(r#"{{"exp":{},{members}}}"#, NOW + 60);
+        let told = verifier.connection(&token("HS256", &claims), NOW);
+        told.map(|told| told.user.as_str().to_owned())
+    };
+    assert_eq!(user(r#""uid":"ada""#), Ok("ada".into()));
+    assert_eq!(user(r#""uid":"ada","sub":"bob""#), Ok("ada".into()), "sub is not looked at");
+    for (members, why) in [
+        (r#""sub":"bob""#, "bad_subject"),
+        (r#""uid":"","sub":"bob""#, "bad_subject"),
+        (r#""uid":42"#, "bad_claims"),
+        (r#""uid":null"#, "bad_claims"),
+        (r#""uid":"a","uid":"b""#, "bad_claims"),
+    ] {
+        assert_eq!(user(members), Err(Invalid(why)), "{members}");
+    }
+}

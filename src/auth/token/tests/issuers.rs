@@ -22,7 +22,7 @@ fn two() -> Config {
         issuer(1, "two", "two-relay", secret(&SECRET[1..])),
         issuer(2, "three", "relay", key("ES256")),
     ];
-    Config { connection: Trust { issuers, max_lifetime: None }, ..Config::default() }
+    Config { connection: Trust { issuers, ..Trust::default() }, ..Config::default() }
 }
 
 fn claims(issuer: &str, audience: &str) -> String {
@@ -73,6 +73,7 @@ fn subscription_tokens_can_have_keys_of_their_own() {
         subscription: Some(Trust {
             issuers: vec![TrustedIssuer { keys: secret(&SECRET[1..]), ..TrustedIssuer::default() }],
             max_lifetime: Some(30),
+            ..Trust::default()
         }),
         ..config(key("HS256"))
     };
