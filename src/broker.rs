@@ -38,6 +38,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use sealcast_wire::reply::ClientInfo;
 use sealcast_wire::{Channel, Epoch, Position, Publication};
@@ -47,11 +48,13 @@ mod memory;
 #[cfg(test)]
 mod stand_in;
 mod stream;
+mod tail;
 
 pub use feed::{Delivery, FEED_CAPACITY, Feed, Sharding};
 pub use memory::Memory;
 #[cfg(test)]
 pub(crate) use stand_in::StandIn;
+pub use tail::Tails;
 
 /// The deadline of every call.
 pub const CALL_TIMEOUT: Duration = Duration::from_millis(500);
@@ -117,7 +120,7 @@ pub struct IdempotencyKey {
 }
 
 /// Which page of a stream.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct HistoryQuery {
     /// Most publications.
     pub limit: usize,
@@ -128,7 +131,7 @@ pub struct HistoryQuery {
 }
 
 /// A position as a client gives it; an empty epoch stands for any.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Since {
     /// See [`Position`].
     pub offset: u64,
@@ -209,6 +212,11 @@ pub trait Broker: Send + Sync + 'static {
 
     /// No longer wants them.
     fn unsubscribe(&self, channel: Channel) -> BoxFuture<'_, Result<(), Unavailable>>;
+
+    /// Sends a message to every other node; it comes on their feeds as
+    /// [`Delivery::Told`], and may come on this one's as well. Messages may be lost,
+    /// or overtake each other.
+    fn tell(&self, message: Bytes) -> BoxFuture<'_, Result<(), Unavailable>>;
 
     /// Sends a mark through the broker to every shard of this node's feed, by
     /// the way that publications take. Whoever reads the feed tells whether it

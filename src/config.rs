@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::auth::{ApiKeys, Issuer, Namespaces, Origins, Verifier};
-use crate::http::Proxies;
+use crate::http::{ErrorMode, Proxies};
 use crate::limit::Limits;
 use crate::session::Admission;
 
@@ -36,6 +36,8 @@ pub struct Config {
     pub compat: bool,
     /// Keys of the server API.
     pub api_keys: ApiKeys,
+    /// How the server API tells errors.
+    pub api_errors: ErrorMode,
     /// What is allowed where.
     pub namespaces: Namespaces,
     /// The numbers.

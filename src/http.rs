@@ -11,29 +11,35 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::http::{HeaderName, HeaderValue, header};
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, any, get, post};
 use tokio_util::task::TaskTracker;
 use tower_http::set_header::SetResponseHeaderLayer;
 
 use crate::auth::{ApiKeys, Issuer, Origins};
+use crate::cluster::Cluster;
 use crate::limit::Cap;
 use crate::metrics::Metrics;
 use crate::net::Acceptor;
 use crate::session::Policy;
 
 pub use address::Proxies;
+pub use api::ErrorMode;
 pub use health::Health;
 
 /// What the routes of a node share.
 pub struct App {
     /// What sessions share.
     pub policy: Arc<Policy>,
+    /// The other nodes.
+    pub cluster: Arc<Cluster>,
     /// Pages that may connect.
     pub origins: Origins,
     /// Proxies whose word about client addresses counts.
     pub proxies: Proxies,
     /// Keys of the server API.
     pub api_keys: ApiKeys,
+    /// How the server API tells errors.
+    pub api_errors: ErrorMode,
     /// Whether the node serves, and whether it is leaving.
     pub health: Health,
     /// Places for connections, and for those that have not authenticated.
@@ -42,21 +48,8 @@ pub struct App {
     pub waiting: Cap,
     /// Where connections' tasks are counted.
     pub tasks: TaskTracker,
-    /// This node.
-    pub node: NodeName,
     /// Development mode: serves the demo page and hands out tokens.
     pub dev: Option<Issuer>,
-}
-
-/// How a node names itself.
-#[derive(Clone, Debug)]
-pub struct NodeName {
-    /// Random, new at every start.
-    pub uid: String,
-    /// Chosen by the operator, or the host's name.
-    pub name: String,
-    /// The version of the program.
-    pub version: &'static str,
 }
 
 impl App {
@@ -67,29 +60,55 @@ impl App {
 
 /// The routes of the public listener.
 pub fn public(app: Arc<App>) -> Router {
-    let router = Router::new()
-        .route("/connection/websocket", get(websocket::upgrade))
-        .route("/api/{method}", post(api::call))
-        .route("/health", get(health::ready))
-        .route("/health/live", get(health::live))
-        .route("/health/ready", get(health::ready));
-    let router = if app.dev.is_some() {
-        router
-            .route("/", get(pages::index))
-            .route("/assets/{*path}", get(pages::asset))
-            .route("/dev/token", post(pages::token))
-    } else {
-        router
-    };
-    with_headers(router.with_state(app))
+    let mut routes = public_routes();
+    if app.dev.is_some() {
+        routes.extend(development_routes());
+    }
+    router(routes, app)
 }
 
 /// The routes of the metrics listener, which is never the public one.
 pub fn metrics(app: Arc<App>) -> Router {
-    let router = Router::new()
-        .route("/metrics", get(health::metrics))
-        .route("/health/live", get(health::live))
-        .route("/health/ready", get(health::ready));
+    router(metrics_routes(), app)
+}
+
+/// A path, and what answers there.
+type Route = (&'static str, MethodRouter<Arc<App>>);
+
+fn public_routes() -> Vec<Route> {
+    vec![
+        ("/connection/websocket", get(websocket::upgrade)),
+        ("/api/{method}", any(api::call)),
+        ("/health", get(health::ready)),
+        ("/health/live", get(health::live)),
+        ("/health/ready", get(health::ready)),
+    ]
+}
+
+fn metrics_routes() -> Vec<Route> {
+    vec![
+        ("/metrics", get(health::metrics)),
+        ("/health/live", get(health::live)),
+        ("/health/ready", get(health::ready)),
+        ("/api/openapi.json", get(api::document)),
+    ]
+}
+
+/// What the public listener has besides in development mode.
+fn development_routes() -> Vec<Route> {
+    vec![
+        ("/", get(pages::demo)),
+        ("/api.html", get(pages::api)),
+        ("/api/openapi.json", get(api::document)),
+        ("/assets/{*path}", get(pages::asset)),
+        ("/dev/token", post(pages::token)),
+    ]
+}
+
+fn router(routes: Vec<Route>, app: Arc<App>) -> Router {
+    let router = routes
+        .into_iter()
+        .fold(Router::new(), |router, (path, answering)| router.route(path, answering));
     with_headers(router.with_state(app))
 }
 

@@ -67,6 +67,8 @@ pub struct Metrics {
     pub origin_rejected: Counter,
     /// Publications taken in, from clients and from the server API.
     pub messages_in: Counter,
+    /// Recoveries that were served from the node's tail of the channel.
+    pub recoveries_from_tail: Counter,
     /// Publications put on clients' queues.
     pub messages_out: Counter,
     /// Bytes read from WebSocket clients.
@@ -104,6 +106,7 @@ impl Metrics {
             sockets_refused: counter("sealcast_sockets_refused_total", vec![]),
             origin_rejected: counter("sealcast_origin_rejected_total", vec![]),
             messages_in: counter("sealcast_messages_total", vec![Label::new("dir", "in")]),
+            recoveries_from_tail: counter("sealcast_recover_from_tail_total", vec![]),
             messages_out: counter("sealcast_messages_total", vec![Label::new("dir", "out")]),
             bytes_in: counter("sealcast_bytes_total", vec![Label::new("dir", "in")]),
             bytes_out: counter("sealcast_bytes_total", vec![Label::new("dir", "out")]),
@@ -153,10 +156,30 @@ impl Metrics {
         );
     }
 
+    /// Counts a server API call by the name of its key, which is one of those
+    /// configured, its method, and its error's code or `ok`.
+    pub fn api_call(&self, key: &str, method: &'static str, error: Option<u32>) {
+        let result = error.map_or_else(|| "ok".to_owned(), |code| code.to_string());
+        self.count(
+            "sealcast_api_calls_total",
+            vec![
+                Label::new("key", key.to_owned()),
+                Label::new("method", method),
+                Label::new("result", result),
+            ],
+        );
+    }
+
     /// Counts a recovery, and whether it brought everything back.
     pub fn recovery(&self, recovered: bool) {
         let recovered = if recovered { "yes" } else { "no" };
         self.count("sealcast_recover_total", vec![Label::new("recovered", recovered)]);
+    }
+
+    /// Counts a message between nodes that was not taken; `reason` is one of a
+    /// fixed few.
+    pub fn disbelieved(&self, reason: &'static str) {
+        self.count("sealcast_control_refused_total", vec![Label::new("reason", reason)]);
     }
 
     /// Counts a refused permission.
@@ -259,6 +282,10 @@ pub const COUNTERS: &[(&str, &str)] = &[
     ("sealcast_writes_total", "Write calls to WebSocket clients"),
     ("sealcast_panics_total", "Panics that ended a connection"),
     ("sealcast_api_unauthorized_total", "Server API calls refused for their key"),
+    (
+        "sealcast_api_calls_total",
+        "Server API calls, also those within a batch, by the name of the key, method and result",
+    ),
     ("sealcast_commands_total", "Client commands, by method"),
     ("sealcast_command_errors_total", "Error replies to client commands, by method and code"),
     ("sealcast_connect_attempts_total", "Attempts to connect, by how they ended"),
@@ -268,6 +295,8 @@ pub const COUNTERS: &[(&str, &str)] = &[
     ),
     ("sealcast_auth_total", "Token verifications, by result and reason"),
     ("sealcast_recover_total", "Recoveries that were asked for, by whether they succeeded"),
+    ("sealcast_recover_from_tail_total", "Recoveries served from the node's own tail"),
+    ("sealcast_control_refused_total", "Messages between nodes that were not taken, by reason"),
     ("sealcast_permission_denied_total", "Refused permissions, by action"),
     ("sealcast_protocol_violations_total", "Input that breaks the protocol, by kind"),
 ];

@@ -5,11 +5,13 @@ mod gate;
 mod linger;
 mod probe;
 mod pump;
+mod recovery;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use sealcast_wire::reply::ClientInfo;
 use sealcast_wire::{Channel, Position, Publication};
 use tokio::sync::mpsc;
@@ -18,12 +20,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::auth::{Authorized, Publish, Subscribe};
 use crate::broker::{
-    Broker, CALL_TIMEOUT, Delivery, IdempotencyKey, Outgoing, Retention, Sharding, Unavailable,
+    Broker, CALL_TIMEOUT, Delivery, IdempotencyKey, Outgoing, Retention, Sharding, Tails,
+    Unavailable,
 };
 use crate::hub::{Connection, Hub, Millis, NotAdded, Noted, Slot, Traces, Wants};
 use gate::Gates;
 use linger::Linger;
 use probe::Probes;
+use recovery::Reads;
 
 pub use probe::READY_WITHIN;
 
@@ -32,6 +36,9 @@ const PROBE_EVERY: Duration = Duration::from_secs(1);
 /// How often channels that lost their last subscriber are looked at.
 const LINGER_EVERY: Duration = Duration::from_millis(250);
 
+/// Messages of other nodes that wait; more are dropped, and are then not answered.
+const MOST_TOLD: usize = 1_024;
+
 /// What to do when a part dies without which the node would be deaf.
 pub type Fatal = Arc<dyn Fn(&'static str) + Send + Sync>;
 
@@ -39,10 +46,14 @@ pub type Fatal = Arc<dyn Fn(&'static str) + Send + Sync>;
 pub struct Relay {
     hub: Arc<Hub>,
     broker: Arc<dyn Broker>,
+    tails: Arc<Tails>,
     sharding: Sharding,
     gates: Gates,
+    reads: Reads,
     linger: Linger,
     probes: Probes,
+    /// What other nodes say, from the pumps to whoever listens.
+    told: (mpsc::Sender<Bytes>, Mutex<Option<mpsc::Receiver<Bytes>>>),
 }
 
 /// How a publication is kept, and whether it is one at all.
@@ -107,16 +118,26 @@ impl Drop for Joined {
 }
 
 impl Relay {
-    /// A relay between `broker` and `hub`, which have as many shards as `sharding`.
+    /// A relay between `broker` and `hub`, which have as many shards as `sharding`;
+    /// `tails` are of the broker's feed.
     #[must_use]
-    pub fn new(hub: Arc<Hub>, broker: Arc<dyn Broker>, sharding: Sharding) -> Arc<Relay> {
+    pub fn new(
+        hub: Arc<Hub>,
+        broker: Arc<dyn Broker>,
+        tails: Arc<Tails>,
+        sharding: Sharding,
+    ) -> Arc<Relay> {
+        let (tell, told) = mpsc::channel(MOST_TOLD);
         Arc::new(Relay {
             hub,
             broker,
             probes: Probes::new(sharding.count()),
             sharding,
+            tails,
             gates: Gates::default(),
+            reads: Reads::default(),
             linger: Linger::default(),
+            told: (tell, Mutex::new(Some(told))),
         })
     }
 
@@ -164,6 +185,12 @@ impl Relay {
             }
             drop(watch);
         });
+    }
+
+    /// What other nodes say. Whoever asks first gets it.
+    #[must_use]
+    pub fn take_told(&self) -> Option<mpsc::Receiver<Bytes>> {
+        self.told.1.lock().take()
     }
 
     /// The hub behind it.

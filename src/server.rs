@@ -11,10 +11,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::auth::{OriginRule, Origins};
+use crate::auth::{ClusterKey, NodeId, OriginRule, Origins};
 use crate::broker::{Broker, Feed, Memory, Sharding};
+use crate::cluster::Cluster;
 use crate::config::{Config, Drain};
-use crate::http::{self, App, Health, NodeName};
+use crate::http::{self, App, Health};
 use crate::hub::{Clock, Hub};
 use crate::limit::Cap;
 use crate::metrics::Metrics;
@@ -105,6 +106,8 @@ impl Node {
         let drain = config.drain;
         let app = Arc::new(app(config, relay, &tasks, public_address));
 
+        start_cluster(&app, &works, &fatal);
+
         let accepting = CancellationToken::new();
         let acceptor = |sockets, stop: &CancellationToken| Acceptor {
             sockets: Cap::new(sockets),
@@ -153,6 +156,7 @@ impl Node {
             net::close_spread(hub, spread).await;
             self.tasks.close();
             self.tasks.wait().await;
+            self.app.cluster.say_goodbye().await;
         };
         if tokio::time::timeout(deadline, leaving).await.is_err() {
             tracing::warn!(event = "drain_deadline", "left before every client was gone");
@@ -185,9 +189,11 @@ fn start_relay(
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let sharding = Sharding::new(cores * SHARDS_PER_CORE);
     let hub = Hub::new(sharding.count(), &config.limits, Clock::start(), Arc::clone(metrics));
-    let (feed, receivers) = Feed::new(sharding.clone());
+    let (feed, receivers) = Feed::new(sharding.clone(), config.limits.node_tail_bytes);
+    let tails = Arc::clone(feed.tails());
     let broker = Arc::new(Memory::new(feed, config.limits.node_history_bytes));
-    let relay = Relay::new(Arc::clone(&hub), Arc::clone(&broker) as Arc<dyn Broker>, sharding);
+    let relay =
+        Relay::new(Arc::clone(&hub), Arc::clone(&broker) as Arc<dyn Broker>, tails, sharding);
     relay.start(receivers, works, fatal);
     relay.watch("history", works, fatal, async move {
         loop {
@@ -206,6 +212,21 @@ fn start_relay(
     relay
 }
 
+/// Hears the other nodes, and tells them of this one.
+fn start_cluster(
+    app: &App,
+    works: &CancellationToken,
+    fatal: &Arc<dyn Fn(&'static str) + Send + Sync>,
+) {
+    let relay = &app.policy.relay;
+    if let Some(told) = relay.take_told() {
+        let cluster = Arc::clone(&app.cluster);
+        relay.watch("cluster", works, fatal, async move { cluster.hear(told).await });
+    }
+    let cluster = Arc::clone(&app.cluster);
+    relay.watch("hello", works, fatal, async move { cluster.say_hello().await });
+}
+
 fn app(config: Config, relay: Arc<Relay>, tasks: &TaskTracker, public: SocketAddr) -> App {
     let origins = if config.dev.is_some() {
         // The page that this node serves.
@@ -215,29 +236,30 @@ fn app(config: Config, relay: Arc<Relay>, tasks: &TaskTracker, public: SocketAdd
     } else {
         config.origins
     };
+    let policy = Arc::new(Policy {
+        relay,
+        verifier: config.verifier,
+        admission: config.admission,
+        namespaces: config.namespaces,
+        limits: config.limits.clone(),
+        unix_time,
+        version: format!("{VERSION} Sealcast"),
+    });
+    let name = config.name.unwrap_or_else(host_name);
+    let node = (NodeId::new_v4(), name, VERSION);
+    let cluster = Cluster::new(node, Arc::clone(&policy), ClusterKey::random());
     App {
         origins,
         proxies: config.proxies,
         api_keys: config.api_keys,
+        api_errors: config.api_errors,
         health: Health::default(),
         connections: Cap::new(config.limits.websocket_connections),
         waiting: Cap::new(config.limits.waiting_connections),
         tasks: tasks.clone(),
-        node: NodeName {
-            uid: uuid::Uuid::new_v4().to_string(),
-            name: config.name.unwrap_or_else(host_name),
-            version: VERSION,
-        },
         dev: config.dev,
-        policy: Arc::new(Policy {
-            relay,
-            verifier: config.verifier,
-            admission: config.admission,
-            namespaces: config.namespaces,
-            limits: config.limits,
-            unix_time,
-            version: format!("{VERSION} Sealcast"),
-        }),
+        policy,
+        cluster,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
+use subtle::{Choice, ConstantTimeEq};
 use zeroize::Zeroizing;
 
 /// A secret text.
@@ -25,7 +25,7 @@ impl Secret {
     /// Its SHA-256, which is what is compared, so that no length leaks.
     #[must_use]
     pub fn digest(&self) -> SecretDigest {
-        SecretDigest(Sha256::digest(self.bytes()).into())
+        SecretDigest::of(self.bytes())
     }
 }
 
@@ -39,11 +39,16 @@ impl fmt::Debug for Secret {
 pub struct SecretDigest([u8; 32]);
 
 impl SecretDigest {
-    /// Whether `text` is the secret; takes the same time whatever it is.
+    /// The digest of a text that may be a secret.
     #[must_use]
-    pub fn matches(&self, text: &str) -> bool {
-        let other: [u8; 32] = Sha256::digest(text.as_bytes()).into();
-        self.0.ct_eq(&other).into()
+    pub fn of(text: &[u8]) -> SecretDigest {
+        SecretDigest(Sha256::digest(text).into())
+    }
+
+    /// Whether both are of the same secret; takes the same time whatever they are.
+    #[must_use]
+    pub fn equals(&self, other: &SecretDigest) -> Choice {
+        self.0.ct_eq(&other.0)
     }
 }
 

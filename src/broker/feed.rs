@@ -3,11 +3,12 @@
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use sealcast_wire::reply::ClientInfo;
 use sealcast_wire::{Channel, Epoch, Publication};
 use tokio::sync::{Mutex, MutexGuard, mpsc};
 
-use super::Unavailable;
+use super::{Tails, Unavailable};
 
 /// How many deliveries may wait in one shard of a feed.
 pub const FEED_CAPACITY: usize = 128;
@@ -65,6 +66,8 @@ pub enum Delivery {
     },
     /// A mark of [`super::Broker::probe`].
     Probe(u64),
+    /// A message of [`super::Broker::tell`].
+    Told(Bytes),
 }
 
 /// Where a broker puts what arrives. A full shard makes the broker wait, and
@@ -72,6 +75,7 @@ pub enum Delivery {
 pub struct Feed {
     sharding: Sharding,
     shards: Vec<Shard>,
+    tails: Arc<Tails>,
 }
 
 /// One shard's inbox, entered in the order of asking.
@@ -80,11 +84,13 @@ pub(super) struct Shard {
     /// given a place and has not run yet must not be overtaken.
     turn: Mutex<()>,
     inbox: mpsc::Sender<Delivery>,
+    tails: Arc<Tails>,
 }
 
 /// A place in a shard's inbox.
 pub(super) struct Place<'a> {
     permit: mpsc::Permit<'a, Delivery>,
+    tails: &'a Tails,
     _turn: MutexGuard<'a, ()>,
 }
 
@@ -93,25 +99,39 @@ impl Shard {
     pub(super) async fn place(&self) -> Result<Place<'_>, Unavailable> {
         let turn = self.turn.lock().await;
         let permit = self.inbox.reserve().await.map_err(|_| Unavailable)?;
-        Ok(Place { permit, _turn: turn })
+        Ok(Place { permit, tails: &self.tails, _turn: turn })
     }
 }
 
 impl Place<'_> {
+    /// Puts it there, and in the channel's tail if it is kept.
     pub(super) fn send(self, delivery: Delivery) {
+        if let Delivery::Publication { channel, publication, epoch: Some(epoch), .. } = &delivery {
+            self.tails.push(channel, publication, epoch);
+        }
         self.permit.send(delivery);
     }
 }
 
 impl Feed {
-    /// A feed, and the receiving end of each shard in order.
+    /// A feed that keeps at most `tail_bytes` of what lately arrived, and the
+    /// receiving end of each shard in order.
     #[must_use]
-    pub fn new(sharding: Sharding) -> (Feed, Vec<mpsc::Receiver<Delivery>>) {
+    pub fn new(sharding: Sharding, tail_bytes: usize) -> (Feed, Vec<mpsc::Receiver<Delivery>>) {
+        let tails = Arc::new(Tails::new(&sharding, tail_bytes));
         let (shards, receivers) = (0..sharding.count())
             .map(|_| mpsc::channel(FEED_CAPACITY))
-            .map(|(inbox, receiver)| (Shard { turn: Mutex::new(()), inbox }, receiver))
+            .map(|(inbox, receiver)| {
+                (Shard { turn: Mutex::new(()), inbox, tails: Arc::clone(&tails) }, receiver)
+            })
             .unzip();
-        (Feed { sharding, shards }, receivers)
+        (Feed { sharding, shards, tails }, receivers)
+    }
+
+    /// What lately arrived.
+    #[must_use]
+    pub fn tails(&self) -> &Arc<Tails> {
+        &self.tails
     }
 
     /// The shard of a channel.

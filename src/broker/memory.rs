@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use sealcast_wire::reply::ClientInfo;
 use sealcast_wire::{Channel, Position};
 use tokio::task::coop::unconstrained;
@@ -61,6 +62,21 @@ impl Memory {
         place.map(Some)
     }
 
+    /// A place in the feed, if anyone here listens, and the state under which that
+    /// stays so: nobody can begin to listen and miss what follows.
+    async fn enter_feed(
+        &self,
+        channel: &Channel,
+    ) -> Result<(Option<Place<'_>>, MutexGuard<'_, State>), Unavailable> {
+        loop {
+            let place = self.place(channel).await?;
+            let state = self.state.lock();
+            if place.is_some() || !state.wanted.contains(channel) {
+                return Ok((place, state));
+            }
+        }
+    }
+
     /// Forgets what is over: entries by age, streams and keys by time. Called
     /// every second or so.
     pub fn sweep(&self) {
@@ -80,9 +96,8 @@ impl Broker for Memory {
         outgoing: Outgoing,
     ) -> BoxFuture<'_, Result<Option<Position>, Unavailable>> {
         Box::pin(async move {
-            let place = self.place(&channel).await?;
+            let (place, mut state) = self.enter_feed(&channel).await?;
             let now = self.now();
-            let mut state = self.state.lock();
             let key = outgoing.idempotency.map(|key| (channel.clone(), key));
             if let Some(answer) = key.as_ref().and_then(|key| state.answered.get(key)) {
                 return Ok(answer.clone());
@@ -127,7 +142,8 @@ impl Broker for Memory {
         came: bool,
     ) -> BoxFuture<'_, Result<(), Unavailable>> {
         Box::pin(async move {
-            if let Some(place) = self.place(&channel).await? {
+            let (place, _state) = self.enter_feed(&channel).await?;
+            if let Some(place) = place {
                 place.send(Delivery::Membership { channel, who, came });
             }
             Ok(())
@@ -160,6 +176,7 @@ impl Broker for Memory {
                 stream.clear();
                 state.bytes -= freed;
             }
+            self.feed.tails().forget(&channel);
             Ok(())
         })
     }
@@ -210,16 +227,25 @@ impl Broker for Memory {
 
     fn subscribe(&self, channel: Channel) -> BoxFuture<'_, Result<(), Unavailable>> {
         Box::pin(async move {
-            self.state.lock().wanted.insert(channel);
+            let mut state = self.state.lock();
+            self.feed.tails().open(&channel);
+            state.wanted.insert(channel);
             Ok(())
         })
     }
 
     fn unsubscribe(&self, channel: Channel) -> BoxFuture<'_, Result<(), Unavailable>> {
         Box::pin(async move {
-            self.state.lock().wanted.remove(&channel);
+            let mut state = self.state.lock();
+            self.feed.tails().close(&channel);
+            state.wanted.remove(&channel);
             Ok(())
         })
+    }
+
+    fn tell(&self, _: Bytes) -> BoxFuture<'_, Result<(), Unavailable>> {
+        // There is no other node.
+        Box::pin(async { Ok(()) })
     }
 
     fn probe(&self, mark: u64) -> BoxFuture<'_, Result<(), Unavailable>> {

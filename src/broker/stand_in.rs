@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use sealcast_wire::reply::ClientInfo;
@@ -16,6 +17,8 @@ use super::{
 /// Notes every call when it begins; each waits for one answer.
 pub(crate) struct StandIn {
     pub(crate) calls: Mutex<Vec<String>>,
+    /// Messages to other nodes, which are taken at once.
+    pub(crate) told: Mutex<Vec<Bytes>>,
     answers: Semaphore,
     pub(crate) fails: Mutex<bool>,
 }
@@ -25,6 +28,7 @@ impl StandIn {
     pub(crate) fn new(answers: usize) -> Arc<StandIn> {
         Arc::new(StandIn {
             calls: Mutex::default(),
+            told: Mutex::default(),
             answers: Semaphore::new(answers),
             fails: Mutex::new(false),
         })
@@ -111,6 +115,13 @@ impl Broker for StandIn {
 
     fn unsubscribe(&self, channel: Channel) -> BoxFuture<'_, Result<(), Unavailable>> {
         self.call("unsubscribe", &channel)
+    }
+
+    fn tell(&self, message: Bytes) -> BoxFuture<'_, Result<(), Unavailable>> {
+        Box::pin(async move {
+            self.told.lock().push(message);
+            Ok(())
+        })
     }
 
     fn probe(&self, _: u64) -> BoxFuture<'_, Result<(), Unavailable>> {

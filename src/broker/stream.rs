@@ -146,7 +146,7 @@ impl Stream {
 }
 
 /// What a publication costs, roughly: its payload and the structures around it.
-fn size(publication: &Publication) -> usize {
+pub(super) fn size(publication: &Publication) -> usize {
     const STRUCTURES: usize = 256;
     let tags: usize = publication.tags.iter().map(|(key, value)| key.len() + value.len()).sum();
     publication.data.len() + tags + STRUCTURES

@@ -1,6 +1,7 @@
 //! From what the file says to what the rooms need.
 
 mod admission;
+mod api;
 mod token;
 
 use std::collections::HashMap;
@@ -10,7 +11,7 @@ use std::time::Duration;
 use super::file::{self, File};
 use super::namespaces;
 use super::{Config, Drain, Fault};
-use crate::auth::{ApiKey, ApiKeys, BadOrigin, Issuer, Namespaces, OriginRule, Origins, Secret};
+use crate::auth::{BadOrigin, Issuer, Namespaces, OriginRule, Origins};
 use crate::http::Proxies;
 use crate::limit::{Limits, Profile};
 use token::{tokens, verifier};
@@ -59,7 +60,10 @@ pub fn development() -> Result<(Config, String), Vec<Fault>> {
             }),
             ..Default::default()
         },
-        http_api: file::HttpApi { key: Some(key.clone()) },
+        http_api: file::HttpApi {
+            key: Some(file::SecretText::new(key.clone())),
+            ..Default::default()
+        },
         shutdown: file::Shutdown {
             lb_wait: Some(file::Time(Duration::ZERO)),
             spread: Some(file::Time(Duration::from_millis(200))),
@@ -103,7 +107,8 @@ fn build(file: &File, faults: &mut Vec<Fault>) -> Config {
         dev: None,
         admission: admission::admission(&file.client, &namespaces, faults),
         compat: file.compat.centrifugo,
-        api_keys: api_keys(file, faults),
+        api_keys: api::api_keys(&file.http_api, faults),
+        api_errors: api::error_mode(&file.http_api, faults),
         namespaces,
         limits,
         drain: drain(&file.shutdown),
@@ -159,17 +164,6 @@ fn origins(entries: &[String], faults: &mut Vec<Fault>) -> Origins {
         }
     }
     Origins::new(rules)
-}
-
-fn api_keys(file: &File, faults: &mut Vec<Fault>) -> ApiKeys {
-    let Some(key) = &file.http_api.key else { return ApiKeys::default() };
-    match ApiKey::new(&Secret::new(key.clone())) {
-        Some(key) => ApiKeys::new(vec![key]),
-        None => {
-            fault(faults, "http_api.key", "shorter than 16 bytes; take 32 random ones");
-            ApiKeys::default()
-        }
-    }
 }
 
 fn namespaces(file: &File, faults: &mut Vec<Fault>) -> Namespaces {
@@ -229,6 +223,7 @@ fn limits(file: &File, faults: &mut Vec<Fault>) -> Limits {
     count(&mut limits.recovery_publications, file.client.recovery_max_publication_limit);
     count(&mut limits.history_bytes, file.limits.history_bytes);
     count(&mut limits.node_history_bytes, file.limits.node_history_bytes);
+    count(&mut limits.node_tail_bytes, file.limits.node_tail_bytes);
     count(&mut limits.websocket_connections, file.client.connection_limit);
     count(&mut limits.frame_bytes, file.websocket.message_size_limit);
     count(&mut limits.message_bytes, file.limits.message_bytes);

@@ -2,6 +2,7 @@
 //! option that is not listed here is refused, because ignoring one could open a
 //! door.
 
+mod api;
 mod token;
 
 use std::fmt;
@@ -12,6 +13,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::duration;
 
+pub(super) use api::{ApiKey, HttpApi};
 pub(super) use token::{SecretText, SubscriptionToken, Token, TokenIssuer};
 
 #[derive(Default, Deserialize)]
@@ -139,12 +141,6 @@ namespace_options! {
 
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub(super) struct HttpApi {
-    pub(super) key: Option<String>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
 pub(super) struct WebSocket {
     pub(super) message_size_limit: Option<usize>,
 }
@@ -158,6 +154,7 @@ pub(super) struct LimitOptions {
     pub(super) node_queue_bytes: Option<usize>,
     pub(super) history_bytes: Option<usize>,
     pub(super) node_history_bytes: Option<usize>,
+    pub(super) node_tail_bytes: Option<usize>,
     pub(super) waiting_connections: Option<usize>,
     pub(super) http_sockets: Option<usize>,
     pub(super) message_deadline: Option<Time>,

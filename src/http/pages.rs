@@ -1,4 +1,5 @@
-//! The demo page, in development mode only. Its files are part of the binary.
+//! The demo page and the page of the server API, in development mode only. Their
+//! files are part of the binary.
 
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use serde::Deserialize;
 
 use super::{App, door};
 
-/// How long the page's tokens live, seconds.
+/// How long the demo page's tokens live, seconds.
 const TOKEN_LIFETIME: u64 = 15 * 60;
 /// Largest body of a token request, bytes.
 const TOKEN_REQUEST: usize = 1 << 10;
@@ -31,20 +32,27 @@ macro_rules! files {
 }
 
 files! {
+    "api.css": "text/css; charset=utf-8",
+    "api.js": "text/javascript; charset=utf-8",
     "app.js": "text/javascript; charset=utf-8",
     "style.css": "text/css; charset=utf-8",
     "vendor/centrifuge.js": "text/javascript; charset=utf-8",
     "vendor/centrifuge.LICENSE": "text/plain; charset=utf-8",
 }
 
-const INDEX: &[u8] = include_bytes!("../../web/index.html");
+const HTML: &str = "text/html; charset=utf-8";
 
-/// The page.
-pub(super) async fn index() -> Response {
-    file("text/html; charset=utf-8", INDEX)
+/// The demo page.
+pub(super) async fn demo() -> Response {
+    file(HTML, include_bytes!("../../web/index.html"))
 }
 
-/// What the page is made of.
+/// The page of the server API.
+pub(super) async fn api() -> Response {
+    file(HTML, include_bytes!("../../web/api.html"))
+}
+
+/// What the pages are made of.
 pub(super) async fn asset(Path(path): Path<String>) -> Response {
     match ASSETS.iter().find(|(name, _, _)| *name == path) {
         Some((_, kind, content)) => file(kind, content),

@@ -46,6 +46,8 @@ pub struct Limits {
     pub history_bytes: usize,
     /// Most bytes of the history that the embedded broker keeps.
     pub node_history_bytes: usize,
+    /// Most bytes of recent publications that the node keeps for recoveries.
+    pub node_tail_bytes: usize,
     /// Most publications and replies waiting for one connection.
     pub queue_messages: usize,
     /// Most bytes waiting for one connection.
@@ -84,6 +86,7 @@ impl Profile {
             history_publications: 300,
             history_bytes: 4 << 20,
             node_history_bytes: 256 << 20,
+            node_tail_bytes: 64 << 20,
             queue_messages: 1_000,
             queue_bytes: 1 << 20,
             node_queue_bytes: 256 << 20,

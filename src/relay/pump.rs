@@ -107,6 +107,12 @@ impl Pump {
     fn take(&mut self, delivery: Delivery) {
         let (channel, waiting) = match delivery {
             Delivery::Probe(mark) => return self.relay.probes.came_back(self.shard, mark),
+            Delivery::Told(message) => {
+                if self.relay.told.0.try_send(message).is_err() {
+                    self.relay.hub().metrics().disbelieved("too_many");
+                }
+                return;
+            }
             Delivery::Publication { channel, publication, epoch, delta } => {
                 self.waiting_bytes += publication.data.len();
                 (channel, Waiting::Publication(Item { publication, epoch, delta }))

@@ -17,7 +17,8 @@ use crate::metrics::Metrics;
 fn relay(broker: &Arc<StandIn>) -> Arc<Relay> {
     let sharding = Sharding::new(1);
     let hub = Hub::new(1, &Profile::Standard.limits(), Clock::start(), Metrics::new("test"));
-    Relay::new(hub, Arc::clone(broker) as Arc<dyn Broker>, sharding)
+    let tails = Arc::new(Tails::new(&sharding, 0));
+    Relay::new(hub, Arc::clone(broker) as Arc<dyn Broker>, tails, sharding)
 }
 
 fn wish() -> Authorized<Subscribe> {

@@ -301,7 +301,8 @@ impl Read {
 
 /// The stream's top, and nothing else.
 async fn top(actor: &Actor, channel: &Channel, keep: &Retention) -> Result<Read, Refusal> {
-    Ok(Read::nothing(page(actor, channel, HistoryQuery::default(), keep).await?.position))
+    let page = actor.policy.relay.read(channel, HistoryQuery::default(), keep).await?;
+    Ok(Read::nothing(page.position))
 }
 
 /// Everything since a position, if it can be had without a hole.
@@ -313,8 +314,7 @@ async fn missed(
 ) -> Result<Read, Refusal> {
     let from = since.offset;
     let most = actor.policy.limits.recovery_publications;
-    let query = HistoryQuery { limit: most, since: Some(since), reverse: false };
-    let page = match page(actor, channel, query, keep).await {
+    let page = match actor.policy.relay.recover(channel, since, keep, most).await {
         Ok(page) => page,
         Err(HistoryError::Unrecoverable(_)) => return top(actor, channel, keep).await,
         Err(error) => return Err(error.into()),
@@ -340,7 +340,8 @@ async fn cached(
     keep: &Retention,
 ) -> Result<Read, Refusal> {
     let query = HistoryQuery { limit: 1, since: None, reverse: true };
-    let Page { mut publications, position } = page(actor, channel, query, keep).await?;
+    let page = actor.policy.relay.read(channel, query, keep).await?;
+    let Page { mut publications, position } = page;
     let recovered = publications.first().is_some_and(|latest| latest.offset == position.offset);
     let has = |since: &Since| since.offset == position.offset && *since.epoch == *position.epoch;
     if !recovered || since.as_ref().is_some_and(has) {
@@ -348,15 +349,6 @@ async fn cached(
     }
     let told = since.map_or(0, |since| since.offset);
     Ok(Read { publications, recovered, told, top: position })
-}
-
-async fn page(
-    actor: &Actor,
-    channel: &Channel,
-    query: HistoryQuery,
-    keep: &Retention,
-) -> Result<Page, HistoryError> {
-    actor.policy.relay.broker().history(channel.clone(), query, keep.meta_ttl).await
 }
 
 /// As the subscriber reads them: for deltas the first whole, the others against

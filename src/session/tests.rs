@@ -8,7 +8,7 @@ use sealcast_wire::Encoding;
 
 use super::*;
 use crate::auth::{Namespace, Namespaces};
-use crate::broker::{Broker, Sharding, StandIn};
+use crate::broker::{Broker, Sharding, StandIn, Tails};
 use crate::hub::tests::Script;
 use crate::hub::{Clock, Connection, Hub, Registration};
 use crate::limit::{Cap, Profile};
@@ -35,11 +35,13 @@ impl Bench {
             publish_for_anonymous: true,
             ..Namespace::default()
         };
+        let sharding = Sharding::new(1);
         let policy = Arc::new(Policy {
             relay: Relay::new(
                 Arc::clone(&hub),
                 Arc::clone(&broker) as Arc<dyn Broker>,
-                Sharding::new(1),
+                Arc::new(Tails::new(&sharding, 0)),
+                sharding,
             ),
             verifier: None,
             admission: Admission { anonymous: true, ..Admission::default() },

@@ -1,5 +1,11 @@
 //! The server API.
 
+mod keys;
+mod methods;
+mod openapi;
+mod pages;
+mod schema;
+
 use serde_json::{Value, json};
 
 use crate::support::api::call;
@@ -176,6 +182,7 @@ async fn only_the_key_opens() {
         ("a longer key", vec![("X-API-Key", &long)], 401),
         ("Bearer", vec![("Authorization", &bearer)], 401),
         ("the bare key", vec![("Authorization", API_KEY)], 401),
+        ("two of one header", vec![("X-API-Key", API_KEY), ("X-API-Key", API_KEY)], 401),
         ("a wrong one goes first", vec![("X-API-Key", "wrong"), ("Authorization", &apikey)], 401),
     ];
     let mut refused = 0.0;
@@ -203,7 +210,7 @@ async fn only_the_key_opens() {
 async fn requests_that_are_none() {
     let node = TestNode::start().await;
     let key = ("X-API-Key", API_KEY);
-    for method in ["", "nothing", "publish/", "Publish", "../api/publish", "map_publish"] {
+    for method in ["", "nothing", "publish/", "Publish", "../api/publish", "connections"] {
         let answer = call(node.public, method, &[key], b"{}").await;
         assert_eq!(answer.status, 404, "{method:?}");
         assert_eq!(call(node.public, method, &[], b"{}").await.status, 404, "{method:?}, no key");
@@ -213,7 +220,15 @@ async fn requests_that_are_none() {
             "{method} /api/publish HTTP/1.1\r\nHost: it\r\nConnection: close\r\nX-API-Key: {API_KEY}\r\n\r\n"
         );
         assert_eq!(ask(node.public, &request).await.status, 405, "{method}");
+        let keyless = request.replace(API_KEY, "");
+        assert_eq!(ask(node.public, &keyless).await.status, 405, "{method}, no key");
+        let unknown = request.replace("publish", "nothing");
+        assert_eq!(ask(node.public, &unknown).await.status, 404, "{method} of nothing");
     }
+    let legacy = format!(
+        "POST /api HTTP/1.1\r\nHost: it\r\nConnection: close\r\nX-API-Key: {API_KEY}\r\nContent-Length: 2\r\n\r\n{{}}"
+    );
+    assert_eq!(ask(node.public, &legacy).await.status, 404);
     for body in [
         "",
         " ",
@@ -232,7 +247,7 @@ async fn requests_that_are_none() {
         r#"{"channel":"room","data":1,"version":"1"}"#,
     ] {
         let answer = call(node.public, "publish", &[key], body.as_bytes()).await;
-        assert_eq!(answer.status, 400, "{body:?}");
+        assert_eq!((answer.status, answer.text()), (400, "Bad Request"), "{body:?}");
     }
     let null = call(node.public, "publish", &[key], b"null").await;
     assert_eq!((null.status, null.json()["error"]["code"].clone()), (200, json!(107)));

@@ -87,7 +87,7 @@ const SHARDS: usize = 4;
 /// The embedded broker.
 async fn memory() -> Bench {
     let sharding = Sharding::new(SHARDS);
-    let (feed, receivers) = Feed::new(sharding.clone());
+    let (feed, receivers) = Feed::new(sharding.clone(), 1 << 20);
     Bench { broker: Arc::new(Memory::new(feed, 1 << 20)), sharding, feed: receivers }
 }
 

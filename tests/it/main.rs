@@ -26,6 +26,7 @@ mod membership;
 mod once;
 mod operation;
 mod protocol;
+mod recovery;
 mod slow;
 mod support;
 mod writes;

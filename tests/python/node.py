@@ -6,6 +6,7 @@ import hmac
 import json
 import os
 import pathlib
+import select
 import subprocess
 import tempfile
 import time
@@ -15,6 +16,7 @@ BINARY = os.environ.get("SEALCAST_BIN") or str(
 )
 SECRET = "a secret of the tests, 32 bytes or more"
 API_KEY = "api-key-of-the-tests-0123456789abcdef"
+READY_SECONDS = 20
 
 OPTIONS = {
     "allow_subscribe_for_client": True,
@@ -24,14 +26,22 @@ OPTIONS = {
     "force_push_join_leave": True,
     "allow_presence_for_client": True,
     "allow_history_for_client": True,
-    "history_size": 100,
+    "history_size": 500,
     "history_ttl": "60s",
     "force_recovery": True,
 }
+NAMESPACES = [
+    {**OPTIONS, "name": "short", "history_size": 3},
+    # Joins would count as bytes that are no patches.
+    {**OPTIONS, "name": "delta", "delta_publish": True, "force_push_join_leave": False},
+]
 
 
 class Node:
-    """Runs from `with` to its end."""
+    """Runs from `with` to its end. `client` adds options of connections."""
+
+    def __init__(self, **client):
+        self._client = client
 
     def __enter__(self):
         self._directory = tempfile.TemporaryDirectory()
@@ -39,14 +49,18 @@ class Node:
         config = {
             "http_server": {"port": 0},
             "metrics": {"port": 0},
-            "client": {"token": {"hmac_secret_key": SECRET}},
+            "client": {"token": {"hmac_secret_key": SECRET}, **self._client},
             "http_api": {"key": API_KEY},
-            "channel": {"without_namespace": OPTIONS},
+            "channel": {"without_namespace": OPTIONS, "namespaces": NAMESPACES},
         }
         path.write_text(json.dumps(config))
         command = [BINARY, "serve", "--config", str(path), "--ready-json"]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        if not select.select([self._process.stdout], [], [], READY_SECONDS)[0]:
+            self.__exit__()
+            raise TimeoutError(f"{BINARY} was not ready within {READY_SECONDS} s")
         address = json.loads(self._process.stdout.readline())["public"]
+        self.port = int(address.rpartition(":")[2])
         self.api = f"http://{address}/api"
         self.websocket = f"ws://{address}/connection/websocket"
         return self
@@ -58,13 +72,17 @@ class Node:
         self._directory.cleanup()
 
 
-def token(user):
-    """An HS256 token that is good for ten minutes."""
+def token(user, **claims):
+    """An HS256 token for ten minutes. `claims` add to `sub` and `exp` or replace them."""
     header = _segment({"alg": "HS256", "typ": "JWT"})
-    claims = _segment({"sub": user, "exp": int(time.time()) + 600})
-    signed = header + b"." + claims
+    signed = header + b"." + _segment({"sub": user, "exp": in_seconds(600), **claims})
     signature = hmac.new(SECRET.encode(), signed, hashlib.sha256).digest()
     return (signed + b"." + _base64(signature)).decode()
+
+
+def in_seconds(seconds):
+    """Unix time in seconds, from now."""
+    return int(time.time()) + seconds
 
 
 def _segment(value):

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { connect, ENCODINGS, newClient, payload, subscribe, textOf } from './support/client.js';
 import { next, take, within } from './support/event.js';
+import { scenario } from './support/scenario.js';
 import { serve } from './support/server.js';
 
 const server = await serve({ after });
@@ -16,6 +17,48 @@ async function refusal(client, channel) {
   const { code } = await unsubscribed;
   return code;
 }
+
+scenario('100 subscriptions at once', 'in one frame with connect', async (t, encoding) => {
+  const client = newClient(t, server, encoding);
+  const channels = Array.from({ length: 100 }, (_, number) => `many-${encoding}-${number}`);
+  const subscriptions = channels.map((channel) => client.newSubscription(channel));
+  const subscribed = subscriptions.map((subscription) => next(subscription, 'subscribed'));
+  let frames = 0;
+  client.record.on('sent', () => {
+    frames += 1;
+  });
+  for (const subscription of subscriptions) subscription.subscribe();
+  client.connect();
+  await Promise.all(subscribed);
+  assert.equal(frames, 1);
+
+  const got = [];
+  const all = within(10_000, 'a publication in each channel', new Promise((settle) => {
+    for (const subscription of subscriptions) {
+      subscription.on('publication', ({ channel }) => {
+        got.push(channel);
+        if (got.length === channels.length) settle();
+      });
+    }
+  }));
+  await server.api('broadcast', { channels, data: { text: 'to all' } });
+  await all;
+  assert.deepEqual(got.sort(), channels.sort());
+});
+
+scenario('RPC refusal', 'no method is available, and the connection stays', async (t, encoding) => {
+  const client = await connect(t, server, encoding);
+  const interrupted = [];
+  client.on('connecting', (context) => interrupted.push(context));
+  for (const method of ['method', 'namespace:method', '']) {
+    await assert.rejects(client.rpc(method, payload(encoding, '{}')), { code: 108, message: 'not available' });
+  }
+  const subscription = await subscribe(client, `after-rpc-${encoding}`);
+  const arrival = next(subscription, 'publication');
+  await subscription.publish(payload(encoding, '1'));
+  await arrival;
+  assert.deepEqual(interrupted, []);
+});
 
 for (const encoding of ENCODINGS) {
   test(`${encoding}: a channel that clients may not use is refused`, async (t) => {
@@ -42,13 +85,12 @@ for (const encoding of ENCODINGS) {
     assert.equal(answer.error.code, 102);
   });
 
-  test(`${encoding}: presence, history and rpc are not available while they are off`, async (t) => {
+  test(`${encoding}: presence and history are not available while they are off`, async (t) => {
     const client = await connect(t, server, encoding);
     const subscription = await subscribe(client, `plain-${encoding}`);
     await assert.rejects(subscription.presence(), { code: 108 });
     await assert.rejects(subscription.presenceStats(), { code: 108 });
     await assert.rejects(subscription.history({ limit: 1 }), { code: 108 });
-    await assert.rejects(client.rpc('method', payload(encoding, '{}')), { code: 108 });
     assert.equal(client.state, 'connected');
   });
 
@@ -84,33 +126,5 @@ for (const encoding of ENCODINGS) {
     await client.publish(`kept-${encoding}`, payload(encoding, '2'));
     await arrival;
     assert.deepEqual(strays, []);
-  });
-
-  test(`${encoding}: a hundred subscriptions in one frame with connect`, async (t) => {
-    const client = newClient(t, server, encoding);
-    const channels = Array.from({ length: 100 }, (_, number) => `many-${encoding}-${number}`);
-    const subscriptions = channels.map((channel) => client.newSubscription(channel));
-    const subscribed = subscriptions.map((subscription) => next(subscription, 'subscribed'));
-    let frames = 0;
-    client.record.on('sent', () => {
-      frames += 1;
-    });
-    for (const subscription of subscriptions) subscription.subscribe();
-    client.connect();
-    await Promise.all(subscribed);
-    assert.equal(frames, 1);
-
-    const got = [];
-    const all = within(10_000, 'a publication in each channel', new Promise((settle) => {
-      for (const subscription of subscriptions) {
-        subscription.on('publication', ({ channel }) => {
-          got.push(channel);
-          if (got.length === channels.length) settle();
-        });
-      }
-    }));
-    await server.api('broadcast', { channels, data: { text: 'to all' } });
-    await all;
-    assert.deepEqual(got.sort(), channels.sort());
   });
 }

@@ -5,6 +5,7 @@ import { after, test } from 'node:test';
 import { connect, ENCODINGS, payload, subscribe, textOf } from './support/client.js';
 import { next, take } from './support/event.js';
 import { rawPeer } from './support/raw.js';
+import { scenario } from './support/scenario.js';
 import { serve } from './support/server.js';
 
 // Text that JSON.parse and JSON.stringify give back unchanged, so that both encodings can be compared with it.
@@ -25,18 +26,76 @@ const DELICATE = '{"n":9007199254740993, "e":1e3,  "f":1.0,"s":"\\u00e9\\/","zer
 
 const server = await serve({ after });
 
-for (const from of ENCODINGS) {
-  for (const to of ENCODINGS) {
-    test(`${from} to ${to}: payloads arrive unchanged and in order`, async (t) => {
-      const channel = `exact-${from}-${to}`;
-      const publisher = await connect(t, server, from);
-      const subscription = await subscribe(await connect(t, server, to), channel);
-      const arrivals = take(subscription, 'publication', CANONICAL.length);
-      for (const text of CANONICAL) await publisher.publish(channel, payload(from, text));
-      assert.deepEqual((await arrivals).map(({ data }) => textOf(to, data)), CANONICAL);
-    });
-  }
+/** Subscribes a client of each encoding and resolves, when `publish` has run, to the texts that came to each. */
+async function textsAtBoth(t, channel, count, publish) {
+  const subscriptions = [];
+  for (const encoding of ENCODINGS) subscriptions.push(await subscribe(await connect(t, server, encoding), channel));
+  const arrivals = subscriptions.map((subscription) => take(subscription, 'publication', count));
+  await publish();
+  return (await Promise.all(arrivals)).map((came, at) => came.map(({ data }) => textOf(ENCODINGS[at], data)));
 }
+
+scenario('publish from client and API to JSON and Protobuf subscribers', 'from a client', async (t, encoding) => {
+  const channel = `exact-${encoding}`;
+  const publisher = await connect(t, server, encoding);
+  const came = await textsAtBoth(t, channel, CANONICAL.length, async () => {
+    for (const text of CANONICAL) await publisher.publish(channel, payload(encoding, text));
+  });
+  assert.deepEqual(came, [CANONICAL, CANONICAL]);
+});
+
+scenario('publish from client and API to JSON and Protobuf subscribers', 'from API and client in turn', async (t, encoding) => {
+  const channel = `turns-${encoding}`;
+  const publisher = await connect(t, server, encoding);
+  const came = await textsAtBoth(t, channel, 2 * CANONICAL.length, async () => {
+    for (const text of CANONICAL) {
+      assert.deepEqual(await server.api('publish', { channel, data: JSON.parse(text) }), { result: {} });
+      await publisher.publish(channel, payload(encoding, text));
+    }
+  });
+  const expected = CANONICAL.flatMap((text) => [text, text]);
+  assert.deepEqual(came, [expected, expected]);
+});
+
+scenario('batching', 'a batch leaves in one frame and arrives in order', async (t, encoding) => {
+  const client = await connect(t, server, encoding);
+  const subscription = await subscribe(await connect(t, server, encoding), `batch-${encoding}`);
+  const texts = Array.from({ length: 15 }, (_, number) => JSON.stringify({ number }));
+  const arrivals = take(subscription, 'publication', texts.length);
+  let frames = 0;
+  client.record.on('sent', () => {
+    frames += 1;
+  });
+  client.startBatching();
+  const replies = texts.map((text) => client.publish(`batch-${encoding}`, payload(encoding, text)));
+  // The SDK puts a command into the batch only after the turn in which it was called.
+  await new Promise(setImmediate);
+  client.stopBatching();
+  await Promise.all(replies);
+  assert.equal(frames, 1);
+  assert.deepEqual((await arrivals).map(({ data }) => textOf(encoding, data)), texts);
+});
+
+scenario('batching', 'a refusal within a batch refuses no other command', async (t, encoding) => {
+  const client = await connect(t, server, encoding);
+  const channel = `mixed-${encoding}`;
+  client.startBatching();
+  const subscription = client.newSubscription(channel);
+  const subscribed = next(subscription, 'subscribed');
+  const arrival = next(subscription, 'publication');
+  subscription.subscribe();
+  const replies = [
+    client.publish('closed:room', payload(encoding, '1')),
+    client.rpc('method', payload(encoding, '2')),
+    client.publish(channel, payload(encoding, '3')),
+  ];
+  await new Promise(setImmediate);
+  client.stopBatching();
+  const codes = (await Promise.allSettled(replies)).map(({ reason }) => reason?.code ?? 0);
+  assert.deepEqual(codes, [103, 108, 0]);
+  await subscribed;
+  assert.equal(textOf(encoding, (await arrival).data), '3');
+});
 
 test('the text of JSON stays as it was written: JSON to JSON and to Protobuf', async (t) => {
   const publisher = await rawPeer(t, server, 'writer');
@@ -95,25 +154,6 @@ for (const encoding of ENCODINGS) {
     assert.equal(channel, `own-${encoding}`);
     assert.equal(info.client, client.context.client);
     assert.match(info.user, /^user-\d+$/);
-  });
-
-  test(`${encoding}: a batch leaves in one frame and arrives in order`, async (t) => {
-    const client = await connect(t, server, encoding);
-    const subscription = await subscribe(await connect(t, server, encoding), `batch-${encoding}`);
-    const texts = Array.from({ length: 15 }, (_, number) => JSON.stringify({ number }));
-    const arrivals = take(subscription, 'publication', texts.length);
-    let frames = 0;
-    client.record.on('sent', () => {
-      frames += 1;
-    });
-    client.startBatching();
-    const replies = texts.map((text) => client.publish(`batch-${encoding}`, payload(encoding, text)));
-    // The SDK puts a command into the batch only after the turn in which it was called.
-    await new Promise(setImmediate);
-    client.stopBatching();
-    await Promise.all(replies);
-    assert.equal(frames, 1);
-    assert.deepEqual((await arrivals).map(({ data }) => textOf(encoding, data)), texts);
   });
 
   test(`${encoding}: publications go to the subscribers of their channel only`, async (t) => {

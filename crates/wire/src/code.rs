@@ -66,6 +66,12 @@ codes! {
 }
 
 impl ErrorCode {
+    /// The code with this number on the wire.
+    #[must_use]
+    pub fn from_code(code: u32) -> Option<ErrorCode> {
+        ErrorCode::ALL.iter().copied().find(|known| known.code() == code)
+    }
+
     /// The text on the wire; never empty, because some SDKs index it.
     #[must_use]
     pub const fn message(self) -> &'static str {

@@ -87,7 +87,7 @@ impl SecretText {
         SecretText(Zeroizing::new(text))
     }
 
-    fn secret(&self) -> Secret {
+    pub(in crate::config) fn secret(&self) -> Secret {
         Secret::new(String::clone(&self.0))
     }
 }

@@ -8,20 +8,30 @@ use sealcast_wire::ErrorCode;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{App, Method, ServerApi, error_text, parse};
+use super::answer::{Problem, error_text};
+use super::{ApiMethod, App, ServerApi, method, parse};
 
 /// Most commands of one batch.
 const MAX_COMMANDS: usize = 1_000;
+/// Once the replies are this long, bytes, no further command is carried out: a
+/// short batch could otherwise read the same history a thousand times.
+const MAX_REPLIES: usize = 16 << 20;
 
 #[derive(Default, Deserialize)]
-struct Batch<'a> {
-    #[serde(borrow, default)]
-    commands: Option<Vec<BTreeMap<&'a str, &'a RawValue>>>,
+pub(super) struct Batch<'a> {
+    #[serde(borrow)]
+    commands: Option<Vec<Command<'a>>>,
+    /// Lets the order vary, which it need not.
+    #[serde(rename = "parallel")]
+    _parallel: Option<bool>,
 }
 
-/// The commands are carried out one after the other, also where `parallel` would
-/// let them be otherwise; a command that cannot be read gets an error among the
-/// replies.
+/// Requests by the names of methods; `null` is none.
+type Command<'a> = BTreeMap<String, Option<&'a RawValue>>;
+
+/// Carries the commands out one after the other, each as if it came alone, also in
+/// what the caller's key allows. A command that cannot be read or is not carried
+/// out has its error among the replies.
 pub(super) async fn answer(
     app: &App,
     caller: &ServerApi,
@@ -34,25 +44,33 @@ pub(super) async fn answer(
     if commands.is_empty() {
         return Ok("{}".into());
     }
-    let mut replies = Vec::with_capacity(commands.len());
+    let mut replies = String::new();
     for command in commands {
-        replies.push(one(app, caller, &command).await);
+        if !replies.is_empty() {
+            replies.push(',');
+        }
+        let reply = if replies.len() < MAX_REPLIES {
+            one(app, caller, &command).await
+        } else {
+            error(ErrorCode::LimitExceeded)
+        };
+        replies.push_str(&reply);
     }
-    Ok(format!(r#"{{"replies":[{}]}}"#, replies.join(",")))
+    Ok(format!(r#"{{"replies":[{replies}]}}"#))
 }
 
-/// A command has one member that is named like a method; others are ignored.
-async fn one(app: &App, caller: &ServerApi, command: &BTreeMap<&str, &RawValue>) -> String {
-    let mut known = command.iter().filter_map(|(name, request)| {
-        Some((*name, Method::parse(name)?, request.get().as_bytes()))
-    });
-    let outcome = match known.next() {
-        Some((name, method, request)) => match method.answer(app, caller, request).await {
-            Ok(Ok(result)) => return format!(r#"{{"{name}":{result}}}"#),
-            Ok(Err(problem)) => problem,
-            Err(_) => ErrorCode::BadRequest.into(),
-        },
-        None => ErrorCode::MethodNotFound.into(),
-    };
-    format!(r#"{{"error":{}}}"#, error_text(outcome))
+/// Of several methods only the first is called, in the order of [`ApiMethod::ALL`].
+async fn one(app: &App, caller: &ServerApi, command: &Command<'_>) -> String {
+    let asked = |method: &ApiMethod| command.get(method.name()).copied().flatten();
+    let first = ApiMethod::ALL.iter().find_map(|method| Some((*method, asked(method)?)));
+    let Some((method, request)) = first else { return error(ErrorCode::MethodNotFound) };
+    match method::call(method, app, caller, request.get().as_bytes()).await {
+        Ok(Ok(result)) => format!(r#"{{"{}":{result}}}"#, method.name()),
+        Ok(Err(problem)) => error(problem),
+        Err(_) => error(ErrorCode::BadRequest),
+    }
+}
+
+fn error(problem: impl Into<Problem>) -> String {
+    format!(r#"{{"error":{}}}"#, error_text(problem))
 }

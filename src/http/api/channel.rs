@@ -10,15 +10,14 @@ use sealcast_wire::{Channel, ErrorCode, Publication};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{App, Position, find, object};
+use super::{App, Object, Position, ServerApi, find};
+use crate::auth::ChannelPattern;
 use crate::broker::{HistoryError, HistoryQuery, Retention};
-
-/// Longest pattern, bytes: each level of its braces takes room on the stack.
-const MAX_PATTERN: usize = 1_024;
+use crate::cluster::{Answer, Command};
 
 #[derive(Default, Deserialize)]
 pub(super) struct Named {
-    channel: Option<String>,
+    pub(super) channel: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -47,8 +46,7 @@ pub(super) struct Stats {
 pub(super) struct Page {
     channel: Option<String>,
     limit: Option<i64>,
-    #[serde(default, deserialize_with = "object")]
-    since: Option<Position>,
+    since: Option<Object<Position>>,
     reverse: Option<bool>,
 }
 
@@ -76,31 +74,44 @@ struct Kept {
 #[derive(Serialize)]
 pub(super) struct Done {}
 
-pub(super) async fn presence(app: &App, of: Named) -> Result<Presence, ErrorCode> {
-    let channel = with_presence(app, of)?;
+pub(super) async fn presence(
+    app: &App,
+    caller: &ServerApi,
+    of: Named,
+) -> Result<Presence, ErrorCode> {
+    let channel = with_presence(app, caller, of)?;
     let present = app.policy.relay.broker().presence(channel).await;
     let present = present.map_err(|_| ErrorCode::Internal)?;
     let presence = present.into_iter().map(|(id, who)| (id, client(&who))).collect();
     Ok(Presence { presence })
 }
 
-pub(super) async fn presence_stats(app: &App, of: Named) -> Result<Stats, ErrorCode> {
-    let channel = with_presence(app, of)?;
+pub(super) async fn presence_stats(
+    app: &App,
+    caller: &ServerApi,
+    of: Named,
+) -> Result<Stats, ErrorCode> {
+    let channel = with_presence(app, caller, of)?;
     let stats = app.policy.relay.broker().presence_stats(channel).await;
     let stats = stats.map_err(|_| ErrorCode::Internal)?;
     Ok(Stats { num_clients: stats.clients, num_users: stats.users })
 }
 
-pub(super) async fn history(app: &App, page: Page) -> Result<History, ErrorCode> {
-    let (channel, keep) = with_history(app, page.channel.as_deref())?;
+pub(super) async fn history(
+    app: &App,
+    caller: &ServerApi,
+    page: Page,
+) -> Result<History, ErrorCode> {
+    let (channel, keep) = with_history(app, caller, page.channel.as_deref())?;
     let reverse = page.reverse.unwrap_or(false);
-    if reverse && page.since.as_ref().is_some_and(|since| since.offset == 0) {
+    let since = page.since.as_ref().map(|Object(position)| position.since());
+    if reverse && since.as_ref().is_some_and(|since| since.offset == 0) {
         return Err(ErrorCode::BadRequest);
     }
     let query = HistoryQuery {
         // A negative limit asks for all.
         limit: usize::try_from(page.limit.unwrap_or(0)).unwrap_or(usize::MAX),
-        since: page.since.as_ref().map(Position::since),
+        since,
         reverse,
     };
     let page = app.policy.relay.broker().history(channel, query, keep.meta_ttl).await;
@@ -115,21 +126,29 @@ pub(super) async fn history(app: &App, page: Page) -> Result<History, ErrorCode>
     })
 }
 
-pub(super) async fn history_remove(app: &App, of: Named) -> Result<Done, ErrorCode> {
-    let (channel, _) = with_history(app, of.channel.as_deref())?;
+pub(super) async fn history_remove(
+    app: &App,
+    caller: &ServerApi,
+    of: Named,
+) -> Result<Done, ErrorCode> {
+    let (channel, _) = with_history(app, caller, of.channel.as_deref())?;
     let removed = app.policy.relay.broker().remove_history(channel).await;
     removed.map(|()| Done {}).map_err(|_| ErrorCode::Internal)
 }
 
-fn with_presence(app: &App, of: Named) -> Result<Channel, ErrorCode> {
-    let (channel, namespace) = find(app, of.channel.as_deref())?;
-    if namespace.presence { Ok(channel) } else { Err(ErrorCode::NotAvailable) }
+fn with_presence(app: &App, caller: &ServerApi, of: Named) -> Result<Channel, ErrorCode> {
+    let (reach, namespace) = find(app, caller, of.channel.as_deref())?;
+    if namespace.presence { Ok(reach.into_channel()) } else { Err(ErrorCode::NotAvailable) }
 }
 
-fn with_history(app: &App, name: Option<&str>) -> Result<(Channel, Retention), ErrorCode> {
-    let (channel, namespace) = find(app, name)?;
+fn with_history(
+    app: &App,
+    caller: &ServerApi,
+    name: Option<&str>,
+) -> Result<(Channel, Retention), ErrorCode> {
+    let (reach, namespace) = find(app, caller, name)?;
     let keep = app.policy.retention(namespace).ok_or(ErrorCode::NotAvailable)?;
-    Ok((channel, keep))
+    Ok((reach.into_channel(), keep))
 }
 
 fn kept(publication: &Arc<Publication>) -> Kept {
@@ -167,28 +186,31 @@ pub(super) struct Channels {
     channels: BTreeMap<String, Clients>,
 }
 
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 struct Clients {
     num_clients: usize,
 }
 
-/// Channels that have subscribers, of those that match the pattern: `*`, `?`,
-/// `[…]` and `{a,b}` as in file names.
-pub(super) fn channels(app: &App, of: Pattern) -> Result<Channels, ErrorCode> {
-    let pattern = match of.pattern.as_deref() {
-        None | Some("") => None,
-        Some(text) if text.len() > MAX_PATTERN => return Err(ErrorCode::BadRequest),
-        Some(text) => {
-            let glob = globset::GlobBuilder::new(text).build();
-            Some(glob.map_err(|_| ErrorCode::BadRequest)?.compile_matcher())
+/// Channels that have subscribers on any node and that the caller may touch, of
+/// those that match the pattern.
+pub(super) async fn channels(
+    app: &App,
+    caller: &ServerApi,
+    of: Pattern,
+) -> Result<Channels, ErrorCode> {
+    if let Some(text) = of.pattern.as_deref().filter(|text| !text.is_empty()) {
+        ChannelPattern::parse(text).map_err(|_| ErrorCode::BadRequest)?;
+    }
+    let command = Command::Channels { pattern: of.pattern };
+    let answers = app.cluster.run(&caller.backend(), command).await;
+    let mut channels: BTreeMap<String, Clients> = BTreeMap::new();
+    for answer in answers.map_err(|_| ErrorCode::Internal)? {
+        let Answer::Channels(some) = answer else { continue };
+        for (name, clients) in some {
+            if Channel::parse(&name).is_ok_and(|channel| caller.may_reach(&channel)) {
+                channels.entry(name).or_default().num_clients += clients;
+            }
         }
-    };
-    let all = app.policy.relay.hub().channels().into_iter();
-    let channels = all
-        .filter(|(channel, _)| {
-            pattern.as_ref().is_none_or(|pattern| pattern.is_match(channel.as_str()))
-        })
-        .map(|(channel, num_clients)| (channel.as_str().to_owned(), Clients { num_clients }))
-        .collect();
+    }
     Ok(Channels { channels })
 }

@@ -8,8 +8,7 @@ use sealcast_wire::{Data, ErrorCode};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{App, ServerApi, done, find, told};
-use crate::auth::Publish;
+use super::{App, ErrorMode, ServerApi, done, find, told};
 use crate::broker::IdempotencyKey;
 use crate::relay::How;
 
@@ -78,7 +77,7 @@ pub(super) async fn broadcast(
     let mut responses = Vec::with_capacity(channels.len());
     for channel in channels {
         let outcome = done(publish_to(app, caller, Some(channel), &wish).await);
-        let (_, text) = told(&outcome, false);
+        let (_, text) = told(&outcome, ErrorMode::Body);
         responses.push(RawValue::from_string(text).map_err(|_| ErrorCode::Internal)?);
     }
     Ok(Broadcast { responses })
@@ -90,7 +89,7 @@ async fn publish_to(
     channel: Option<&str>,
     wish: &Wish<'_>,
 ) -> Result<Published, ErrorCode> {
-    let (channel, namespace) = find(app, channel)?;
+    let (reach, namespace) = find(app, caller, channel)?;
     let tags = wish.tags.clone().unwrap_or_default();
     let fits = |text: &String| text.len() <= MAX_TAG;
     if tags.len() > MAX_TAGS || !tags.iter().all(|(key, value)| fits(key) && fits(value)) {
@@ -103,7 +102,8 @@ async fn publish_to(
             Data::Opaque(&decoded)
         }
         (_, Some(value)) => Data::Opaque(value.get().as_bytes()),
-        (_, None) => return Err(ErrorCode::BadRequest),
+        // Which only a namespace for any bytes takes.
+        (_, None) => Data::Opaque(&[]),
     };
     if data.bytes().len() > app.policy.limits.message_bytes {
         return Err(ErrorCode::BadRequest);
@@ -117,14 +117,14 @@ async fn publish_to(
     let how = How {
         keep,
         idempotency: key(wish.idempotency_key.as_deref())?
-            .map(|key| IdempotencyKey { owner: String::new(), key }),
+            .map(|key| IdempotencyKey { owner: caller.name().to_owned(), key }),
         version: wish.version.filter(|version| *version > 0).map_or(Ok(None), |version| {
             let epoch = key(wish.version_epoch.as_deref())?.unwrap_or_default();
             Ok::<_, ErrorCode>(Some((version, epoch)))
         })?,
         delta: wish.delta.unwrap_or(false) || namespace.delta_publish,
     };
-    let wish = caller.authorize(Publish { channel, payload, publisher: None, tags });
+    let wish = reach.publish(payload, tags);
     let position = app.policy.relay.publish(wish, how).await.map_err(|_| ErrorCode::Internal)?;
     Ok(Published {
         offset: position.as_ref().map(|position| position.offset),

@@ -154,7 +154,7 @@ const BODIES: &[(&str, &str, Expected, &str)] = &[
     ("batch", r#"{"commands":[{}]}"#, Reply(104), "protocol 12.16"),
     ("batch", r#"{"commands":[{"novelty":{}}]}"#, Reply(104), "protocol 12.16"),
     ("batch", r#"{"commands":[{"batch":{"commands":[]}}]}"#, Reply(104), "protocol 12.16"),
-    ("batch", r#"{"commands":[{"publish":null}]}"#, Reply(107), "protocol 7.3"),
+    ("batch", r#"{"commands":[{"publish":null}]}"#, Reply(104), "protocol 12.16"),
     ("batch", r#"{"commands":[{"publish":[]}]}"#, Reply(107), "protocol 7.3"),
     ("batch", r#"{"commands":[{"publish":{"channel":1}}]}"#, Reply(107), "protocol 7.3"),
     ("batch", r#"{"commands":[{"info":1}]}"#, Reply(107), "protocol 7.3"),
@@ -184,7 +184,7 @@ fn sizes() -> Vec<Case> {
     let tags: Vec<String> = (0..33).map(|n| format!("\"t{n}\":\"\"")).collect();
     let deep = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
     let commands = vec!["{}"; 1_001].join(",");
-    let nested = format!("{}{}", "{".repeat(40_000), "}".repeat(40_000));
+    let nested = |levels: usize| format!("{}a{}", "{".repeat(levels), "}".repeat(levels));
     let reason = format!(r#"{{"code":3500,"reason":"{}"}}"#, "x".repeat(124));
     let data = "x".repeat(65_535);
     [
@@ -229,7 +229,12 @@ fn sizes() -> Vec<Case> {
             UNREADABLE,
         ),
         ("1,001 commands", "batch", format!(r#"{{"commands":[{commands}]}}"#), UNREADABLE),
-        ("a pattern nested 40,000 deep", "channels", format!(r#"{{"pattern":"{nested}"}}"#), WRONG),
+        (
+            "a pattern nested 40,000 deep",
+            "channels",
+            format!(r#"{{"pattern":"{}"}}"#, nested(40_000)),
+            WRONG,
+        ),
         (
             "a pattern of 2,000 bytes",
             "channels",

@@ -1,0 +1,177 @@
+//! Reading a stream for a subscription: from the node's tail if that reaches back
+//! far enough, else at the broker, once for everyone who asks the same.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use sealcast_wire::Channel;
+use tokio::sync::OnceCell;
+use tokio::time::timeout;
+
+use super::Relay;
+use crate::broker::{
+    CALL_TIMEOUT, HistoryError, HistoryQuery, Page, Retention, Since, Unavailable,
+};
+
+impl Relay {
+    /// Everything of the stream behind `since`, at most `most` publications; the
+    /// page's position is where live publications go on for a subscriber that has
+    /// joined before the call.
+    ///
+    /// # Errors
+    /// If `since` is of another stream, or the broker could not tell in time.
+    pub async fn recover(
+        &self,
+        channel: &Channel,
+        since: Since,
+        keep: &Retention,
+        most: usize,
+    ) -> Result<Page, HistoryError> {
+        if let Some(page) = self.tails.behind(channel, &since, keep, most) {
+            self.hub.metrics().recoveries_from_tail.increment(1);
+            return Ok(page);
+        }
+        self.read(channel, HistoryQuery { limit: most, since: Some(since), reverse: false }, keep)
+            .await
+    }
+
+    /// A page of the stream as it is after the call began.
+    ///
+    /// # Errors
+    /// As [`crate::broker::Broker::history`].
+    pub async fn read(
+        &self,
+        channel: &Channel,
+        query: HistoryQuery,
+        keep: &Retention,
+    ) -> Result<Page, HistoryError> {
+        let read = self.reads.read((channel.clone(), query));
+        read.answer(|(channel, query)| self.broker.history(channel, query, keep.meta_ttl)).await
+    }
+}
+
+type Key = (Channel, HistoryQuery);
+type Answer = Result<Page, HistoryError>;
+
+/// Reads under way. After a crowd has been cut off, most of it asks for the same.
+#[derive(Default)]
+pub(super) struct Reads(Mutex<HashMap<Key, Arc<Line>>>);
+
+/// Those who ask the same: one read runs, and everyone who comes meanwhile shares
+/// the next one. Nobody shares a read that began before they asked, for what was
+/// published in between would be missing from both the page and their queue.
+#[derive(Default)]
+struct Line {
+    running: tokio::sync::Mutex<()>,
+    next: Mutex<Arc<OnceCell<Answer>>>,
+}
+
+/// Someone who asks; the line goes with the last of them.
+struct Read<'a> {
+    reads: &'a Reads,
+    key: Key,
+    line: Option<Arc<Line>>,
+}
+
+impl Reads {
+    fn read(&self, key: Key) -> Read<'_> {
+        let line = Arc::clone(self.0.lock().entry(key.clone()).or_default());
+        Read { reads: self, key, line: Some(line) }
+    }
+}
+
+impl Read<'_> {
+    async fn answer<'b>(
+        &self,
+        ask: impl FnOnce(Key) -> futures_util::future::BoxFuture<'b, Answer>,
+    ) -> Answer {
+        let Some(line) = &self.line else { return Err(Unavailable.into()) };
+        let mine = Arc::clone(&line.next.lock());
+        let turn = timeout(CALL_TIMEOUT, line.running.lock()).await.map_err(|_| Unavailable)?;
+        let answer = mine.get_or_init(|| {
+            *line.next.lock() = Arc::default();
+            ask(self.key.clone())
+        });
+        let answer = answer.await.clone();
+        drop(turn);
+        answer
+    }
+}
+
+impl Drop for Read<'_> {
+    fn drop(&mut self) {
+        let mut lines = self.reads.0.lock();
+        self.line = None;
+        // The map's own reference is the last.
+        if lines.get(&self.key).is_some_and(|line| Arc::strong_count(line) == 1) {
+            lines.remove(&self.key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::poll;
+    use sealcast_wire::Position;
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    fn key() -> Key {
+        (Channel::parse("room").expect("valid"), HistoryQuery::default())
+    }
+
+    fn page(offset: u64) -> Answer {
+        let position = Position { offset, epoch: "e".into() };
+        Ok(Page { publications: Vec::new(), position })
+    }
+
+    fn ask(
+        answered: oneshot::Receiver<Answer>,
+    ) -> impl FnOnce(Key) -> futures_util::future::BoxFuture<'static, Answer> {
+        |_| Box::pin(async { answered.await.expect("answered") })
+    }
+
+    fn never(_: Key) -> futures_util::future::BoxFuture<'static, Answer> {
+        panic!("shares another's read")
+    }
+
+    #[tokio::test]
+    async fn those_who_come_while_one_runs_share_the_next() {
+        let reads = Reads::default();
+        let (one, first) = oneshot::channel();
+        let (two, second) = oneshot::channel();
+        let (a, b, c) = (reads.read(key()), reads.read(key()), reads.read(key()));
+        let mut a = Box::pin(a.answer(ask(first)));
+        assert!(poll!(a.as_mut()).is_pending(), "its read runs");
+        let mut b = Box::pin(b.answer(ask(second)));
+        let mut c = Box::pin(c.answer(never));
+        assert!(poll!(b.as_mut()).is_pending() && poll!(c.as_mut()).is_pending());
+        one.send(page(1)).expect("awaited");
+        assert_eq!(a.await, page(1));
+        assert!(poll!(b.as_mut()).is_pending() && poll!(c.as_mut()).is_pending());
+        two.send(page(2)).expect("awaited");
+        assert_eq!((b.await, c.await), (page(2), page(2)), "not the read from before they asked");
+    }
+
+    #[tokio::test]
+    async fn one_that_gives_up_leaves_the_read_to_the_next() {
+        let reads = Reads::default();
+        {
+            let (_gone, unanswered) = oneshot::channel();
+            let (two, second) = oneshot::channel();
+            let (a, b) = (reads.read(key()), reads.read(key()));
+            let mut b = Box::pin(b.answer(ask(second)));
+            {
+                let mut a = Box::pin(a.answer(ask(unanswered)));
+                assert!(poll!(a.as_mut()).is_pending());
+                assert!(poll!(b.as_mut()).is_pending());
+            }
+            assert!(poll!(b.as_mut()).is_pending());
+            two.send(page(2)).expect("awaited");
+            assert_eq!(b.await, page(2));
+        }
+        assert_eq!(reads.0.lock().len(), 0, "nothing is left");
+    }
+}
