@@ -236,6 +236,12 @@ fn sizes() -> Vec<Case> {
             WRONG,
         ),
         (
+            "a pattern nested 500 deep",
+            "channels",
+            format!(r#"{{"pattern":"{}"}}"#, nested(500)),
+            WRONG,
+        ),
+        (
             "a pattern of 2,000 bytes",
             "channels",
             format!(r#"{{"pattern":"{}"}}"#, "a".repeat(2_000)),
