@@ -6,6 +6,7 @@ mod linger;
 mod probe;
 mod pump;
 mod recovery;
+mod repair;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use sealcast_wire::reply::ClientInfo;
 use sealcast_wire::{Channel, Position, Publication};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -54,6 +55,8 @@ pub struct Relay {
     probes: Probes,
     /// What other nodes say, from the pumps to whoever listens.
     told: (mpsc::Sender<Bytes>, Mutex<Option<mpsc::Receiver<Bytes>>>),
+    /// Repairs of gaps that may run now, on all shards.
+    repairs: Semaphore,
 }
 
 /// How a publication is kept, and whether it is one at all.
@@ -138,6 +141,7 @@ impl Relay {
             reads: Reads::default(),
             linger: Linger::default(),
             told: (tell, Mutex::new(Some(told))),
+            repairs: Semaphore::new(repair::AT_A_TIME),
         })
     }
 

@@ -228,8 +228,9 @@ impl Broker for Memory {
     fn subscribe(&self, channel: Channel) -> BoxFuture<'_, Result<(), Unavailable>> {
         Box::pin(async move {
             let mut state = self.state.lock();
-            self.feed.tails().open(&channel);
-            state.wanted.insert(channel);
+            if state.wanted.insert(channel.clone()) {
+                self.feed.tails().open(&channel);
+            }
             Ok(())
         })
     }

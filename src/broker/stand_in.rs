@@ -21,6 +21,8 @@ pub(crate) struct StandIn {
     pub(crate) told: Mutex<Vec<Bytes>>,
     answers: Semaphore,
     pub(crate) fails: Mutex<bool>,
+    /// What every stream has; nothing unless said.
+    pub(crate) page: Mutex<Option<Page>>,
 }
 
 impl StandIn {
@@ -31,6 +33,7 @@ impl StandIn {
             told: Mutex::default(),
             answers: Semaphore::new(answers),
             fails: Mutex::new(false),
+            page: Mutex::new(None),
         })
     }
 
@@ -76,7 +79,8 @@ impl Broker for StandIn {
         Box::pin(async move {
             self.call("history", &channel).await?;
             let position = Position { offset: 0, epoch: "epoch".into() };
-            Ok(Page { publications: Vec::new(), position })
+            let empty = Page { publications: Vec::new(), position };
+            Ok(self.page.lock().clone().unwrap_or(empty))
         })
     }
 

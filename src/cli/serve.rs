@@ -12,6 +12,7 @@ use rustix::process::{
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::EXIT_CONFIG;
+use crate::broker::Unfit;
 use crate::config::{self, Config, Fault};
 use crate::server::{Node, StartError, VERSION};
 
@@ -114,12 +115,14 @@ async fn serve(options: &Options, config: Config, api_key: Option<&str>) -> Exit
         complain(&format!("the part {part:?} failed; the process ends"));
         std::process::abort();
     });
-    let node = match Node::start(config, fatal) {
+    let node = match Node::start(config, fatal).await {
         Ok(node) => node,
         Err(error) => {
             complain(&error.to_string());
             return match error {
-                StartError::Listen { .. } => ExitCode::FAILURE,
+                StartError::Listen { .. } | StartError::Redis(Unfit::Unreachable { .. }) => {
+                    ExitCode::FAILURE
+                }
                 _ => ExitCode::from(EXIT_CONFIG),
             };
         }

@@ -2,6 +2,7 @@
 
 mod admission;
 mod api;
+mod broker;
 mod token;
 
 use std::collections::HashMap;
@@ -112,6 +113,8 @@ fn build(file: &File, faults: &mut Vec<Fault>) -> Config {
         namespaces,
         limits,
         drain: drain(&file.shutdown),
+        engine: broker::engine(&file.engine, faults),
+        cluster: broker::cluster_key(file, faults),
         name: file.node.name.clone(),
     }
 }

@@ -133,7 +133,10 @@ pub(super) async fn make(
     let granted = decide(namespace, identity, &request);
     let filter = match request.filter {
         None => None,
-        Some(Ok(filter)) if namespace.allow_tags_filter => Some(filter),
+        Some(Ok(filter)) if namespace.allow_tags_filter => {
+            let kept = policy.relay.hub().select(*filter);
+            Some(kept.ok_or(ErrorCode::LimitExceeded)?)
+        }
         Some(_) => return Err(ErrorCode::BadRequest.into()),
     };
     let wants = Wants {
@@ -180,9 +183,8 @@ pub(super) async fn make(
         if result.was_recovering && granted.recoverable {
             policy.relay.hub().metrics().recovery(read.recovered);
         }
-        let wanted = |one: &&Arc<Publication>| {
-            filter.as_ref().is_none_or(|filter| filter.matches(&one.tags))
-        };
+        let wanted =
+            |one: &&Arc<Publication>| filter.as_ref().is_none_or(|filter| filter.takes(one));
         let publications = read.publications.iter().filter(wanted);
         actor.can_read(namespace.data_format, publications.clone())?;
         result.publications = written(publications, granted.delta, connection.encoding());

@@ -27,6 +27,7 @@ mod once;
 mod operation;
 mod protocol;
 mod recovery;
+mod redis;
 mod slow;
 mod support;
 mod writes;

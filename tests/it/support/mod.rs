@@ -7,6 +7,8 @@ pub(crate) mod driven;
 pub(crate) mod http;
 pub(crate) mod node;
 pub(crate) mod process;
+pub(crate) mod proxy;
+pub(crate) mod redis;
 pub(crate) mod token;
 
 use std::time::Duration;
