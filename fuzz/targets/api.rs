@@ -84,7 +84,7 @@ impl Bench {
         let config = sealcast::config::parse(&config.to_string());
         let config = config.unwrap_or_else(|faults| panic!("{faults:?}"));
         let fatal = Arc::new(|part: &'static str| panic!("{part} died"));
-        let node = runtime.block_on(async { Node::start(config, fatal) });
+        let node = runtime.block_on(Node::start(config, fatal));
         let node = node.unwrap_or_else(|error| panic!("{error}"));
         Bench { router: http::public(Arc::clone(node.app())), runtime, _node: node }
     }
