@@ -101,6 +101,9 @@ pub(super) async fn subscribe(
         policy.namespaces.of(&made.channel).map(|one| one.recovery_mode) == Ok(RecoveryMode::Cache);
     let SubscribeResult { was_recovering, recoverable, recovered, .. } = made.result;
     if reject && !caching && was_recovering && recoverable && !recovered {
+        let Made { joined, channel, traces, who, .. } = made;
+        drop(joined);
+        withdraw(actor, channel, traces, &who).await;
         return Err(ErrorCode::UnrecoverablePosition.into());
     }
     let body = Body::Subscribe(Box::new(made.result.clone()));
@@ -217,9 +220,7 @@ impl Made {
             Err(NotAdded::Twice) => return Err(ErrorCode::AlreadySubscribed.into()),
             Err(NotAdded::TooMany) => {
                 // Subscribes that ran side by side: this one came too late.
-                connection.take_traces(&channel);
-                let traces = Traces { announced: false, ..traces };
-                let _ = policy.relay.clean_up(channel, traces, &who).await;
+                withdraw(actor, channel, traces, &who).await;
                 return Err(ErrorCode::LimitExceeded.into());
             }
         }
@@ -252,6 +253,14 @@ impl Actor {
             || publications.all(|one| json::is_value(&one.data));
         if fine { Ok(()) } else { Err(Disconnect::INAPPROPRIATE_PROTOCOL) }
     }
+}
+
+/// Takes back what a subscription that never became one left at the broker.
+async fn withdraw(actor: &Actor, channel: Channel, traces: Traces, who: &Arc<ClientInfo>) {
+    actor.connection.take_traces(&channel);
+    // Nobody was told that it came.
+    let traces = Traces { announced: false, ..traces };
+    let _ = actor.policy.relay.clean_up(channel, traces, who).await;
 }
 
 fn decide(namespace: &Namespace, identity: &Identity, request: &Request) -> Granted {
