@@ -36,7 +36,7 @@ pub(super) async fn connected() -> Wire {
     let cap = Cap::new(2);
     let address = driven::serve(&hub, move |connection, registration| {
         let places = Places { connection: cap.take().unwrap(), waiting: cap.take().unwrap() };
-        session::Client::new(&policies, connection, registration, places)
+        session::Client::new(Arc::clone(&policies), connection, registration, places)
     });
     let mut wire = driven::open(address).await;
     let connect = json!({ "id": 1, "connect": { "token": token::of("ada") } });
