@@ -6,6 +6,7 @@
 //! RFC 7515, RFC 8725.
 
 mod claims;
+mod explain;
 mod header;
 mod issue;
 mod json;
@@ -24,6 +25,7 @@ use claims::Rules;
 use trust::Trusted;
 
 pub use claims::{Claims, SubscriptionClaims};
+pub use explain::{Explanation, advice};
 pub use issue::Issuer;
 pub use key::{KeyError, KeyFault};
 pub use subscription::{Overrides, SubscriptionOptions, WrittenOptions};
@@ -38,6 +40,15 @@ pub struct Verifier {
     /// Where subscription tokens have keys of their own.
     subscription: Option<Trusted>,
     compat: bool,
+}
+
+/// What a token is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Connecting.
+    Connection,
+    /// Subscribing to one channel.
+    Subscription,
 }
 
 /// Why a token is refused.
@@ -105,8 +116,7 @@ impl Verifier {
     /// # Errors
     /// Says why the token is refused.
     pub fn subscription(&self, token: &str, now: u64) -> Result<SubscriptionClaims, Refused> {
-        let trusted = self.subscription.as_ref().unwrap_or(&self.connection);
-        let (payload, rules) = self.verified(trusted, token, now)?;
+        let (payload, rules) = self.verified(self.trusted(Purpose::Subscription), token, now)?;
         claims::subscription(&payload, &rules)
     }
 
@@ -133,6 +143,14 @@ impl Verifier {
         }
         let wish = Authorized::granted(Subscribe { channel: channel.clone() });
         Ok((wish, claims))
+    }
+
+    /// Whose tokens are taken for a purpose.
+    fn trusted(&self, purpose: Purpose) -> &Trusted {
+        match (purpose, &self.subscription) {
+            (Purpose::Subscription, Some(own)) => own,
+            _ => &self.connection,
+        }
     }
 
     /// The payload of a token whose signature holds, and the rules for it.
