@@ -4,6 +4,7 @@ mod address;
 mod api;
 mod door;
 mod health;
+mod hints;
 mod pages;
 mod websocket;
 
@@ -24,6 +25,7 @@ use crate::session::Policy;
 pub use address::Proxies;
 pub use api::ErrorMode;
 pub use health::Health;
+pub use hints::hint;
 
 /// What the routes of a node share.
 pub struct App {
@@ -89,9 +91,10 @@ fn public_routes() -> Vec<Route> {
     vec![
         ("/connection/websocket", get(websocket::upgrade)),
         ("/api/{method}", any(api::call)),
-        ("/health", get(health::ready)),
+        ("/health", any(health::live)),
         ("/health/live", get(health::live)),
         ("/health/ready", get(health::ready)),
+        ("/health/startup", get(health::startup)),
     ]
 }
 
@@ -100,6 +103,7 @@ fn metrics_routes() -> Vec<Route> {
         ("/metrics", get(health::metrics)),
         ("/health/live", get(health::live)),
         ("/health/ready", get(health::ready)),
+        ("/health/startup", get(health::startup)),
         ("/api/openapi.json", get(api::document)),
     ]
 }
@@ -112,6 +116,7 @@ fn development_routes() -> Vec<Route> {
         ("/api/openapi.json", get(api::document)),
         ("/assets/{*path}", get(pages::asset)),
         ("/dev/token", post(pages::token)),
+        ("/dev/hints", get(hints::all)),
     ]
 }
 

@@ -51,7 +51,7 @@ pub enum StartError {
     )]
     Metrics(SocketAddr),
     /// The address cannot be bound.
-    #[error("cannot listen on {address}: {source}; is another process using the port?")]
+    #[error("cannot listen on {address}: {source}")]
     Listen {
         /// Where.
         address: SocketAddr,
@@ -256,7 +256,8 @@ pub fn unix_now() -> u64 {
 }
 
 /// The time since 1970.
+#[must_use]
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
-fn unix_time() -> Duration {
+pub fn unix_time() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }

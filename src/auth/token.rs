@@ -65,8 +65,8 @@ pub enum Refused {
 pub enum TokenDenied {
     /// Its time is over, or has not come.
     Expired,
-    /// It does not verify.
-    Invalid,
+    /// It does not verify; the text is a fixed reason for metrics and logs.
+    Invalid(&'static str),
     /// It is a good token, of another user, channel or connection.
     Mismatch,
 }
@@ -78,6 +78,18 @@ impl Refused {
         match self {
             Refused::Expired => "expired",
             Refused::Invalid(reason) => reason,
+        }
+    }
+}
+
+impl TokenDenied {
+    /// A fixed word for metrics and logs.
+    #[must_use]
+    pub fn reason(self) -> &'static str {
+        match self {
+            TokenDenied::Expired => "expired",
+            TokenDenied::Invalid(reason) => reason,
+            TokenDenied::Mismatch => "mismatch",
         }
     }
 }
@@ -135,7 +147,7 @@ impl Verifier {
     ) -> Result<(Authorized<Subscribe>, SubscriptionClaims), TokenDenied> {
         let claims = self.subscription(token, now).map_err(|refused| match refused {
             Refused::Expired => TokenDenied::Expired,
-            Refused::Invalid(_) => TokenDenied::Invalid,
+            Refused::Invalid(reason) => TokenDenied::Invalid(reason),
         })?;
         let whose = claims.client.as_deref().is_none_or(|wanted| wanted == client);
         if claims.user != *holder || claims.channel != *channel || !whose {

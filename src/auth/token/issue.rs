@@ -6,7 +6,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, crypto};
 use sealcast_wire::User;
 use serde_json::{Map, Value, json};
 
-use super::trust::{Config, Trusted};
+use super::trust::Config;
 use super::{Purpose, Verifier};
 
 /// Makes tokens with an HMAC secret.
@@ -16,7 +16,6 @@ pub struct Issuer {
     issuer: Option<String>,
     audience: Option<String>,
     user_claim: Option<String>,
-    max_lifetime: Option<u64>,
 }
 
 impl Issuer {
@@ -27,42 +26,31 @@ impl Issuer {
         Verifier::new(config).ok()?.issuer(Purpose::Connection)
     }
 
-    /// The longest life of a token that the verifier takes, seconds; `None` for any.
-    #[must_use]
-    pub fn max_lifetime(&self) -> Option<u64> {
-        self.max_lifetime
-    }
-
     /// A connection token for `user` from `now` on, for `lifetime` seconds; `None`
     /// if the crypto library fails.
     #[must_use]
     pub fn connection(&self, user: &User, now: u64, lifetime: u64) -> Option<String> {
-        self.sign(user, now, Some(lifetime), Map::new())
+        self.sign(user, now, lifetime, Map::new())
     }
 
     /// A token for `user` with these further claims, which win over the usual
-    /// ones; without a lifetime it never expires. `None` if the crypto library
-    /// fails.
+    /// ones. `None` if the crypto library fails.
     #[must_use]
     pub fn sign(
         &self,
         user: &User,
         now: u64,
-        lifetime: Option<u64>,
+        lifetime: u64,
         further: Map<String, Value>,
     ) -> Option<String> {
         let mut claims = Map::new();
         let subject = self.user_claim.as_deref().unwrap_or("sub");
         claims.insert(subject.to_owned(), user.as_str().into());
         claims.insert("iat".into(), now.into());
-        let expires = lifetime.map(|lifetime| now.saturating_add(lifetime).into());
-        for (name, value) in [
-            ("exp", expires),
-            ("iss", self.issuer.clone().map(Value::from)),
-            ("aud", self.audience.clone().map(Value::from)),
-        ] {
+        claims.insert("exp".into(), now.saturating_add(lifetime).into());
+        for (name, value) in [("iss", &self.issuer), ("aud", &self.audience)] {
             if let Some(value) = value {
-                claims.insert(name.into(), value);
+                claims.insert(name.into(), value.clone().into());
             }
         }
         claims.extend(further);
@@ -83,7 +71,7 @@ impl Verifier {
     /// be signed.
     #[must_use]
     pub fn issuer(&self, purpose: Purpose) -> Option<Issuer> {
-        let trusted: &Trusted = self.trusted(purpose);
+        let trusted = self.trusted(purpose);
         let party = trusted.parties().first()?;
         let key = party.keys.first()?;
         Some(Issuer {
@@ -92,7 +80,6 @@ impl Verifier {
             issuer: party.issuer.clone(),
             audience: party.audience.clone(),
             user_claim: trusted.user_claim.clone(),
-            max_lifetime: trusted.max_lifetime,
         })
     }
 }
