@@ -1,6 +1,7 @@
 //! A node: how its parts are put together, and in which order it starts and
 //! leaves.
 
+mod lag;
 mod modes;
 
 use std::io;
@@ -95,6 +96,7 @@ impl Node {
 
         let metrics = Metrics::new(VERSION);
         metrics.connection_limit(config.limits.websocket_connections);
+        metrics.queue_limit(config.limits.node_queue_bytes);
         modes::tell(&config, &metrics);
         let tasks = TaskTracker::new();
         let works = CancellationToken::new();
@@ -200,8 +202,10 @@ fn start_relay(
     relay.watch("sweep", works, fatal, async move {
         let mut every = tokio::time::interval(SWEEP_EVERY);
         every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut lags = lag::Lags::default();
         loop {
-            every.tick().await;
+            let late = every.tick().await.elapsed();
+            hub.metrics().runtime_lag.set(lags.worst_with(late).as_secs_f64());
             hub.sweep(hub.clock().now());
         }
     });

@@ -115,3 +115,120 @@ fn answer(readiness: Readiness) -> Response {
     };
     (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use axum::http::{Method, Request};
+    use http_body_util::BodyExt as _;
+    use tokio::sync::mpsc;
+    use tokio_util::sync::CancellationToken;
+    use tokio_util::task::TaskTracker;
+    use tower::ServiceExt as _;
+
+    use super::*;
+    use crate::auth::{ApiKeys, Namespaces, Origins};
+    use crate::broker::{Broker, Delivery, Sharding, StandIn, Tails};
+    use crate::http::{ErrorMode, NodeName, Proxies};
+    use crate::hub::{Clock, Hub};
+    use crate::limit::{Cap, Profile};
+    use crate::metrics::Metrics;
+    use crate::relay::Relay;
+    use crate::session::{Admission, Policy};
+
+    /// A node whose broker takes marks and brings none back; the other end of its
+    /// feed.
+    fn node() -> (Arc<App>, mpsc::Sender<Delivery>) {
+        let limits = Profile::Standard.limits();
+        let sharding = Sharding::new(1);
+        let hub = Hub::new(1, &limits, Clock::start(), Metrics::new("test"));
+        let broker: Arc<dyn Broker> = StandIn::new(0);
+        let relay = Relay::new(hub, broker, Arc::new(Tails::new(&sharding, 0)), sharding);
+        let (feed, inbox) = mpsc::channel(4);
+        let fatal: crate::relay::Fatal = Arc::new(|part| panic!("{part}"));
+        relay.start(vec![inbox], &CancellationToken::new(), &fatal);
+        let app = App {
+            origins: Origins::default(),
+            proxies: Proxies::default(),
+            api_keys: ApiKeys::default(),
+            api_errors: ErrorMode::default(),
+            health: Health::default(),
+            connections: Cap::new(1),
+            waiting: Cap::new(1),
+            tasks: TaskTracker::new(),
+            node: NodeName { uid: "1".into(), name: "one".into(), version: "0" },
+            dev: None,
+            policy: Arc::new(Policy {
+                relay,
+                verifier: None,
+                admission: Admission::default(),
+                namespaces: Namespaces::new(None, HashMap::new()),
+                limits,
+                unix_time: || Duration::ZERO,
+                version: "0".into(),
+            }),
+        };
+        (Arc::new(app), feed)
+    }
+
+    async fn ask(app: &Arc<App>, method: Method, path: &str) -> (u16, String) {
+        let request = Request::builder().method(method).uri(path).header(header::HOST, "it");
+        let request = request.body(axum::body::Body::empty()).expect("a request");
+        let answer = crate::http::public(Arc::clone(app)).oneshot(request).await.expect("answers");
+        let status = answer.status().as_u16();
+        let body = answer.into_body().collect().await.expect("a body").to_bytes();
+        (status, String::from_utf8_lossy(&body).trim().to_owned())
+    }
+
+    /// What live, startup, ready and Centrifugo's check say.
+    async fn told(app: &Arc<App>) -> [(u16, String); 4] {
+        let paths = ["/health/live", "/health/startup", "/health/ready", "/health"];
+        let [live, startup, ready, centrifugo] = paths.map(|path| ask(app, Method::GET, path));
+        [live.await, startup.await, ready.await, centrifugo.await]
+    }
+
+    fn well() -> (u16, String) {
+        (200, "{}".to_owned())
+    }
+
+    fn ill(reason: &str) -> (u16, String) {
+        (503, format!("{{\"reason\":\"{reason}\"}}"))
+    }
+
+    /// Waits until the node is as it should become.
+    async fn becomes(app: &App, wanted: Readiness) {
+        let waiting = async {
+            while app.readiness() != wanted {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), waiting).await.expect("in time");
+    }
+
+    #[tokio::test]
+    async fn each_state_of_a_node_is_told_as_it_is() {
+        let (app, feed) = node();
+        assert_eq!(told(&app).await, [well(), ill("starting"), ill("starting"), well()]);
+        feed.send(Delivery::Probe(1)).await.expect("the pump listens");
+        becomes(&app, Readiness::Ready).await;
+        assert_eq!(told(&app).await, [well(), well(), well(), well()]);
+        // No mark comes back any more.
+        becomes(&app, Readiness::Broker).await;
+        assert_eq!(told(&app).await, [well(), well(), ill("broker"), well()]);
+        let now = app.policy.relay.hub().clock().now().0;
+        feed.send(Delivery::Probe(now + 1)).await.expect("the pump listens");
+        becomes(&app, Readiness::Ready).await;
+        app.health.leave();
+        assert_eq!(told(&app).await, [well(), well(), ill("leaving"), well()]);
+    }
+
+    #[tokio::test]
+    async fn the_check_of_centrifugo_takes_any_method() {
+        let (app, _feed) = node();
+        for method in [Method::GET, Method::POST, Method::PUT, Method::DELETE, Method::OPTIONS] {
+            assert_eq!(ask(&app, method.clone(), "/health").await, well(), "{method}");
+        }
+        assert_eq!(ask(&app, Method::POST, "/health/ready").await.0, 405);
+    }
+}

@@ -52,7 +52,7 @@ const HINTS: &[(u32, &str)] = &[
     (3506, "A JSON client was to be given bytes, or sent a binary frame. Use Protobuf."),
     (3507, "Tokens without a user are refused: client.disallow_anonymous_connection_tokens."),
     (3508, "The server does not have this feature."),
-    (1002, "A frame breaks the WebSocket protocol. Does a proxy change what passes?"),
+    (1002, "A frame breaks the WebSocket protocol; a proxy may change what passes."),
     (1007, "A text frame is not UTF-8."),
     (1008, "A message came too slowly or in too many fragments."),
     (1009, "A message is larger than websocket.message_size_limit."),

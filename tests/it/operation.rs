@@ -3,6 +3,7 @@
 
 mod canary;
 mod drain;
+mod metrics;
 mod refusal;
 
 use std::net::SocketAddr;
