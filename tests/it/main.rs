@@ -15,6 +15,7 @@ mod bench_quick;
 mod broker_contract;
 mod caps;
 mod churn;
+mod cli;
 mod fairness;
 mod frames;
 mod handshake;
