@@ -1,6 +1,10 @@
 //! The log of a whole process: one connection can be followed through it, a flood of
 //! failures stays small and keeps its total, and nobody writes a line of their own.
 
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
 use rustix::process::Signal;
 use sealcast_client::{Connection, Options};
 use serde_json::{Value, json};
@@ -76,6 +80,45 @@ async fn one_connection_can_be_followed() {
     }
     assert!(of_one.iter().all(|line| line["node"] == "node-7"));
     assert!(lines.iter().all(|line| line.get("hint").is_none()), "hints are for --dev");
+}
+
+/// Where an event gets its name in the code.
+const NAMED: [&str; 3] =
+    ["event = \"", "(event, client) = (\"", "(event, client, number, reason) =\n        (\""];
+
+#[test]
+fn every_event_is_on_the_page() {
+    let page = include_str!("../../../docs/operation.md");
+    let mut events = BTreeSet::new();
+    for source in sources(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src"))) {
+        // Tests of the log make events up.
+        let code = source.split("#[cfg(test)]").next().unwrap();
+        for named in NAMED {
+            for (at, _) in code.match_indices(named) {
+                let name = code[at + named.len()..].split('"').next().unwrap();
+                events.insert(name.to_owned());
+            }
+        }
+    }
+    assert!(events.contains("disconnected") && events.contains("command_refused"), "{events:?}");
+    let missing: Vec<_> =
+        events.iter().filter(|event| !page.contains(&format!("`{event}`"))).collect();
+    assert!(missing.is_empty(), "not in docs/operation.md: {missing:?}");
+}
+
+fn sources(folder: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs")
+            && path.file_stem().is_some_and(|name| name != "tests")
+        {
+            found.push(fs::read_to_string(path).unwrap());
+        }
+    }
+    found
 }
 
 /// S4-27, at the socket: 10^5 failures.

@@ -21,7 +21,7 @@ fn each_rule_names_its_member_with_expected_and_found() {
     let (past, soon) = (NOW - 100, NOW + 60);
     let base = format!(r#""iss":"here","aud":"relay","exp":{soon}"#);
     for (claims, rule, member, expected, found) in [
-        (format!(r#"{{"sub":"a","iss":"there"}}"#), "wrong_issuer", "iss", "\"here\"", "\"there\""),
+        (r#"{"sub":"a","iss":"there"}"#.into(), "wrong_issuer", "iss", "\"here\"", "\"there\""),
         (
             format!(r#"{{"sub":"a","iss":"here","aud":["x"],"exp":{soon}}}"#),
             "wrong_audience",
