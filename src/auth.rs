@@ -5,6 +5,7 @@ mod api_key;
 mod grants;
 mod namespace;
 mod origin;
+mod peer;
 mod personal;
 mod secret;
 mod token;
@@ -12,9 +13,10 @@ mod token;
 pub use api_key::{
     ApiKey, ApiKeys, ApiMethod, BadApiKey, BadPattern, ChannelPattern, Reach, Scope, ServerApi,
 };
-pub use grants::{Authorized, Denied, Identity, Publish, Subscribe};
+pub use grants::{Authorized, Backend, Denied, Identity, Publish, Subscribe};
 pub use namespace::{DataFormat, History, Namespace, Namespaces, Readers, RecoveryMode};
 pub use origin::{BadOrigin, OriginRule, Origins};
+pub use peer::{ClusterKey, MOST_BODY, NodeId, Opener, Sealer, Unbelievable};
 pub use personal::PersonalChannels;
 pub use secret::Secret;
 pub use token::{

@@ -5,9 +5,10 @@
 //! All deliveries of one channel reach a node's [`Feed`] in one order, the same
 //! on every node, and each at most once. Publications of a channel with history
 //! come in the order of their offsets, without a hole. Joins and leaves may be
-//! reordered against publications. Nothing is promised between channels. Calls
-//! of one task for one channel take effect in the order in which their futures
-//! were first polled.
+//! reordered against publications. Nothing is promised between channels. What
+//! changes something of one channel takes effect in the order in which the calls'
+//! futures were first polled; what only reads sees everything that was answered
+//! before.
 //!
 //! # Atomicity and acknowledgement
 //! When a publish's future is `Ok`, the publication is in the stream (if history
@@ -29,21 +30,26 @@
 //! A node subscribes once for each channel. Everything accepted after the future
 //! of [`Broker::subscribe`] is `Ok` reaches the feed, until
 //! [`Broker::unsubscribe`] is called. Both may be repeated; a repeat does nothing.
+//! What a broker loses on the way all the same, it says: [`Delivery::Gap`] comes in
+//! its place.
 //!
 //! # Errors
 //! [`Unavailable`] after [`CALL_TIMEOUT`] at the latest; no call waits longer.
-//! Dropping a future stops the waiting, not what has been sent.
+//! Dropping a future stops the waiting, not what has been sent. What was called
+//! unavailable and happens all the same may happen behind later calls.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use sealcast_wire::reply::ClientInfo;
 use sealcast_wire::{Channel, Epoch, Position, Publication};
 
 mod feed;
 mod memory;
+mod redis;
 #[cfg(test)]
 mod stand_in;
 mod stream;
@@ -51,6 +57,7 @@ mod tail;
 
 pub use feed::{Delivery, FEED_CAPACITY, Feed, Sharding};
 pub use memory::Memory;
+pub use redis::{BadEndpoint, Credentials, Endpoint, Redis, RedisConfig, Tls, Unfit, Work};
 #[cfg(test)]
 pub(crate) use stand_in::StandIn;
 pub use tail::Tails;
@@ -189,7 +196,8 @@ pub trait Broker: Send + Sync + 'static {
     /// Removes the stream's entries; its position stays.
     fn remove_history(&self, channel: Channel) -> BoxFuture<'_, Result<(), Unavailable>>;
 
-    /// Enters a client among those present, or keeps it there.
+    /// Enters a client among those present, until [`Broker::exit`] or, a minute
+    /// later at most, until this node is gone.
     fn enter(
         &self,
         channel: Channel,
@@ -211,6 +219,11 @@ pub trait Broker: Send + Sync + 'static {
 
     /// No longer wants them.
     fn unsubscribe(&self, channel: Channel) -> BoxFuture<'_, Result<(), Unavailable>>;
+
+    /// Sends a message to every other node; it comes on their feeds as
+    /// [`Delivery::Told`], and may come on this one's as well. Messages may be lost,
+    /// or overtake each other.
+    fn tell(&self, message: Bytes) -> BoxFuture<'_, Result<(), Unavailable>>;
 
     /// Sends a mark through the broker to every shard of this node's feed, by
     /// the way that publications take. Whoever reads the feed tells whether it

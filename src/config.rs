@@ -9,7 +9,8 @@ mod namespaces;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::auth::{ApiKeys, Issuer, Namespaces, Origins, Verifier};
+use crate::auth::{ApiKeys, ClusterKey, Issuer, Namespaces, Origins, Verifier};
+use crate::broker::RedisConfig;
 use crate::http::{ErrorMode, Proxies};
 use crate::limit::Limits;
 use crate::session::Admission;
@@ -44,8 +45,21 @@ pub struct Config {
     pub limits: Limits,
     /// How the node leaves.
     pub drain: Drain,
+    /// What carries publications between nodes.
+    pub engine: Engine,
+    /// What all nodes of the cluster share; `None` for a node that is alone.
+    pub cluster: Option<ClusterKey>,
     /// The node's name, if one was chosen.
     pub name: Option<String>,
+}
+
+/// What carries publications between nodes, and keeps what is kept.
+#[derive(Clone, Debug)]
+pub enum Engine {
+    /// This process alone.
+    Memory,
+    /// Redis, for any number of nodes.
+    Redis(RedisConfig),
 }
 
 /// How a node leaves after SIGTERM.

@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 use tower_http::set_header::SetResponseHeaderLayer;
 
 use crate::auth::{ApiKeys, Issuer, Origins};
+use crate::cluster::Cluster;
 use crate::limit::Cap;
 use crate::metrics::Metrics;
 use crate::net::Acceptor;
@@ -31,6 +32,8 @@ pub use hints::hint;
 pub struct App {
     /// What sessions share.
     pub policy: Arc<Policy>,
+    /// The other nodes.
+    pub cluster: Arc<Cluster>,
     /// Pages that may connect.
     pub origins: Origins,
     /// Proxies whose word about client addresses counts.
@@ -47,21 +50,8 @@ pub struct App {
     pub waiting: Cap,
     /// Where connections' tasks are counted.
     pub tasks: TaskTracker,
-    /// This node.
-    pub node: NodeName,
     /// Development mode: serves the demo page and hands out tokens.
     pub dev: Option<Issuer>,
-}
-
-/// How a node names itself.
-#[derive(Clone, Debug)]
-pub struct NodeName {
-    /// Random, new at every start.
-    pub uid: String,
-    /// Chosen by the operator, or the host's name.
-    pub name: String,
-    /// The version of the program.
-    pub version: &'static str,
 }
 
 impl App {

@@ -16,10 +16,11 @@ mod subscriber;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use sealcast_wire::filter::Filter;
 use sealcast_wire::reply::Event;
 use sealcast_wire::{Channel, Disconnect, Position, Reply, Unsubscribed, User};
 
-use crate::limit::{Budget, Limits};
+use crate::limit::{Budget, Cap, Limits};
 use crate::metrics::Metrics;
 
 pub use batch::{BATCH_BYTES, BATCH_MESSAGES, Batch, Item, for_delta};
@@ -28,7 +29,7 @@ pub use deadlines::{Clock, Deadline, Millis};
 pub use outbox::{Terms, Traces};
 pub use registry::{Client, Registration, UserPlace};
 pub use shard::{Advance, Content, FanOut, Membership, Slot};
-pub use subscriber::Wants;
+pub use subscriber::{Selection, Wants};
 
 use registry::Registry;
 use shard::{Live, Missed, Shard};
@@ -49,9 +50,14 @@ pub struct Hub {
     registry: Registry,
     limits: OutboxLimits,
     budget: Budget,
+    /// Bytes of filters that subscriptions keep.
+    filters: Cap,
     clock: Clock,
     metrics: Arc<Metrics>,
 }
+
+/// Most bytes that the filters of all subscriptions take.
+const MOST_FILTER_BYTES: usize = 64 << 20;
 
 /// What a node serves at this moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +87,7 @@ impl Hub {
                 pong_timeout: limits.pong_timeout.into(),
             },
             budget: Budget::new(limits.node_queue_bytes),
+            filters: Cap::new(MOST_FILTER_BYTES),
             clock,
             metrics,
         })
@@ -102,6 +109,13 @@ impl Hub {
     #[must_use]
     pub fn budget(&self) -> &Budget {
         &self.budget
+    }
+
+    /// Lets a subscription keep a filter; `None` if all of the node's take too much.
+    #[must_use]
+    pub fn select(&self, filter: Filter) -> Option<Arc<Selection>> {
+        let bytes = self.filters.take_many(filter.bytes())?;
+        Some(Arc::new(Selection { filter, _bytes: bytes }))
     }
 
     pub(crate) fn limits(&self) -> &OutboxLimits {
@@ -203,6 +217,32 @@ impl Hub {
             self.tell_of_loss(fan_out.channel(), &missed, dirty);
         }
         advance
+    }
+
+    /// Whether publications of the stream are missing between what the channel
+    /// delivered last and `next`.
+    #[must_use]
+    pub fn is_behind_hole(&self, shard: usize, channel: &Channel, next: &Item) -> bool {
+        self.shard(shard).is_some_and(|shard| shard.lock().is_behind_hole(channel, next))
+    }
+
+    /// Something of the channel may be missing: answers where the positioned
+    /// subscriber stands that is furthest behind. Those that are not live yet will
+    /// find a hole when they go live; `None` if there are no others.
+    pub fn doubt(&self, shard: usize, channel: &Channel) -> Option<Position> {
+        self.shard(shard)?.lock().doubt(channel)
+    }
+
+    /// What is missing cannot be had: ends every positioned subscription of the
+    /// channel, and notes those who now have something to write. `true` if the
+    /// channel has no subscriber left.
+    pub fn lose(&self, shard: usize, channel: &Channel, dirty: &mut Vec<Arc<Connection>>) -> bool {
+        let Some(shard) = self.shard(shard) else { return true };
+        let (missed, emptied) = shard.lock().lose(channel);
+        for missed in missed {
+            self.tell_of_loss(channel, &missed, dirty);
+        }
+        emptied
     }
 
     /// A subscriber was taken out, because it misses something that cannot be had

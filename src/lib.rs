@@ -18,6 +18,8 @@ pub mod relay;
 
 pub mod session;
 
+pub mod cluster;
+
 pub mod net;
 
 pub mod http;

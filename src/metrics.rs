@@ -179,6 +179,12 @@ impl Metrics {
         self.count("sealcast_recover_total", vec![Label::new("recovered", recovered)]);
     }
 
+    /// Counts a message between nodes that was not taken; `reason` is one of a
+    /// fixed few.
+    pub fn disbelieved(&self, reason: &'static str) {
+        self.count("sealcast_control_refused_total", vec![Label::new("reason", reason)]);
+    }
+
     /// Counts a refused permission.
     pub fn permission_denied(&self, action: &'static str) {
         self.count("sealcast_permission_denied_total", vec![Label::new("action", action)]);
@@ -222,17 +228,48 @@ impl Metrics {
 
     /// Says whether the node runs in a mode that must never face the internet.
     pub fn insecure_mode(&self, on: bool) {
-        self.mode("sealcast_insecure_mode", on);
+        self.gauge("sealcast_insecure_mode", f64::from(u8::from(on)));
     }
 
     /// Says whether the node takes what Centrifugo takes and it should not.
     pub fn compat_mode(&self, on: bool) {
-        self.mode("sealcast_compat_mode", on);
+        self.gauge("sealcast_compat_mode", f64::from(u8::from(on)));
     }
 
-    fn mode(&self, name: &'static str, on: bool) {
-        let gauge = self.recorder.register_gauge(&Key::from_static_name(name), &METADATA);
-        gauge.set(f64::from(u8::from(on)));
+    /// Says whether the link to Redis stands. Only exported by nodes that use one,
+    /// as everything of Redis.
+    pub fn redis_up(&self, up: bool) {
+        self.gauge("sealcast_redis_up", f64::from(u8::from(up)));
+    }
+
+    /// Says whether calls to Redis are refused at once.
+    pub fn redis_breaker(&self, open: bool) {
+        self.gauge("sealcast_redis_breaker_state", f64::from(u8::from(open)));
+    }
+
+    /// Counts what went wrong with Redis; `kind` is one of a fixed few.
+    pub fn redis_error(&self, kind: &'static str) {
+        self.count("sealcast_redis_errors_total", vec![Label::new("kind", kind)]);
+    }
+
+    /// Counts the loss of a connection that publications came by.
+    pub fn pubsub_reconnect(&self) {
+        self.count("sealcast_pubsub_reconnects_total", vec![]);
+    }
+
+    /// Counts a publication that came faster than it could be taken.
+    pub fn pubsub_dropped(&self) {
+        self.count("sealcast_pubsub_dropped_total", vec![]);
+    }
+
+    /// Counts a channel that may have missed something.
+    pub fn gap(&self) {
+        self.count("sealcast_gaps_total", vec![]);
+    }
+
+    /// Counts how the repair of a gap ended; `result` is one of a fixed few.
+    pub fn gap_repair(&self, result: &'static str) {
+        self.count("sealcast_gap_repairs_total", vec![Label::new("result", result)]);
     }
 
     /// Exports the cap on WebSocket connections.
@@ -260,6 +297,10 @@ impl Metrics {
         process::sample(&self.recorder);
         self.handle.run_upkeep();
         self.handle.render()
+    }
+
+    fn gauge(&self, name: &'static str, value: f64) {
+        self.recorder.register_gauge(&Key::from_static_name(name), &METADATA).set(value);
     }
 
     fn count(&self, name: &'static str, labels: Vec<Label>) {
@@ -299,8 +340,14 @@ pub const COUNTERS: &[(&str, &str)] = &[
     ("sealcast_auth_total", "Token verifications, by result and reason"),
     ("sealcast_recover_total", "Recoveries that were asked for, by whether they succeeded"),
     ("sealcast_recover_from_tail_total", "Recoveries served from the node's own tail"),
+    ("sealcast_control_refused_total", "Messages between nodes that were not taken, by reason"),
     ("sealcast_permission_denied_total", "Refused permissions, by action"),
     ("sealcast_protocol_violations_total", "Input that breaks the protocol, by kind"),
+    ("sealcast_redis_errors_total", "Trips to Redis and records from it that failed, by kind"),
+    ("sealcast_pubsub_reconnects_total", "Connections for publications from Redis that were lost"),
+    ("sealcast_pubsub_dropped_total", "Records that came faster than they could be taken"),
+    ("sealcast_gaps_total", "Channels that were told they may have missed something"),
+    ("sealcast_gap_repairs_total", "Positioned channels looked at after a gap, by how it ended"),
 ];
 
 /// Every gauge and its meaning.
@@ -313,6 +360,8 @@ pub const GAUGES: &[(&str, &str)] = &[
     ("sealcast_outbound_queue_limit_bytes", "The bound on sealcast_outbound_queue_bytes"),
     ("sealcast_runtime_lag_seconds", "How late a timer was at most within the last 15 s"),
     ("sealcast_tasks", "Tasks of the runtime that have not ended"),
+    ("sealcast_redis_up", "1 while the link to Redis stands; only of nodes that use one"),
+    ("sealcast_redis_breaker_state", "1 while calls to Redis are refused at once"),
     ("sealcast_insecure_mode", "1 in a mode that must never face the internet"),
     ("sealcast_compat_mode", "1 if compat.centrifugo is on"),
     ("sealcast_build_info", "Always 1; the version is a label"),
@@ -336,6 +385,9 @@ pub const LABELS: &[(&str, &[&str])] = &[
     ("sealcast_auth_total", &["method", "result", "reason"]),
     ("sealcast_recover_total", &["recovered"]),
     ("sealcast_permission_denied_total", &["action"]),
+    ("sealcast_control_refused_total", &["reason"]),
+    ("sealcast_redis_errors_total", &["kind"]),
+    ("sealcast_gap_repairs_total", &["result"]),
     ("sealcast_protocol_violations_total", &["kind"]),
     ("sealcast_connections", &["transport"]),
     ("sealcast_connection_limit", &["transport"]),

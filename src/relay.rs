@@ -6,14 +6,16 @@ mod linger;
 mod probe;
 mod pump;
 mod recovery;
+mod repair;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use sealcast_wire::reply::ClientInfo;
 use sealcast_wire::{Channel, Position, Publication};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -35,6 +37,9 @@ const PROBE_EVERY: Duration = Duration::from_secs(1);
 /// How often channels that lost their last subscriber are looked at.
 const LINGER_EVERY: Duration = Duration::from_millis(250);
 
+/// Messages of other nodes that wait; more are dropped, and are then not answered.
+const MOST_TOLD: usize = 1_024;
+
 /// What to do when a part dies without which the node would be deaf.
 pub type Fatal = Arc<dyn Fn(&'static str) + Send + Sync>;
 
@@ -48,6 +53,10 @@ pub struct Relay {
     reads: Reads,
     linger: Linger,
     probes: Probes,
+    /// What other nodes say, from the pumps to whoever listens.
+    told: (mpsc::Sender<Bytes>, Mutex<Option<mpsc::Receiver<Bytes>>>),
+    /// Repairs of gaps that may run now, on all shards.
+    repairs: Semaphore,
 }
 
 /// How a publication is kept, and whether it is one at all.
@@ -121,6 +130,7 @@ impl Relay {
         tails: Arc<Tails>,
         sharding: Sharding,
     ) -> Arc<Relay> {
+        let (tell, told) = mpsc::channel(MOST_TOLD);
         Arc::new(Relay {
             hub,
             broker,
@@ -130,6 +140,8 @@ impl Relay {
             gates: Gates::default(),
             reads: Reads::default(),
             linger: Linger::default(),
+            told: (tell, Mutex::new(Some(told))),
+            repairs: Semaphore::new(repair::AT_A_TIME),
         })
     }
 
@@ -177,6 +189,12 @@ impl Relay {
             }
             drop(watch);
         });
+    }
+
+    /// What other nodes say. Whoever asks first gets it.
+    #[must_use]
+    pub fn take_told(&self) -> Option<mpsc::Receiver<Bytes>> {
+        self.told.1.lock().take()
     }
 
     /// The hub behind it.

@@ -12,10 +12,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::auth::{OriginRule, Origins};
-use crate::broker::{Broker, Feed, Memory, Sharding};
-use crate::config::{Config, Drain};
-use crate::http::{self, App, Health, NodeName};
+use crate::auth::{ClusterKey, NodeId, OriginRule, Origins};
+use crate::broker::{Broker, Feed, Memory, Redis, Sharding, Unfit, Work};
+use crate::cluster::Cluster;
+use crate::config::{Config, Drain, Engine};
+use crate::http::{self, App, Health};
 use crate::hub::{Clock, Hub};
 use crate::limit::Cap;
 use crate::metrics::Metrics;
@@ -51,6 +52,9 @@ pub enum StartError {
         "refusing to serve metrics on {0}: it is not a loopback address and no trusted proxy is configured"
     )]
     Metrics(SocketAddr),
+    /// The broker cannot be used; the node is never a lesser one instead.
+    #[error(transparent)]
+    Redis(#[from] Unfit),
     /// The address cannot be bound.
     #[error("cannot listen on {address}: {source}")]
     Listen {
@@ -81,8 +85,9 @@ impl Node {
     /// without which the node would be deaf.
     ///
     /// # Errors
-    /// If it may not or cannot listen where it is told to.
-    pub fn start(
+    /// If it may not or cannot listen where it is told to, or if its broker cannot
+    /// be reached for some seconds.
+    pub async fn start(
         config: Config,
         fatal: Arc<dyn Fn(&'static str) + Send + Sync>,
     ) -> Result<Node, StartError> {
@@ -100,12 +105,14 @@ impl Node {
         modes::tell(&config, &metrics);
         let tasks = TaskTracker::new();
         let works = CancellationToken::new();
-        let relay = start_relay(&config, &metrics, &works, &fatal);
+        let relay = start_relay(&config, &metrics, &works, &fatal).await?;
         if config.dev.is_some() {
             relay.watch("warnings", &works, &fatal, modes::keep_warning());
         }
         let drain = config.drain;
         let app = Arc::new(app(config, relay, &tasks, public_address));
+
+        start_cluster(&app, &works, &fatal);
 
         let accepting = CancellationToken::new();
         let acceptor = |sockets, stop: &CancellationToken| Acceptor {
@@ -155,6 +162,7 @@ impl Node {
             net::close_spread(hub, spread).await;
             self.tasks.close();
             self.tasks.wait().await;
+            self.app.cluster.say_goodbye().await;
         };
         if tokio::time::timeout(deadline, leaving).await.is_err() {
             tracing::warn!(event = "drain_deadline", "left before every client was gone");
@@ -178,27 +186,32 @@ fn listen(address: SocketAddr) -> Result<tokio::net::TcpListener, StartError> {
 }
 
 /// Broker, hub and relay, and what runs as long as the node.
-fn start_relay(
+async fn start_relay(
     config: &Config,
     metrics: &Arc<Metrics>,
     works: &CancellationToken,
     fatal: &Arc<dyn Fn(&'static str) + Send + Sync>,
-) -> Arc<Relay> {
+) -> Result<Arc<Relay>, Unfit> {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let sharding = Sharding::new(cores * SHARDS_PER_CORE);
     let hub = Hub::new(sharding.count(), &config.limits, Clock::start(), Arc::clone(metrics));
     let (feed, receivers) = Feed::new(sharding.clone(), config.limits.node_tail_bytes);
     let tails = Arc::clone(feed.tails());
-    let broker = Arc::new(Memory::new(feed, config.limits.node_history_bytes));
-    let relay =
-        Relay::new(Arc::clone(&hub), Arc::clone(&broker) as Arc<dyn Broker>, tails, sharding);
-    relay.start(receivers, works, fatal);
-    relay.watch("history", works, fatal, async move {
-        loop {
-            tokio::time::sleep(HISTORY_SWEEP_EVERY).await;
-            broker.sweep();
+    let (broker, parts): (Arc<dyn Broker>, Vec<Work>) = match &config.engine {
+        Engine::Memory => {
+            let memory = Arc::new(Memory::new(feed, config.limits.node_history_bytes));
+            (Arc::clone(&memory) as Arc<dyn Broker>, vec![("history", Box::pin(sweep(memory)))])
         }
-    });
+        Engine::Redis(redis) => {
+            let (broker, parts) = Redis::start(redis.clone(), feed, metrics).await?;
+            (broker, parts)
+        }
+    };
+    let relay = Relay::new(Arc::clone(&hub), broker, tails, sharding);
+    relay.start(receivers, works, fatal);
+    for (name, part) in parts {
+        relay.watch(name, works, fatal, part);
+    }
     relay.watch("sweep", works, fatal, async move {
         let mut every = tokio::time::interval(SWEEP_EVERY);
         every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -209,7 +222,30 @@ fn start_relay(
             hub.sweep(hub.clock().now());
         }
     });
-    relay
+    Ok(relay)
+}
+
+/// Drops what is too old from the embedded broker, again and again.
+async fn sweep(memory: Arc<Memory>) {
+    loop {
+        tokio::time::sleep(HISTORY_SWEEP_EVERY).await;
+        memory.sweep();
+    }
+}
+
+/// Hears the other nodes, and tells them of this one.
+fn start_cluster(
+    app: &App,
+    works: &CancellationToken,
+    fatal: &Arc<dyn Fn(&'static str) + Send + Sync>,
+) {
+    let relay = &app.policy.relay;
+    if let Some(told) = relay.take_told() {
+        let cluster = Arc::clone(&app.cluster);
+        relay.watch("cluster", works, fatal, async move { cluster.hear(told).await });
+    }
+    let cluster = Arc::clone(&app.cluster);
+    relay.watch("hello", works, fatal, async move { cluster.say_hello().await });
 }
 
 fn app(config: Config, relay: Arc<Relay>, tasks: &TaskTracker, public: SocketAddr) -> App {
@@ -221,6 +257,19 @@ fn app(config: Config, relay: Arc<Relay>, tasks: &TaskTracker, public: SocketAdd
     } else {
         config.origins
     };
+    let policy = Arc::new(Policy {
+        relay,
+        verifier: config.verifier,
+        admission: config.admission,
+        namespaces: config.namespaces,
+        limits: config.limits.clone(),
+        unix_time,
+        version: format!("{VERSION} Sealcast"),
+    });
+    let name = config.name.unwrap_or_else(host_name);
+    let node = (NodeId::new_v4(), name, VERSION);
+    let cluster =
+        Cluster::new(node, Arc::clone(&policy), config.cluster.unwrap_or_else(ClusterKey::random));
     App {
         origins,
         proxies: config.proxies,
@@ -230,21 +279,9 @@ fn app(config: Config, relay: Arc<Relay>, tasks: &TaskTracker, public: SocketAdd
         connections: Cap::new(config.limits.websocket_connections),
         waiting: Cap::new(config.limits.waiting_connections),
         tasks: tasks.clone(),
-        node: NodeName {
-            uid: uuid::Uuid::new_v4().to_string(),
-            name: config.name.unwrap_or_else(host_name),
-            version: VERSION,
-        },
         dev: config.dev,
-        policy: Arc::new(Policy {
-            relay,
-            verifier: config.verifier,
-            admission: config.admission,
-            namespaces: config.namespaces,
-            limits: config.limits,
-            unix_time,
-            version: format!("{VERSION} Sealcast"),
-        }),
+        policy,
+        cluster,
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use sealcast_wire::{Channel, Payload};
 use subtle::ConditionallySelectable;
 
-use super::grants::{Authorized, Denied, Publish, Subscribe};
+use super::grants::{Authorized, Backend, Denied, Publish};
 use super::secret::{Secret, SecretDigest};
 
 pub use method::ApiMethod;
@@ -131,6 +131,12 @@ impl ServerApi {
         }
     }
 
+    /// For what is done to connections, on every node.
+    #[must_use]
+    pub fn backend(&self) -> Backend {
+        Backend::believed()
+    }
+
     /// Whether the caller may touch this channel, and know of it.
     #[must_use]
     pub fn may_reach(&self, channel: &Channel) -> bool {
@@ -171,12 +177,6 @@ impl Reach {
     #[must_use]
     pub fn publish(self, payload: Payload, tags: BTreeMap<String, String>) -> Authorized<Publish> {
         Authorized::granted(Publish { channel: self.0, payload, publisher: None, tags })
-    }
-
-    /// Subscribing someone to it.
-    #[must_use]
-    pub fn subscribe(&self) -> Authorized<Subscribe> {
-        Authorized::granted(Subscribe { channel: self.0.clone() })
     }
 }
 

@@ -35,6 +35,30 @@ impl<T> Authorized<T> {
     }
 }
 
+/// Proof that a backend wants something: it holds a key of the server API, here or
+/// at another node of the cluster that says so.
+#[derive(Debug)]
+pub struct Backend(());
+
+impl Backend {
+    /// A caller of the server API, or a message of another node, was checked.
+    pub(super) fn believed() -> Backend {
+        Backend(())
+    }
+
+    #[cfg(test)]
+    pub(crate) fn for_tests() -> Backend {
+        Backend(())
+    }
+
+    /// A backend may subscribe anyone to anything; what its key may touch was
+    /// looked at where it called.
+    #[must_use]
+    pub fn subscribe(&self, channel: Channel) -> Authorized<Subscribe> {
+        Authorized(Subscribe { channel })
+    }
+}
+
 /// The wish to publish.
 #[derive(Clone, Debug)]
 pub struct Publish {

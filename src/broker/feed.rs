@@ -3,6 +3,7 @@
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use sealcast_wire::reply::ClientInfo;
 use sealcast_wire::{Channel, Epoch, Publication};
 use tokio::sync::{Mutex, MutexGuard, mpsc};
@@ -65,6 +66,17 @@ pub enum Delivery {
     },
     /// A mark of [`super::Broker::probe`].
     Probe(u64),
+    /// A message of [`super::Broker::tell`].
+    Told(Bytes),
+    /// The channel may have missed something: what was published between the
+    /// delivery before this one and the one after it. Its stream, read from now
+    /// on, has all of it that was kept.
+    Gap {
+        /// Where.
+        channel: Channel,
+        /// Since when, counted in connections of the broker; for the log.
+        since: u64,
+    },
 }
 
 /// Where a broker puts what arrives. A full shard makes the broker wait, and
@@ -103,8 +115,12 @@ impl Shard {
 impl Place<'_> {
     /// Puts it there, and in the channel's tail if it is kept.
     pub(super) fn send(self, delivery: Delivery) {
-        if let Delivery::Publication { channel, publication, epoch: Some(epoch), .. } = &delivery {
-            self.tails.push(channel, publication, epoch);
+        match &delivery {
+            Delivery::Publication { channel, publication, epoch: Some(epoch), .. } => {
+                self.tails.push(channel, publication, epoch);
+            }
+            Delivery::Gap { channel, .. } => self.tails.forget(channel),
+            _ => {}
         }
         self.permit.send(delivery);
     }
@@ -129,6 +145,12 @@ impl Feed {
     #[must_use]
     pub fn tails(&self) -> &Arc<Tails> {
         &self.tails
+    }
+
+    /// How channels are spread over the shards.
+    #[must_use]
+    pub(super) fn sharding(&self) -> &Sharding {
+        &self.sharding
     }
 
     /// The shard of a channel.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use sealcast_wire::reply::ClientInfo;
@@ -16,8 +17,12 @@ use super::{
 /// Notes every call when it begins; each waits for one answer.
 pub(crate) struct StandIn {
     pub(crate) calls: Mutex<Vec<String>>,
+    /// Messages to other nodes, which are taken at once.
+    pub(crate) told: Mutex<Vec<Bytes>>,
     answers: Semaphore,
     pub(crate) fails: Mutex<bool>,
+    /// What every stream has; nothing unless said.
+    pub(crate) page: Mutex<Option<Page>>,
 }
 
 impl StandIn {
@@ -25,8 +30,10 @@ impl StandIn {
     pub(crate) fn new(answers: usize) -> Arc<StandIn> {
         Arc::new(StandIn {
             calls: Mutex::default(),
+            told: Mutex::default(),
             answers: Semaphore::new(answers),
             fails: Mutex::new(false),
+            page: Mutex::new(None),
         })
     }
 
@@ -72,7 +79,8 @@ impl Broker for StandIn {
         Box::pin(async move {
             self.call("history", &channel).await?;
             let position = Position { offset: 0, epoch: "epoch".into() };
-            Ok(Page { publications: Vec::new(), position })
+            let empty = Page { publications: Vec::new(), position };
+            Ok(self.page.lock().clone().unwrap_or(empty))
         })
     }
 
@@ -111,6 +119,13 @@ impl Broker for StandIn {
 
     fn unsubscribe(&self, channel: Channel) -> BoxFuture<'_, Result<(), Unavailable>> {
         self.call("unsubscribe", &channel)
+    }
+
+    fn tell(&self, message: Bytes) -> BoxFuture<'_, Result<(), Unavailable>> {
+        Box::pin(async move {
+            self.told.lock().push(message);
+            Ok(())
+        })
     }
 
     fn probe(&self, _: u64) -> BoxFuture<'_, Result<(), Unavailable>> {

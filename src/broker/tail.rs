@@ -55,10 +55,12 @@ impl Tails {
         shard.tails.get(channel)?.behind(since, keep, most, now)
     }
 
-    /// The node is subscribed: what arrives from now on is kept.
+    /// The node is subscribed anew: what arrives from now on is kept.
     pub(super) fn open(&self, channel: &Channel) {
         if let Some(shard) = self.shard(channel) {
-            shard.lock().tails.entry(channel.clone()).or_default();
+            let mut shard = shard.lock();
+            shard.close(channel);
+            shard.tails.insert(channel.clone(), Tail::default());
         }
     }
 

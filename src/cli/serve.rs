@@ -13,6 +13,7 @@ use super::exit::complain;
 use super::log::{self, Log};
 use super::{EXIT_CONFIG, EXIT_NO_PERMISSION, EXIT_SYSTEM, Failure, input, process};
 use crate::auth::advice;
+use crate::broker::Unfit;
 use crate::config::{self, Config};
 use crate::http;
 use crate::server::{Node, StartError, VERSION};
@@ -124,8 +125,8 @@ async fn serve(
             std::process::abort();
         })
     };
-    let node = Node::start(config, fatal).map_err(|error| failure(&error))?;
-    log.name(&node.app().node.name);
+    let node = Node::start(config, fatal).await.map_err(|error| failure(&error))?;
+    log.name(node.app().cluster.name());
     while !node.app().is_ready() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -159,8 +160,12 @@ fn hint(line: &log::Line) -> Option<&'static str> {
 
 /// Why the node did not start, and what to do.
 fn failure(error: &StartError) -> Failure {
-    let StartError::Listen { address, source } = error else {
-        return Failure::new(EXIT_CONFIG, error.to_string());
+    let (address, source) = match error {
+        StartError::Listen { address, source } => (address, source),
+        StartError::Redis(Unfit::Unreachable { .. }) => {
+            return Failure::plain(format!("{error}; does it run, and is the address right?"));
+        }
+        _ => return Failure::new(EXIT_CONFIG, error.to_string()),
     };
     let (code, advice) = match source.kind() {
         io::ErrorKind::AddrInUse => {

@@ -2,6 +2,7 @@
 
 mod admission;
 mod api;
+mod broker;
 mod token;
 
 use std::collections::HashMap;
@@ -56,6 +57,9 @@ pub fn development() -> Result<(Config, String), Vec<Fault>> {
             without_namespace: Some(file::Options {
                 allow_subscribe_for_client: true,
                 allow_publish_for_client: true,
+                history_size: 100,
+                history_ttl: Some(file::Time(Duration::from_secs(300))),
+                allow_recovery: true,
                 ..Default::default()
             }),
             ..Default::default()
@@ -112,6 +116,8 @@ fn build(file: &File, faults: &mut Vec<Fault>) -> Config {
         namespaces,
         limits,
         drain: drain(&file.shutdown),
+        engine: broker::engine(&file.engine, faults),
+        cluster: broker::cluster_key(file, faults),
         name: file.node.name.clone(),
     }
 }

@@ -3,6 +3,7 @@
 //! door.
 
 mod api;
+mod broker;
 mod token;
 
 use std::fmt;
@@ -14,6 +15,7 @@ use serde::{Deserialize, Deserializer};
 use super::duration;
 
 pub(super) use api::{ApiKey, HttpApi};
+pub(super) use broker::{Addresses, Engine, RedisEngine, RedisTls};
 pub(super) use token::{SecretText, SubscriptionToken, Token, TokenIssuer};
 
 #[derive(Default, Deserialize)]
@@ -27,8 +29,17 @@ pub(super) struct File {
     pub(super) websocket: WebSocket,
     pub(super) limits: LimitOptions,
     pub(super) shutdown: Shutdown,
+    pub(super) engine: Engine,
     pub(super) node: Node,
     pub(super) compat: Compat,
+    pub(super) cluster: Cluster,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Cluster {
+    /// What all nodes share, so that they believe each other.
+    pub(super) key: Option<SecretText>,
 }
 
 #[derive(Default, Deserialize)]

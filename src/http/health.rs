@@ -128,9 +128,10 @@ mod tests {
     use tower::ServiceExt as _;
 
     use super::*;
-    use crate::auth::{ApiKeys, Namespaces, Origins};
+    use crate::auth::{ApiKeys, ClusterKey, Namespaces, NodeId, Origins};
     use crate::broker::{Broker, Delivery, Sharding, StandIn, Tails};
-    use crate::http::{ErrorMode, NodeName, Proxies};
+    use crate::cluster::Cluster;
+    use crate::http::{ErrorMode, Proxies};
     use crate::hub::{Clock, Hub};
     use crate::limit::{Cap, Profile};
     use crate::metrics::Metrics;
@@ -148,6 +149,17 @@ mod tests {
         let (feed, inbox) = mpsc::channel(4);
         let fatal: crate::relay::Fatal = Arc::new(|part| panic!("{part}"));
         relay.start(vec![inbox], &CancellationToken::new(), &fatal);
+        let policy = Arc::new(Policy {
+            relay,
+            verifier: None,
+            admission: Admission::default(),
+            namespaces: Namespaces::new(None, HashMap::new()),
+            limits,
+            unix_time: || Duration::ZERO,
+            version: "0".into(),
+        });
+        let node = (NodeId::from_u128(1), "one".to_owned(), "0");
+        let cluster = Cluster::new(node, Arc::clone(&policy), ClusterKey::random());
         let app = App {
             origins: Origins::default(),
             proxies: Proxies::default(),
@@ -157,17 +169,9 @@ mod tests {
             connections: Cap::new(1),
             waiting: Cap::new(1),
             tasks: TaskTracker::new(),
-            node: NodeName { uid: "1".into(), name: "one".into(), version: "0" },
             dev: None,
-            policy: Arc::new(Policy {
-                relay,
-                verifier: None,
-                admission: Admission::default(),
-                namespaces: Namespaces::new(None, HashMap::new()),
-                limits,
-                unix_time: || Duration::ZERO,
-                version: "0".into(),
-            }),
+            cluster,
+            policy,
         };
         (Arc::new(app), feed)
     }

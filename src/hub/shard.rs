@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use sealcast_wire::reply::{ClientInfo, Event};
-use sealcast_wire::{Channel, Disconnect, Position, Publication, Reply};
+use sealcast_wire::{Channel, Disconnect, Epoch, Position, Publication, Reply};
 
-use super::batch::Batch;
+use super::batch::{Batch, Item};
 use super::connection::Connection;
 use super::subscriber::{Lost, Served, Subscriber, Wants};
 
@@ -153,6 +153,8 @@ struct Subscribers {
     deltas: usize,
     /// What was delivered last, if anyone asked for deltas: the next patch's base.
     newest: Option<Arc<Publication>>,
+    /// The last offset that was delivered or read, and of which stream.
+    seen: Option<(u64, Epoch)>,
 }
 
 enum Place {
@@ -187,6 +189,9 @@ impl Shard {
     ) -> Live {
         let deliveries = self.deliveries;
         let Some(subscribers) = self.channels.get_mut(channel) else { return Live::Gone };
+        if let (None, Some(position)) = (&subscribers.seen, &position) {
+            subscribers.seen = Some((position.offset, Arc::clone(&position.epoch)));
+        }
         let Some(subscriber) = subscribers.get(slot) else { return Live::Gone };
         if let Some(reply) = reply {
             push(&subscriber.connection, reply, 1);
@@ -225,6 +230,10 @@ impl Shard {
         if let Content::Publications(batch) = &mut content
             && let Some(subscribers) = self.channels.get_mut(&channel)
         {
+            let last = batch.items().iter().rev().find(|item| item.publication.offset > 0);
+            if let Some((item, epoch)) = last.and_then(|item| Some((item, item.epoch.as_ref()?))) {
+                subscribers.seen = Some((item.publication.offset, Arc::clone(epoch)));
+            }
             let newest = batch.items().last().filter(|_| subscribers.deltas > 0);
             let newest = newest.map(|item| Arc::clone(&item.publication));
             batch.set_base(std::mem::replace(&mut subscribers.newest, newest));
@@ -275,6 +284,36 @@ impl Shard {
             advance.emptied = subscribers.taken == 0;
         }
         advance
+    }
+
+    /// Whether publications are missing between what was delivered last and this.
+    pub(super) fn is_behind_hole(&self, channel: &Channel, next: &Item) -> bool {
+        let seen = self.channels.get(channel).and_then(|subscribers| subscribers.seen.as_ref());
+        seen.is_some_and(|(offset, epoch)| {
+            next.epoch.as_ref() == Some(epoch) && next.publication.offset > offset + 1
+        })
+    }
+
+    /// Something of the channel may be missing: where the positioned subscriber
+    /// stands that is furthest behind.
+    pub(super) fn doubt(&mut self, channel: &Channel) -> Option<Position> {
+        let subscribers = self.channels.get_mut(channel)?;
+        let taken = subscribers.slots.iter_mut().filter_map(|place| match place {
+            Place::Taken(subscriber) => Some(subscriber),
+            Place::Free { .. } => None,
+        });
+        taken.filter_map(Subscriber::doubt).min_by_key(|position| position.offset)
+    }
+
+    /// Takes out everyone who has a position. `true` if nobody is left.
+    pub(super) fn lose(&mut self, channel: &Channel) -> (Vec<Missed>, bool) {
+        let Some(subscribers) = self.channels.get_mut(channel) else { return (Vec::new(), true) };
+        let stands = |place: &Place| matches!(place, Place::Taken(one) if one.stands());
+        let slots = subscribers.slots.iter().enumerate().filter(|(_, place)| stands(place));
+        let slots: Vec<_> = slots.filter_map(|(at, _)| u32::try_from(at).ok()).collect();
+        let gone = slots.into_iter().filter_map(|at| subscribers.remove(Slot(at)));
+        let missed = gone.map(|gone| Missed::by(gone, Lost::Hole)).collect();
+        (missed, subscribers.taken == 0)
     }
 
     /// Channels that have subscribers, and how many each has.

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use sealcast_wire::filter::Filter;
-use sealcast_wire::{Channel, Disconnect, Epoch, Position};
+use sealcast_wire::{Channel, Disconnect, Epoch, Position, Publication};
 
 use super::batch::{Batch, Form, Item};
 use super::connection::Connection;
 use super::shard::Content;
+use crate::limit::Permit;
 
 /// Most publications kept for a subscriber whose history is being read.
 const MOST_PENDING: usize = 1_000;
@@ -23,7 +24,7 @@ pub struct Wants {
     /// Patches instead of whole publications.
     pub delta: bool,
     /// Only publications whose tags match.
-    pub filter: Option<Box<Filter>>,
+    pub filter: Option<Arc<Selection>>,
     /// Who comes and goes.
     pub membership: bool,
     /// The server made the subscription: it cannot be told to subscribe again.
@@ -31,6 +32,21 @@ pub struct Wants {
     /// Only JSON: a publication that is not ends the connection with 3506. Set
     /// where publications may be anything and the client reads JSON.
     pub json_only: bool,
+}
+
+/// A filter that a subscription keeps; its bytes count until it ends.
+#[derive(Debug)]
+pub struct Selection {
+    pub(super) filter: Filter,
+    pub(super) _bytes: Permit,
+}
+
+impl Selection {
+    /// Whether the subscriber wants this publication.
+    #[must_use]
+    pub fn takes(&self, publication: &Publication) -> bool {
+        self.filter.matches(&publication.tags)
+    }
 }
 
 impl Wants {
@@ -156,6 +172,25 @@ impl Subscriber {
         Ok(())
     }
 
+    /// Something may be missing: answers where it stands if that can be said. One
+    /// that is not live yet will find a hole when it goes live.
+    pub(super) fn doubt(&mut self) -> Option<Position> {
+        let tracked = self.tracked.as_mut().filter(|tracked| tracked.wants.positioned)?;
+        if self.state == State::Joining {
+            tracked.overflow = true;
+            tracked.pending = Vec::new();
+            return None;
+        }
+        let epoch = tracked.epoch.clone()?;
+        Some(Position { offset: tracked.offset, epoch })
+    }
+
+    /// Whether it has a position that can be lost.
+    pub(super) fn stands(&self) -> bool {
+        self.state != State::Joining
+            && self.tracked.as_ref().is_some_and(|tracked| tracked.wants.positioned)
+    }
+
     /// What it gets of a delivery that began at `began`.
     pub(super) fn serve(&mut self, channel: &Channel, content: &mut Content, began: u64) -> Served {
         match content {
@@ -270,7 +305,7 @@ impl Tracked {
     }
 
     fn matches(&self, item: &Item) -> bool {
-        self.wants.filter.as_ref().is_none_or(|filter| filter.matches(&item.publication.tags))
+        self.wants.filter.as_ref().is_none_or(|filter| filter.takes(&item.publication))
     }
 
     fn keep(&mut self, items: &[Item]) {
@@ -279,6 +314,9 @@ impl Tracked {
             return;
         }
         for item in items {
+            if self.overflow {
+                return;
+            }
             self.pending_bytes += item.publication.data.len();
             if self.pending.len() >= MOST_PENDING || self.pending_bytes > MOST_PENDING_BYTES {
                 self.overflow = true;

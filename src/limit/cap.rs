@@ -13,9 +13,12 @@ struct Counted {
     taken: AtomicUsize,
 }
 
-/// One place under a [`Cap`], given back when dropped.
+/// A place under a [`Cap`], or several, given back when dropped.
 #[derive(Debug)]
-pub struct Permit(Arc<Counted>);
+pub struct Permit {
+    of: Arc<Counted>,
+    count: usize,
+}
 
 impl Cap {
     /// A cap of `most` permits.
@@ -27,13 +30,19 @@ impl Cap {
     /// A permit, if one is left.
     #[must_use]
     pub fn take(&self) -> Option<Permit> {
+        self.take_many(1)
+    }
+
+    /// `count` permits in one, if as many are left.
+    #[must_use]
+    pub fn take_many(&self, count: usize) -> Option<Permit> {
         self.0
             .taken
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |taken| {
-                (taken < self.0.most).then_some(taken + 1)
+                taken.checked_add(count).filter(|taken| *taken <= self.0.most)
             })
             .ok()
-            .map(|_| Permit(Arc::clone(&self.0)))
+            .map(|_| Permit { of: Arc::clone(&self.0), count })
     }
 
     /// How many permits are out.
@@ -51,7 +60,7 @@ impl Cap {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.0.taken.fetch_sub(1, Ordering::AcqRel);
+        self.of.taken.fetch_sub(self.count, Ordering::AcqRel);
     }
 }
 
@@ -125,6 +134,18 @@ mod tests {
         drop(first);
         assert_eq!(cap.taken(), 1);
         assert!(cap.take().is_some());
+    }
+
+    #[test]
+    fn several_places_are_taken_and_given_back_together() {
+        let cap = Cap::new(10);
+        let seven = cap.take_many(7);
+        assert!(seven.is_some() && cap.take_many(4).is_none());
+        assert!(cap.take_many(usize::MAX).is_none());
+        let _three = cap.take_many(3);
+        assert_eq!(cap.taken(), 10);
+        drop(seven);
+        assert_eq!(cap.taken(), 3);
     }
 
     #[test]

@@ -11,11 +11,13 @@ use std::sync::Arc;
 use sealcast_wire::Channel;
 use sealcast_wire::reply::ClientInfo;
 use tokio::sync::mpsc;
+use tokio::task::{JoinError, JoinSet};
 
 use crate::broker::Delivery;
 use crate::hub::{Advance, Batch, Connection, Content, FanOut, Item, Membership};
 
 use super::Relay;
+use super::repair::{Repaired, repair};
 
 /// Deliveries of one channel before the next one's turn.
 const TURN: usize = 256;
@@ -31,12 +33,22 @@ pub(super) struct Pump {
     shard: usize,
     relay: Arc<Relay>,
     inbox: mpsc::Receiver<Delivery>,
-    /// Channels that have work, in the order of their turns; each is in `work`.
+    /// Channels that have work and are not being repaired, in the order of their
+    /// turns; each is in `work`.
     turns: VecDeque<Channel>,
     work: HashMap<Channel, Work>,
-    waiting: usize,
-    waiting_bytes: usize,
+    waiting: Held,
+    /// What waits behind repairs: as much again.
+    parked: Held,
+    repairs: JoinSet<(Channel, Repaired)>,
     dirty: Vec<Arc<Connection>>,
+}
+
+/// How much is held.
+#[derive(Clone, Copy, Default)]
+struct Held {
+    messages: usize,
+    bytes: usize,
 }
 
 /// What is to be done for one channel: one batch on its way, and behind it what
@@ -45,28 +57,87 @@ pub(super) struct Pump {
 struct Work {
     current: Option<FanOut>,
     next: VecDeque<Waiting>,
+    repairing: bool,
+    /// What comes next has been repaired as far as it can be.
+    repaired: bool,
 }
 
 enum Waiting {
     Publication(Item),
     Membership(Arc<ClientInfo>, bool),
+    /// Something may be missing between what came before and what comes after.
+    Gap,
+}
+
+/// How a channel's turn ended.
+enum Turn {
+    /// It has no more.
+    Done,
+    /// It has more.
+    More,
+    /// It has more, but not before it is repaired.
+    Repair,
+}
+
+impl Held {
+    fn is_full(self) -> bool {
+        self.messages >= MOST_WAITING || self.bytes >= MOST_WAITING_BYTES
+    }
+
+    fn add(&mut self, other: Held) {
+        self.messages += other.messages;
+        self.bytes += other.bytes;
+    }
+
+    fn take(&mut self, other: Held) {
+        self.messages -= other.messages;
+        self.bytes -= other.bytes;
+    }
+}
+
+impl Waiting {
+    fn held(&self) -> Held {
+        match self {
+            Waiting::Publication(item) => Held { messages: 1, bytes: item.publication.data.len() },
+            Waiting::Membership(..) => Held { messages: 1, bytes: 0 },
+            Waiting::Gap => Held::default(),
+        }
+    }
 }
 
 impl Work {
-    /// The next delivery: the publications that wait together, or who came or went.
+    /// The next delivery: the publications that wait together, or who came or
+    /// went. Nothing if there is none, or a gap comes first.
     fn next_content(&mut self) -> Option<Content> {
         let first = match self.next.pop_front()? {
             Waiting::Publication(first) => first,
             Waiting::Membership(who, came) => {
                 return Some(Content::Membership(Membership::new(who, came)));
             }
+            Waiting::Gap => {
+                self.next.push_front(Waiting::Gap);
+                return None;
+            }
         };
+        let mut last = first.publication.offset;
         let mut batch = Batch::of(first);
-        while matches!(self.next.front(), Some(Waiting::Publication(item)) if batch.fits(item)) {
+        while let Some(Waiting::Publication(item)) = self.next.front() {
+            let offset = item.publication.offset;
+            if !batch.fits(item) || (last > 0 && offset > last + 1) {
+                break;
+            }
+            last = last.max(offset);
             let Some(Waiting::Publication(next)) = self.next.pop_front() else { break };
             batch.add(next);
         }
         Some(Content::Publications(Box::new(batch)))
+    }
+
+    /// What waits in it.
+    fn held(&self) -> Held {
+        let mut all = Held::default();
+        self.next.iter().for_each(|waiting| all.add(waiting.held()));
+        all
     }
 }
 
@@ -78,8 +149,9 @@ impl Pump {
             inbox,
             turns: VecDeque::new(),
             work: HashMap::new(),
-            waiting: 0,
-            waiting_bytes: 0,
+            waiting: Held::default(),
+            parked: Held::default(),
+            repairs: JoinSet::new(),
             dirty: Vec::new(),
         }
     }
@@ -88,12 +160,18 @@ impl Pump {
     pub(super) async fn run(mut self) {
         loop {
             if self.turns.is_empty() {
-                match self.inbox.recv().await {
-                    Some(delivery) => self.take(delivery),
-                    None => return,
+                tokio::select! {
+                    delivery = self.inbox.recv() => match delivery {
+                        Some(delivery) => self.take(delivery),
+                        None => return,
+                    },
+                    Some(repaired) = self.repairs.join_next() => self.repaired(repaired),
                 }
             }
-            while self.waiting < MOST_WAITING && self.waiting_bytes < MOST_WAITING_BYTES {
+            while let Some(repaired) = self.repairs.try_join_next() {
+                self.repaired(repaired);
+            }
+            while !self.waiting.is_full() {
                 let Ok(delivery) = self.inbox.try_recv() else { break };
                 self.take(delivery);
             }
@@ -107,20 +185,33 @@ impl Pump {
     fn take(&mut self, delivery: Delivery) {
         let (channel, waiting) = match delivery {
             Delivery::Probe(mark) => return self.relay.probes.came_back(self.shard, mark),
+            Delivery::Told(message) => {
+                if self.relay.told.0.try_send(message).is_err() {
+                    self.relay.hub().metrics().disbelieved("too_many");
+                }
+                return;
+            }
             Delivery::Publication { channel, publication, epoch, delta } => {
-                self.waiting_bytes += publication.data.len();
                 (channel, Waiting::Publication(Item { publication, epoch, delta }))
             }
             Delivery::Membership { channel, who, came } => {
                 (channel, Waiting::Membership(who, came))
             }
+            Delivery::Gap { channel, since } => {
+                tracing::debug!(event = "gap", since, "a channel may have missed something");
+                (channel, Waiting::Gap)
+            }
         };
-        self.waiting += 1;
         match self.work.get_mut(&channel) {
-            Some(work) => work.next.push_back(waiting),
+            Some(work) if work.repairing => park(work, waiting, &mut self.parked),
+            Some(work) => {
+                self.waiting.add(waiting.held());
+                work.next.push_back(waiting);
+            }
             None => {
+                self.waiting.add(waiting.held());
                 let next = VecDeque::from([waiting]);
-                self.work.insert(channel.clone(), Work { current: None, next });
+                self.work.insert(channel.clone(), Work { next, ..Work::default() });
                 self.turns.push_back(channel);
             }
         }
@@ -133,12 +224,12 @@ impl Pump {
                 break;
             }
             let Some(channel) = self.turns.pop_front() else { break };
-            let (count, done) = self.turn(&channel);
+            let (count, turn) = self.turn(&channel);
             served += count;
-            if done {
-                self.work.remove(&channel);
-            } else {
-                self.turns.push_back(channel);
+            match turn {
+                Turn::Done => drop(self.work.remove(&channel)),
+                Turn::More => self.turns.push_back(channel),
+                Turn::Repair => self.begin_repair(channel),
             }
         }
         let hub = self.relay.hub();
@@ -147,17 +238,26 @@ impl Pump {
         }
     }
 
-    /// One turn of one channel: how many deliveries, and whether it has no more.
-    fn turn(&mut self, channel: &Channel) -> (usize, bool) {
+    /// One turn of one channel: how many deliveries, and how it ended.
+    fn turn(&mut self, channel: &Channel) -> (usize, Turn) {
         let hub = self.relay.hub();
-        let Some(work) = self.work.get_mut(channel) else { return (0, true) };
+        let Some(work) = self.work.get_mut(channel) else { return (0, Turn::Done) };
         let mut served = 0;
         while served < TURN {
             if work.current.is_none() {
-                let Some(content) = work.next_content() else { return (served, true) };
+                let hole = |item| hub.is_behind_hole(self.shard, channel, item);
+                if !std::mem::take(&mut work.repaired)
+                    && matches!(work.next.front(), Some(Waiting::Publication(item)) if hole(item))
+                {
+                    return (served, Turn::Repair);
+                }
+                let Some(content) = work.next_content() else {
+                    let gap = !work.next.is_empty();
+                    return (served, if gap { Turn::Repair } else { Turn::Done });
+                };
                 work.current = hub.begin(self.shard, channel.clone(), content);
             }
-            let Some(fan_out) = &mut work.current else { return (served, true) };
+            let Some(fan_out) = &mut work.current else { return (served, Turn::Done) };
             let Advance { served: count, done, emptied, .. } =
                 hub.advance(self.shard, fan_out, TURN - served, &mut self.dirty);
             served += count;
@@ -165,16 +265,83 @@ impl Pump {
                 self.relay.linger.add(channel.clone(), self.shard, hub.clock().now());
             }
             if done {
-                self.waiting -= fan_out.messages();
-                self.waiting_bytes -= fan_out.bytes();
+                let (messages, bytes) = (fan_out.messages(), fan_out.bytes());
+                self.waiting.take(Held { messages, bytes });
                 work.current = None;
-                if work.next.is_empty() {
-                    return (served, true);
-                }
                 // What came since is the next tick's, so that it goes out together.
-                return (served, false);
+                return (served, if work.next.is_empty() { Turn::Done } else { Turn::More });
             }
         }
-        (served, false)
+        (served, Turn::More)
+    }
+
+    /// Everything before the gap or hole is delivered: reads what is missing behind
+    /// it, while the channel's later deliveries wait.
+    fn begin_repair(&mut self, channel: Channel) {
+        let Some(work) = self.work.get_mut(&channel) else { return };
+        while matches!(work.next.front(), Some(Waiting::Gap)) {
+            work.next.pop_front();
+        }
+        let Some(from) = self.relay.hub().doubt(self.shard, &channel) else {
+            // Nobody counts what comes.
+            work.repaired = true;
+            self.turns.push_back(channel);
+            return;
+        };
+        work.repairing = true;
+        let held = work.held();
+        self.waiting.take(held);
+        for waiting in std::mem::take(&mut work.next) {
+            park(work, waiting, &mut self.parked);
+        }
+        let relay = Arc::clone(&self.relay);
+        self.repairs.spawn(async move {
+            let repaired = repair(&relay, &channel, from).await;
+            (channel, repaired)
+        });
+    }
+
+    /// What was missing goes out first, and then what waited.
+    fn repaired(&mut self, repaired: Result<(Channel, Repaired), JoinError>) {
+        let (channel, repaired) = match repaired {
+            Ok(repaired) => repaired,
+            Err(failed) => match failed.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => return,
+            },
+        };
+        let Some(work) = self.work.get_mut(&channel) else { return };
+        (work.repairing, work.repaired) = (false, true);
+        self.parked.take(work.held());
+        match repaired {
+            Repaired::Whole(items) => {
+                for item in items.into_iter().rev() {
+                    work.next.push_front(Waiting::Publication(item));
+                }
+            }
+            Repaired::Lost => {
+                let hub = self.relay.hub();
+                tracing::warn!(event = "gap_lost", "positioned subscriptions end with 2500");
+                if hub.lose(self.shard, &channel, &mut self.dirty) {
+                    self.relay.linger.add(channel.clone(), self.shard, hub.clock().now());
+                }
+            }
+        }
+        self.waiting.add(work.held());
+        self.turns.push_back(channel);
     }
 }
+
+/// Keeps what came for a channel that is being repaired. If there is no room it is
+/// dropped, and a gap stands in its place: the stream has what is kept.
+fn park(work: &mut Work, waiting: Waiting, parked: &mut Held) {
+    let waiting = if parked.is_full() { Waiting::Gap } else { waiting };
+    if matches!((&waiting, work.next.back()), (Waiting::Gap, Some(Waiting::Gap))) {
+        return;
+    }
+    parked.add(waiting.held());
+    work.next.push_back(waiting);
+}
+
+#[cfg(test)]
+mod tests;

@@ -103,6 +103,9 @@ pub(super) async fn subscribe(
         == Some(RecoveryMode::Cache);
     let SubscribeResult { was_recovering, recoverable, recovered, .. } = made.result;
     if reject && !caching && was_recovering && recoverable && !recovered {
+        let Made { joined, channel, traces, who, .. } = made;
+        drop(joined);
+        withdraw(actor, channel, traces, &who).await;
         return Err(ErrorCode::UnrecoverablePosition.into());
     }
     let body = Body::Subscribe(Box::new(made.result.clone()));
@@ -130,7 +133,10 @@ pub(super) async fn make(
     let granted = decide(namespace, identity, &request);
     let filter = match request.filter {
         None => None,
-        Some(Ok(filter)) if namespace.allow_tags_filter => Some(filter),
+        Some(Ok(filter)) if namespace.allow_tags_filter => {
+            let kept = policy.relay.hub().select(*filter);
+            Some(kept.ok_or(ErrorCode::LimitExceeded)?)
+        }
         Some(_) => return Err(ErrorCode::BadRequest.into()),
     };
     let wants = Wants {
@@ -177,9 +183,8 @@ pub(super) async fn make(
         if result.was_recovering && granted.recoverable {
             policy.relay.hub().metrics().recovery(read.recovered);
         }
-        let wanted = |one: &&Arc<Publication>| {
-            filter.as_ref().is_none_or(|filter| filter.matches(&one.tags))
-        };
+        let wanted =
+            |one: &&Arc<Publication>| filter.as_ref().is_none_or(|filter| filter.takes(one));
         let publications = read.publications.iter().filter(wanted);
         actor.can_read(namespace.data_format, publications.clone())?;
         result.publications = written(publications, granted.delta, connection.encoding());
@@ -217,9 +222,7 @@ impl Made {
             Err(NotAdded::Twice) => return Err(ErrorCode::AlreadySubscribed.into()),
             Err(NotAdded::TooMany) => {
                 // Subscribes that ran side by side: this one came too late.
-                connection.take_traces(&channel);
-                let traces = Traces { announced: false, ..traces };
-                let _ = policy.relay.clean_up(channel, traces, &who).await;
+                withdraw(actor, channel, traces, &who).await;
                 return Err(ErrorCode::LimitExceeded.into());
             }
         }
@@ -252,6 +255,14 @@ impl Actor {
             || publications.all(|one| json::is_value(&one.data));
         if fine { Ok(()) } else { Err(Disconnect::INAPPROPRIATE_PROTOCOL) }
     }
+}
+
+/// Takes back what a subscription that never became one left at the broker.
+async fn withdraw(actor: &Actor, channel: Channel, traces: Traces, who: &Arc<ClientInfo>) {
+    actor.connection.take_traces(&channel);
+    // Nobody was told that it came.
+    let traces = Traces { announced: false, ..traces };
+    let _ = actor.policy.relay.clean_up(channel, traces, who).await;
 }
 
 fn decide(namespace: &Namespace, identity: &Identity, request: &Request) -> Granted {

@@ -9,20 +9,27 @@ use std::time::Duration;
 
 use futures_util::future::{FutureExt as _, join};
 use sealcast::broker::{
-    Broker, CALL_TIMEOUT, Delivery, FEED_CAPACITY, Feed, Memory, Outgoing, Sharding, Unavailable,
+    Broker, CALL_TIMEOUT, Delivery, FEED_CAPACITY, Feed, Memory, Outgoing, Redis, RedisConfig,
+    Sharding, Unavailable,
 };
+use sealcast::metrics::Metrics;
 use sealcast_wire::reply::ClientInfo;
 use sealcast_wire::{Channel, Publication};
 use tokio::sync::mpsc::Receiver;
 use tokio::time::{Instant, timeout};
 
 use crate::support::PATIENCE;
+use crate::support::redis::RedisServer;
 
 /// A broker with the feed of one node behind it.
-struct Bench {
-    broker: Arc<dyn Broker>,
+pub(crate) struct Bench {
+    pub(crate) broker: Arc<dyn Broker>,
     sharding: Sharding,
     feed: Vec<Receiver<Delivery>>,
+    /// If that is the broker: it forgets when it is swept.
+    memory: Option<Arc<Memory>>,
+    /// Lives as long as the broker that needs it.
+    _server: Option<RedisServer>,
 }
 
 /// A module of tests, one for each promise.
@@ -36,6 +43,9 @@ macro_rules! promises {
         }
     };
 }
+
+mod presence;
+mod streams;
 
 /// What every broker promises.
 macro_rules! contract {
@@ -80,6 +90,7 @@ macro_rules! in_process_contract {
 }
 
 contract!(memory, super::memory());
+contract!(redis, super::redis());
 in_process_contract!(memory_feed, super::memory());
 
 const SHARDS: usize = 4;
@@ -88,7 +99,16 @@ const SHARDS: usize = 4;
 async fn memory() -> Bench {
     let sharding = Sharding::new(SHARDS);
     let (feed, receivers) = Feed::new(sharding.clone(), 1 << 20);
-    Bench { broker: Arc::new(Memory::new(feed, 1 << 20)), sharding, feed: receivers }
+    let memory = Arc::new(Memory::new(feed, 1 << 20));
+    let broker = Arc::clone(&memory) as Arc<dyn Broker>;
+    Bench { broker, sharding, feed: receivers, memory: Some(memory), _server: None }
+}
+
+/// One node on a Redis of its own.
+async fn redis() -> Bench {
+    let server = RedisServer::start().await;
+    let bench = Bench::on(server.config()).await;
+    Bench { _server: Some(server), ..bench }
 }
 
 async fn a_subscriber_gets_what_is_published_afterwards_as_it_was(mut bench: Bench) {
@@ -338,8 +358,20 @@ async fn without_a_node_behind_it_every_publish_fails(mut bench: Bench) {
 }
 
 impl Bench {
+    /// One node on a Redis that runs.
+    pub(crate) async fn on(config: RedisConfig) -> Bench {
+        let sharding = Sharding::new(SHARDS);
+        let (feed, receivers) = Feed::new(sharding.clone(), 1 << 20);
+        let started = Redis::start(config, feed, &Metrics::new("test")).await;
+        let (broker, works) = started.unwrap_or_else(|unfit| panic!("{unfit}"));
+        for (_, work) in works {
+            tokio::spawn(work);
+        }
+        Bench { broker, sharding, feed: receivers, memory: None, _server: None }
+    }
+
     /// The next delivery, and the shard by which it came.
-    async fn next(&mut self) -> (usize, Delivery) {
+    pub(crate) async fn next(&mut self) -> (usize, Delivery) {
         let feed = &mut self.feed;
         let next = poll_fn(|context| {
             for (shard, receiver) in feed.iter_mut().enumerate() {
@@ -366,20 +398,27 @@ impl Bench {
         }
     }
 
-    /// Nothing is on its way: a mark that is sent now comes first everywhere.
+    /// Nothing is on its way.
     async fn is_quiet(&mut self) {
+        let came = self.rest().await;
+        assert!(came.is_empty(), "{came:?}");
+    }
+
+    /// What is on its way: everything that comes before a mark that is sent now.
+    pub(crate) async fn rest(&mut self) -> Vec<Delivery> {
         static MARK: AtomicU64 = AtomicU64::new(1_000);
         let sent = MARK.fetch_add(1, Ordering::Relaxed);
         self.broker.probe(sent).await.unwrap();
-        let mut came: Vec<_> = Vec::new();
-        while came.len() < SHARDS {
+        let (mut rest, mut marks) = (Vec::new(), Vec::new());
+        while marks.len() < SHARDS {
             match self.next().await {
-                (shard, Delivery::Probe(mark)) if mark == sent => came.push(shard),
-                (_, delivery) => panic!("{delivery:?}"),
+                (shard, Delivery::Probe(mark)) if mark == sent => marks.push(shard),
+                (_, delivery) => rest.push(delivery),
             }
         }
-        came.sort_unstable();
-        assert_eq!(came, (0..SHARDS).collect::<Vec<_>>());
+        marks.sort_unstable();
+        assert_eq!(marks, (0..SHARDS).collect::<Vec<_>>());
+        rest
     }
 
     /// Subscribes, and publishes as much as the feed holds, counting from 0.
@@ -401,11 +440,11 @@ fn one_name_a_shard(sharding: &Sharding) -> Vec<String> {
         .collect()
 }
 
-fn channel(name: &str) -> Channel {
+pub(crate) fn channel(name: &str) -> Channel {
     Channel::parse(name).unwrap()
 }
 
-fn numbered(n: u64) -> Outgoing {
+pub(crate) fn numbered(n: u64) -> Outgoing {
     outgoing(Publication { data: n.to_string().into(), ..Publication::default() })
 }
 
@@ -414,6 +453,6 @@ fn outgoing(publication: Publication) -> Outgoing {
     Outgoing { publication, keep: None, idempotency: None, version: None, delta: false }
 }
 
-fn number(publication: &Publication) -> u64 {
+pub(crate) fn number(publication: &Publication) -> u64 {
     std::str::from_utf8(&publication.data).unwrap().parse().unwrap()
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use sealcast_client::Event;
+use sealcast_client::session::Event;
 use sealcast_wire::command::Publish;
 use sealcast_wire::{Command, Data, Encoding, Request};
 use serde_json::json;

@@ -24,20 +24,27 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("hub", &["wire", "metrics", "limit"]),
     ("relay", &["wire", "metrics", "limit", "auth", "broker", "hub"]),
     ("session", &["wire", "metrics", "limit", "auth", "broker", "hub", "relay"]),
+    ("cluster", &["wire", "metrics", "auth", "broker", "hub", "relay", "session"]),
     ("net", &["wire", "metrics", "limit", "hub", "session"]),
     (
         "http",
-        &["wire", "axum", "metrics", "limit", "auth", "broker", "hub", "relay", "session", "net"],
+        &[
+            "wire", "axum", "metrics", "limit", "auth", "broker", "hub", "relay", "session",
+            "cluster", "net",
+        ],
     ),
     (
         "config",
-        &["wire", "metrics", "limit", "auth", "broker", "hub", "relay", "session", "net", "http"],
+        &[
+            "wire", "metrics", "limit", "auth", "broker", "hub", "relay", "session", "cluster",
+            "net", "http",
+        ],
     ),
     (
         "server",
         &[
-            "wire", "metrics", "limit", "auth", "broker", "hub", "relay", "session", "net", "http",
-            "config",
+            "wire", "metrics", "limit", "auth", "broker", "hub", "relay", "session", "cluster",
+            "net", "http", "config",
         ],
     ),
     ("bench", &["wire", "client"]),
@@ -45,7 +52,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         "cli",
         &[
             "wire", "client", "metrics", "limit", "auth", "broker", "hub", "relay", "session",
-            "net", "http", "config", "server", "bench",
+            "cluster", "net", "http", "config", "server", "bench",
         ],
     ),
     ("main", &["cli"]),

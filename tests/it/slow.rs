@@ -2,7 +2,8 @@
 
 use std::sync::{Arc, Mutex};
 
-use sealcast_client::{Client, Connection, Error, Event, Frame};
+use sealcast_client::session::Event;
+use sealcast_client::{Connection, Error, Frame, Session};
 use sealcast_wire::Encoding;
 use serde_json::{Value, json};
 use tokio::net::TcpSocket;
@@ -112,7 +113,7 @@ async fn who_does_not_even_read_a_little_is_ended_when_a_write_takes_too_long() 
 
 /// A subscriber whose kernel keeps little for it, and which reads only when it is
 /// told to.
-async fn reluctant(node: &TestNode) -> Wire {
+pub(crate) async fn reluctant(node: &TestNode) -> Wire {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4 << 10).unwrap();
     let stream = socket.connect(node.public).await.unwrap();
@@ -167,7 +168,7 @@ impl Others {
 }
 
 /// Publishes these one after the other.
-async fn publish(publisher: &Client, numbers: std::ops::Range<usize>) {
+async fn publish(publisher: &Session, numbers: std::ops::Range<usize>) {
     for number in numbers {
         let data = json!(payload(number)).to_string();
         publisher.publish("room", data.as_bytes()).await.unwrap();
@@ -186,7 +187,7 @@ async fn ended(node: &TestNode, code: u16) -> f64 {
 }
 
 /// Bytes that the node holds for clients that do not read.
-fn held(node: &TestNode) -> usize {
+pub(crate) fn held(node: &TestNode) -> usize {
     node.node.as_ref().unwrap().app().policy.relay.hub().budget().held()
 }
 

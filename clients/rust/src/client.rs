@@ -1,294 +1,407 @@
-//! The client: calls that are answered, and events.
+//! The client: what an application holds, and calls.
 
-use std::borrow::Cow;
+mod events;
+mod fetches;
+mod link;
+mod place;
+mod subscription;
+mod task;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::convert::Infallible;
 use std::fmt;
-use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use sealcast_wire::command::{Publish, Subscribe, Token};
-use sealcast_wire::reply::{self, ConnectResult, Expiry, SubscribeResult};
-use sealcast_wire::ws::Opcode;
-use sealcast_wire::{Body, Command, Data, Encoding, Publication, Push, Reply, Request, json};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{Mutex, Semaphore, mpsc, oneshot, watch};
-use tokio::task::JoinHandle;
+use bytes::Bytes;
+use sealcast_wire::command::{self, Publish};
+use sealcast_wire::reply::{ClientInfo, HistoryResult};
+use sealcast_wire::{Body, Command, Data, Encoding, Position, Request};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
-use crate::driver::{Ask, Driver, MAX_CALLS};
-use crate::error::End;
-use crate::{Connection, Error, Options, codec};
+use self::events::Budget;
+pub use self::events::Events;
+use self::place::Place;
+pub use self::subscription::Subscription;
+use self::task::{Ask, Ends, Task};
+use crate::config::check_data;
+use crate::machine::{Call, Ids, Machine, SubscriptionId, encode};
+use crate::{CallError, Config, Event, State, SubscriptionConfig, SubscriptionEvent};
 
-/// A connection on which the connect command has succeeded. All methods can be
-/// called at the same time from several tasks.
+/// How much longer than its deadline a call may wait for the task.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// How many asks may wait for the task.
+const MAX_ASKS: usize = 256;
+
+/// How many events of a subscription wait unread, unless it says otherwise.
+const EVENT_BUFFER: usize = 1024;
+
+/// A client that stays connected: it comes back by itself when the connection is
+/// lost, brings its subscriptions back, and recovers what they missed.
 ///
-/// Events must be taken with [`Client::next_event`]: when
-/// [`Options::event_buffer`] of them wait, the client stops reading, and then
-/// replies wait behind events.
+/// It begins disconnected; [`Client::connect`] starts it. What happens to it
+/// comes by its [`Events`]. All methods can be called from several tasks, and
+/// copies share one connection. When the last copy is dropped, the connection is
+/// closed, and the subscriptions end with code 2; [`Subscription`]s do not keep
+/// the client.
 ///
-/// Dropping the client ends the connection without a close frame.
+/// While it connects, calls wait ([`Config::offline`]). None is ever sent twice:
+/// where it is not known whether a call took effect, its error says so.
+#[derive(Clone)]
 pub struct Client {
-    session: ConnectResult,
-    encoding: Encoding,
-    timeout: Duration,
-    last_id: AtomicU32,
-    /// One permit for each call that may wait for its reply.
-    calls: Semaphore,
-    asks: mpsc::Sender<Ask>,
-    events: Mutex<mpsc::Receiver<Event>>,
-    end: watch::Receiver<Option<End>>,
-    task: JoinHandle<()>,
+    shared: Arc<Shared>,
 }
 
-/// What happens without being asked for.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Event {
-    /// Something was published.
-    Publication {
-        /// Where.
-        channel: Arc<str>,
-        /// What.
-        publication: Publication,
-    },
-    /// The server ended a subscription.
-    Unsubscribed {
-        /// Which.
-        channel: Arc<str>,
-        /// Why; 2500 and above ask to subscribe again.
-        code: u32,
-        /// Why, as text.
-        reason: Cow<'static, str>,
-    },
-    /// Any other push.
-    Push(Push),
-    /// The server closed the connection, or agreed to our closing it. The last
-    /// event, and given again when asked again.
-    Disconnected {
-        /// The close code; 1005 if there was none. 3500 to 3999 ask not to
-        /// come back.
-        code: u16,
-        /// The close reason.
-        reason: String,
-    },
-    /// The connection ended without a close frame, or because the server broke
-    /// the protocol. The last event, and given again when asked again.
-    Lost {
-        /// What went wrong, for people.
-        reason: String,
-    },
+/// Which part of a channel's stream to read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HistoryQuery {
+    /// How many publications at most; 0 none, only the position of the stream's
+    /// top; negative as many as the server gives at once.
+    pub limit: i32,
+    /// Where to begin: after this, or before it if `reverse`.
+    pub since: Option<Position>,
+    /// Newest first.
+    pub reverse: bool,
+}
+
+/// How many are subscribed to a channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PresenceStats {
+    /// Distinct connections.
+    pub clients: u32,
+    /// Distinct users.
+    pub users: u32,
+}
+
+type Answer = oneshot::Receiver<Result<Body, CallError>>;
+
+struct Shared {
+    asks: mpsc::Sender<Ask>,
+    state: watch::Receiver<State>,
+    budget: Budget,
+    ids: Ids,
+    next_subscription: AtomicU64,
+    /// Held for moments only, never while waiting for anything.
+    places: Mutex<HashMap<Arc<str>, Arc<Place>>>,
+    encoding: Encoding,
+    timeout: Duration,
+    offline: Duration,
+    command_limit: usize,
+    message_limit: usize,
+    /// Tells the task, by its end, that the application has dropped the client.
+    _alive: oneshot::Sender<Infallible>,
 }
 
 impl Client {
-    /// Connects by TCP, upgrades, and sends the connect command.
+    /// A client, disconnected, and its events. Must be called within a Tokio
+    /// runtime, which then runs the client's task.
     ///
     /// # Errors
-    /// Everything that [`Connection::open`] and [`Connection::connect`] say.
-    pub async fn connect(options: Options) -> Result<Client, Error> {
-        let connection = Connection::open(&options).await?;
-        Client::start(connection, &options).await
-    }
-
-    /// As [`Client::connect`], over an upgraded connection of any kind.
-    ///
-    /// # Errors
-    /// Everything that [`Connection::connect`] says.
-    pub async fn start<S>(mut connection: Connection<S>, options: &Options) -> Result<Client, Error>
-    where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
-        let session = connection.connect(options).await?;
-        let (asks, asked) = mpsc::channel(MAX_CALLS);
-        let (to_events, events) = mpsc::channel(options.event_buffer.max(1));
-        let (to_end, end) = watch::channel(None);
-        let parts = connection.into_parts();
-        let driver = Driver::run(parts, options.timeout, asked, to_events, to_end);
-        Ok(Client {
-            session,
-            encoding: options.encoding,
-            timeout: options.timeout,
-            last_id: AtomicU32::new(1),
-            calls: Semaphore::new(MAX_CALLS),
+    /// [`CallError::Invalid`] for an address or header that cannot be, for
+    /// `wss://` without the feature `tls`, and without a runtime.
+    pub fn new(config: Config) -> Result<(Client, Events<Event>), CallError> {
+        config.check()?;
+        let runtime = tokio::runtime::Handle::try_current()
+            .map_err(|_| CallError::Invalid("a client needs a Tokio runtime"))?;
+        let budget = Budget::new(config.event_bytes);
+        let (sink, events) = events::stream(config.event_buffer, &budget);
+        let (asks, asked) = mpsc::channel(MAX_ASKS);
+        let (to_state, state) = watch::channel(State::Disconnected);
+        let (alive, until_dropped) = oneshot::channel();
+        let ids = Ids::default();
+        let shared = Shared {
             asks,
-            events: Mutex::new(events),
-            end,
-            task: tokio::spawn(driver),
-        })
+            state,
+            budget,
+            ids: ids.clone(),
+            next_subscription: AtomicU64::new(0),
+            places: Mutex::default(),
+            encoding: config.encoding,
+            timeout: config.timeout,
+            offline: config.offline.timeout,
+            command_limit: config.command_limit,
+            message_limit: config.message_limit,
+            _alive: alive,
+        };
+        let machine = Machine::new(config.settings(), ids, rand::random());
+        let ends = Ends { asks: asked, alive: until_dropped, state: to_state, sink };
+        runtime.spawn(Task::new(config, machine, ends).run());
+        Ok((Client { shared: Arc::new(shared) }, events))
     }
 
-    /// What the server answered to the connect command.
+    /// Connects, and stays connected from now on. Returns at once; see
+    /// [`Client::ready`].
+    ///
+    /// # Errors
+    /// [`CallError::Gone`] if the client's task has ended with its runtime.
+    pub async fn connect(&self) -> Result<(), CallError> {
+        self.shared.ask(Ask::Connect).await
+    }
+
+    /// Disconnects, and stays so until [`Client::connect`]. Subscriptions go on
+    /// then, and recover.
+    ///
+    /// # Errors
+    /// As [`Client::connect`].
+    pub async fn disconnect(&self) -> Result<(), CallError> {
+        self.shared.ask(Ask::Disconnect).await
+    }
+
+    /// Waits until it is connected, without an end.
+    ///
+    /// # Errors
+    /// [`CallError::Disconnected`] if it is disconnected, or becomes so.
+    pub async fn ready(&self) -> Result<(), CallError> {
+        let answer = self.shared.ready(None).await?;
+        answer.await.map_err(|_| CallError::Gone)?.map(drop)
+    }
+
+    /// Where it is now.
     #[must_use]
-    pub fn session(&self) -> &ConnectResult {
-        &self.session
+    pub fn state(&self) -> State {
+        *self.shared.state.borrow()
     }
 
-    /// Subscribes to a channel, without token and without recovery. For more,
-    /// [`Client::call`].
+    /// A subscription to a channel, unsubscribed, and its events.
+    /// [`Subscription::subscribe`] starts it.
     ///
     /// # Errors
-    /// As [`Client::call`].
-    pub async fn subscribe(&self, channel: &str) -> Result<SubscribeResult, Error> {
-        let request = Subscribe { channel: channel.into(), ..Subscribe::default() };
-        match self.call(Request::Subscribe(Box::new(request))).await?.body {
-            Body::Subscribe(result) => Ok(*result),
-            _ => Err(MISMATCH),
+    /// [`CallError::Invalid`] if there is one to this channel already, or the
+    /// configuration cannot be.
+    pub fn new_subscription(
+        &self,
+        channel: &str,
+        config: SubscriptionConfig,
+    ) -> Result<(Subscription, Events<SubscriptionEvent>), CallError> {
+        config.check(self.shared.encoding)?;
+        if channel.is_empty() {
+            return Err(CallError::Invalid("a channel needs a name"));
         }
-    }
-
-    /// Ends a subscription.
-    ///
-    /// # Errors
-    /// As [`Client::call`].
-    pub async fn unsubscribe(&self, channel: &str) -> Result<(), Error> {
-        match self.call(Request::Unsubscribe { channel: channel.into() }).await?.body {
-            Body::Unsubscribe => Ok(()),
-            _ => Err(MISMATCH),
-        }
-    }
-
-    /// Publishes into a channel; in JSON, `data` must be one JSON value.
-    ///
-    /// # Errors
-    /// As [`Client::call`]; [`io::ErrorKind::InvalidInput`] for what is not JSON.
-    pub async fn publish(&self, channel: &str, data: &[u8]) -> Result<(), Error> {
-        let data = match self.encoding {
-            Encoding::Json if !json::is_value(data) => {
-                return Err(Error::invalid("the data is not one JSON value"));
-            }
-            Encoding::Json => Data::Json(data),
-            Encoding::Protobuf => Data::Opaque(data),
+        let buffer = if config.event_buffer == 0 { EVENT_BUFFER } else { config.event_buffer };
+        let mut places = self.shared.places();
+        let Entry::Vacant(vacant) = places.entry(channel.into()) else {
+            return Err(CallError::Invalid("there is a subscription to this channel already"));
         };
-        let channel = channel.into();
-        let request = Publish { channel, data: Some(data), ..Publish::default() };
-        match self.call(Request::Publish(request)).await?.body {
-            Body::Publish => Ok(()),
-            _ => Err(MISMATCH),
-        }
+        let (sink, events) = events::stream(buffer, &self.shared.budget);
+        let id = self.shared.next_subscription.fetch_add(1, Ordering::Relaxed);
+        let place = vacant.insert(Arc::new(Place {
+            id: SubscriptionId(id),
+            channel: channel.into(),
+            terms: config.terms(self.shared.message_limit),
+            token_source: config.token_source,
+            state_source: config.state_source,
+            state: watch::Sender::default(),
+            sink,
+        }));
+        Ok((Subscription::new(&self.shared, place), events))
     }
 
-    /// Brings a new connection token; says when it expires.
+    /// The subscription to a channel, if there is one.
+    #[must_use]
+    pub fn subscription(&self, channel: &str) -> Option<Subscription> {
+        self.shared.places().get(channel).map(|place| Subscription::new(&self.shared, place))
+    }
+
+    /// All subscriptions.
+    #[must_use]
+    pub fn subscriptions(&self) -> Vec<Subscription> {
+        let places = self.shared.places();
+        places.values().map(|place| Subscription::new(&self.shared, place)).collect()
+    }
+
+    /// Unsubscribes, and forgets the subscription. Its events end.
     ///
     /// # Errors
-    /// As [`Client::call`].
-    pub async fn refresh(&self, token: &str) -> Result<Expiry, Error> {
-        match self.call(Request::Refresh { token: Token(token.into()) }).await?.body {
-            Body::Refresh(expiry) => Ok(expiry),
-            _ => Err(MISMATCH),
+    /// [`CallError::Gone`] if it is not one of this client, or removed already.
+    pub async fn remove_subscription(&self, subscription: &Subscription) -> Result<(), CallError> {
+        let place = self.shared.place(subscription.channel(), subscription.id())?;
+        self.shared.ask(Ask::Remove(place.id)).await?;
+        let mut places = self.shared.places();
+        if places.get(&place.channel).is_some_and(|it| it.id == place.id) {
+            places.remove(&place.channel);
         }
+        Ok(())
     }
 
-    /// Sends any request and waits for its reply, which is never
-    /// [`Body::Error`]. Payloads in it must be JSON values, if the encoding is
-    /// JSON; they are not checked here. Replies may come in any order.
+    /// Publishes into a channel. In JSON, `data` must be one JSON value.
     ///
     /// # Errors
-    /// [`Error::Error`] if the server refuses; [`Error::Timeout`] after
-    /// [`Options::timeout`], also if the request could not be sent by then;
-    /// [`Error::Disconnected`], [`Error::Io`] or [`Error::Protocol`] if the
-    /// connection has ended or ends; [`io::ErrorKind::InvalidInput`] for a
-    /// request that has no reply.
-    pub async fn call(&self, request: Request<'_>) -> Result<Reply, Error> {
-        if !request.wants_reply() {
-            return Err(Error::invalid("a request without a reply"));
-        }
-        // Zero is what a command without reply carries.
-        let id = self.last_id.fetch_add(1, Ordering::Relaxed).wrapping_add(1).max(1);
-        let mut frame = Vec::new();
-        codec::put_commands(self.encoding, &mut frame, &[Command { id, request }]);
-        let call = async {
-            let _permit = self.calls.acquire().await;
-            let (to_reply, reply) = oneshot::channel();
-            self.ask(Ask::Call { frame, id, reply: to_reply }).await?;
-            reply.await.map_err(|_| self.ended())
-        };
-        match timeout(self.timeout, call).await.map_err(|_| Error::Timeout)?? {
-            Reply { body: Body::Error(error), .. } => Err(error.into()),
-            reply => Ok(reply),
-        }
+    /// [`CallError`]; each variant says whether the server can have it.
+    pub async fn publish(&self, channel: &str, data: impl AsRef<[u8]>) -> Result<(), CallError> {
+        self.shared.publish(channel, data.as_ref(), None).await
     }
 
-    /// Sends a message that has no reply.
+    /// Calls a method of the application. In JSON, `data` must be one JSON value.
     ///
     /// # Errors
-    /// As [`Client::send_frame`].
-    pub async fn send(&self, request: Request<'_>) -> Result<(), Error> {
-        if request.wants_reply() {
-            return Err(Error::invalid("a request with a reply"));
+    /// As [`Client::publish`].
+    pub async fn rpc(&self, method: &str, data: impl AsRef<[u8]>) -> Result<Bytes, CallError> {
+        let data = Some(self.shared.data(data.as_ref())?);
+        match self.shared.call(Request::Rpc { method: method.into(), data }, None).await? {
+            Body::Rpc(data) => Ok(data),
+            _ => Err(CallError::Mismatch),
         }
-        let mut frame = Vec::new();
-        codec::put_commands(self.encoding, &mut frame, &[Command { id: 0, request }]);
-        self.ask_in_time(Ask::Send { frame }).await
     }
 
-    /// Sends one frame with any payload.
+    /// Sends a message to the application; there is no answer. Succeeds when it is
+    /// on its way, which does not mean that it arrives.
     ///
     /// # Errors
-    /// [`Error::Timeout`] if the server does not read; otherwise that the
-    /// connection has ended.
-    pub async fn send_frame(&self, payload: &[u8], opcode: Opcode) -> Result<(), Error> {
-        let mut frame = Vec::new();
-        codec::put_frame(&mut frame, opcode, payload);
-        self.ask_in_time(Ask::Send { frame }).await
+    /// As [`Client::publish`].
+    pub async fn send(&self, data: impl AsRef<[u8]>) -> Result<(), CallError> {
+        let data = Some(self.shared.data(data.as_ref())?);
+        self.shared.call(Request::Send { data }, None).await.map(drop)
     }
 
-    /// Waits for the next event. After [`Event::Disconnected`] or
-    /// [`Event::Lost`], gives the same again.
-    pub async fn next_event(&self) -> Event {
-        match self.events.lock().await.recv().await {
-            Some(event) => event,
-            None => self.end().into(),
-        }
+    /// Reads a channel's stream.
+    ///
+    /// # Errors
+    /// As [`Client::publish`].
+    pub async fn history(
+        &self,
+        channel: &str,
+        query: HistoryQuery,
+    ) -> Result<HistoryResult, CallError> {
+        self.shared.history(channel, query, None).await
     }
 
-    /// Closes with code 1000, and waits until the server has agreed or
-    /// [`Options::timeout`] is over. Events that were not taken are dropped.
-    pub async fn close(&self) {
-        if self.ask_in_time(Ask::Close).await.is_ok() {
-            // Fails if the task is gone, which is as good.
-            let _ = self.end.clone().wait_for(Option::is_some).await;
-        }
+    /// Who is subscribed to a channel, by connection id.
+    ///
+    /// # Errors
+    /// As [`Client::publish`].
+    pub async fn presence(&self, channel: &str) -> Result<Vec<ClientInfo>, CallError> {
+        self.shared.presence(channel, None).await
     }
 
-    async fn ask_in_time(&self, ask: Ask) -> Result<(), Error> {
-        timeout(self.timeout, self.ask(ask)).await.map_err(|_| Error::Timeout)?
-    }
-
-    async fn ask(&self, ask: Ask) -> Result<(), Error> {
-        self.asks.send(ask).await.map_err(|_| self.ended())
-    }
-
-    fn ended(&self) -> Error {
-        self.end().into()
-    }
-
-    fn end(&self) -> End {
-        self.end.borrow().clone().unwrap_or(End::Lost(io::ErrorKind::BrokenPipe))
+    /// How many are subscribed to a channel.
+    ///
+    /// # Errors
+    /// As [`Client::publish`].
+    pub async fn presence_stats(&self, channel: &str) -> Result<PresenceStats, CallError> {
+        self.shared.presence_stats(channel, None).await
     }
 }
 
-const MISMATCH: Error = Error::Protocol("the reply is not of the command's kind");
+impl Shared {
+    async fn ask(&self, ask: Ask) -> Result<(), CallError> {
+        self.asks.send(ask).await.map_err(|_| CallError::Gone)
+    }
 
-impl Drop for Client {
-    fn drop(&mut self) {
-        self.task.abort();
+    fn places(&self) -> MutexGuard<'_, HashMap<Arc<str>, Arc<Place>>> {
+        // Nothing that could panic happens under the lock.
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn place(&self, channel: &str, id: SubscriptionId) -> Result<Arc<Place>, CallError> {
+        let places = self.places();
+        let place = places.get(channel).filter(|place| place.id == id);
+        place.cloned().ok_or(CallError::Gone)
+    }
+
+    fn data<'a>(&self, data: &'a [u8]) -> Result<Data<'a>, CallError> {
+        check_data(self.encoding, Some(data))?;
+        Ok(match self.encoding {
+            Encoding::Json => Data::Json(data),
+            Encoding::Protobuf => Data::Opaque(data),
+        })
+    }
+
+    /// What comes when the client, or a subscription, is ready.
+    async fn ready(&self, within: Option<SubscriptionId>) -> Result<Answer, CallError> {
+        let (to_reply, reply) = oneshot::channel();
+        let call = Call { id: 0, command: Vec::new(), patient: true, within, reply: to_reply };
+        self.ask(Ask::Call(call)).await?;
+        Ok(reply)
+    }
+
+    /// Makes a call, and waits for its reply.
+    async fn call(
+        &self,
+        request: Request<'_>,
+        within: Option<SubscriptionId>,
+    ) -> Result<Body, CallError> {
+        let id = if request.wants_reply() { self.ids.next() } else { 0 };
+        let command = encode(self.encoding, &Command { id, request });
+        if command.len() > self.command_limit {
+            return Err(CallError::Invalid("the command is longer than Config::command_limit"));
+        }
+        let (to_reply, reply) = oneshot::channel();
+        let call = Call { id, command, patient: false, within, reply: to_reply };
+        let answer = async {
+            self.ask(Ask::Call(call)).await?;
+            reply.await.map_err(|_| CallError::Gone)?
+        };
+        // The task keeps the time of calls, unless it is held up itself.
+        let patience = self.offline.saturating_add(self.timeout).saturating_add(GRACE);
+        timeout(patience, answer).await.unwrap_or(Err(CallError::Timeout))
+    }
+
+    async fn publish(
+        &self,
+        channel: &str,
+        data: &[u8],
+        within: Option<SubscriptionId>,
+    ) -> Result<(), CallError> {
+        let data = Some(self.data(data)?);
+        let request = Publish { channel: channel.into(), data, ..Publish::default() };
+        match self.call(Request::Publish(request), within).await? {
+            Body::Publish => Ok(()),
+            _ => Err(CallError::Mismatch),
+        }
+    }
+
+    async fn history(
+        &self,
+        channel: &str,
+        query: HistoryQuery,
+        within: Option<SubscriptionId>,
+    ) -> Result<HistoryResult, CallError> {
+        let HistoryQuery { limit, since, reverse } = query;
+        let request = command::History {
+            channel: channel.into(),
+            limit,
+            since: since.as_ref().map(|since| (since.offset, (&*since.epoch).into())),
+            reverse,
+        };
+        match self.call(Request::History(request), within).await? {
+            Body::History(result) => Ok(result),
+            _ => Err(CallError::Mismatch),
+        }
+    }
+
+    async fn presence(
+        &self,
+        channel: &str,
+        within: Option<SubscriptionId>,
+    ) -> Result<Vec<ClientInfo>, CallError> {
+        match self.call(Request::Presence { channel: channel.into() }, within).await? {
+            Body::Presence(presence) => Ok(presence.into_values().collect()),
+            _ => Err(CallError::Mismatch),
+        }
+    }
+
+    async fn presence_stats(
+        &self,
+        channel: &str,
+        within: Option<SubscriptionId>,
+    ) -> Result<PresenceStats, CallError> {
+        match self.call(Request::PresenceStats { channel: channel.into() }, within).await? {
+            Body::PresenceStats { num_clients, num_users } => {
+                Ok(PresenceStats { clients: num_clients, users: num_users })
+            }
+            _ => Err(CallError::Mismatch),
+        }
     }
 }
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Client({})", self.session.client)
-    }
-}
-
-impl From<Push> for Event {
-    fn from(push: Push) -> Event {
-        let Push { channel, event } = push;
-        match event {
-            reply::Event::Publication(publication) => Event::Publication { channel, publication },
-            reply::Event::Unsubscribe { code, reason } => {
-                Event::Unsubscribed { channel, code, reason }
-            }
-            event => Event::Push(Push { channel, event }),
-        }
+        write!(f, "Client({:?})", self.state())
     }
 }

@@ -55,6 +55,9 @@ impl Connection {
     /// [`Error::Timeout`] and [`Error::Protocol`] as they say.
     pub async fn open(options: &Options) -> Result<Connection, Error> {
         let address = options.address()?;
+        if address.secure {
+            return Err(Error::invalid("only a client speaks TLS; see Config::url"));
+        }
         let connecting = TcpStream::connect((address.host, address.port));
         let stream = timeout(options.timeout, connecting).await.map_err(|_| Error::Timeout)??;
         stream.set_nodelay(true)?;

@@ -5,7 +5,7 @@ use std::io;
 use sealcast_wire::reply;
 use sealcast_wire::ws::Violation;
 
-use crate::Event;
+use crate::session::Event;
 
 /// Why something did not work.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +41,9 @@ pub enum Error {
     /// No answer in time; see [`crate::Options::timeout`].
     #[error("no answer in time")]
     Timeout,
+    /// The server sent a message of more than [`crate::Options::message_limit`].
+    #[error("the server sent a message that is too large")]
+    TooLarge,
     /// The server broke the protocol.
     #[error("{0}")]
     Protocol(&'static str),
@@ -68,7 +71,7 @@ impl From<Violation> for Error {
             Violation::Protocol => "the server broke the WebSocket framing",
             Violation::InvalidUtf8 => "the server sent text that is not UTF-8",
             Violation::TooManyFragments => "the server sent a message of too many fragments",
-            Violation::TooBig => "the server sent a message that is too big",
+            Violation::TooBig => return Error::TooLarge,
         })
     }
 }
@@ -88,6 +91,7 @@ impl From<Error> for End {
             Error::Io(error) => End::Lost(error.kind()),
             Error::Protocol(what) => End::Broken(what),
             Error::Timeout => End::Lost(io::ErrorKind::TimedOut),
+            Error::TooLarge => End::Broken("the server sent a message that is too large"),
             Error::Refused { .. } | Error::Error { .. } => End::Lost(io::ErrorKind::Other),
         }
     }

@@ -15,7 +15,7 @@ pub struct Options {
     pub url: String,
     /// How commands and replies are written.
     pub encoding: Encoding,
-    /// The connection token, for [`crate::Client::connect`].
+    /// The connection token, for [`crate::Session::connect`].
     pub token: Option<String>,
     /// The `Origin` header, as browsers send it.
     pub origin: Option<String>,
@@ -23,7 +23,7 @@ pub struct Options {
     pub headers: Vec<(String, String)>,
     /// How long to wait for the upgrade, and for each reply.
     pub timeout: Duration,
-    /// How many events are kept that [`crate::Client::next_event`] has not taken.
+    /// How many events are kept that [`crate::Session::next_event`] has not taken.
     pub event_buffer: usize,
     /// The largest message that is accepted from the server, in bytes.
     pub message_limit: usize,
@@ -89,9 +89,11 @@ impl fmt::Debug for Options {
     }
 }
 
-/// The parts of a `ws://` address.
+/// The parts of a `ws://` or `wss://` address.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Address<'a> {
+    /// Whether TLS is asked for.
+    pub(crate) secure: bool,
     /// As the `Host` header has it.
     pub(crate) authority: &'a str,
     /// Without the brackets of an IPv6 address.
@@ -107,7 +109,10 @@ impl<'a> Address<'a> {
     }
 
     fn parts(url: &'a str) -> Option<Address<'a>> {
-        let rest = url.strip_prefix("ws://")?;
+        let (secure, rest) = match url.strip_prefix("wss://") {
+            Some(rest) => (true, rest),
+            None => (false, url.strip_prefix("ws://")?),
+        };
         if has_control(rest) || rest.contains([' ', '#', '@']) {
             return None;
         }
@@ -118,11 +123,17 @@ impl<'a> Address<'a> {
         };
         let port = match port.strip_prefix(':') {
             Some(port) => port.parse().ok()?,
-            None if port.is_empty() => 80,
+            None if port.is_empty() => {
+                if secure {
+                    443
+                } else {
+                    80
+                }
+            }
             None => return None,
         };
         let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
-        (!host.is_empty()).then_some(Address { authority, host, port, path })
+        (!host.is_empty()).then_some(Address { secure, authority, host, port, path })
     }
 }
 
@@ -146,10 +157,11 @@ mod tests {
         assert_eq!(parts("ws://a:8000/c?d=/e"), expect("a:8000", "a", 8000, "/c?d=/e"));
         assert_eq!(parts("ws://a?format=protobuf"), expect("a", "a", 80, "/?format=protobuf"));
         assert_eq!(parts("ws://[::1]:9/x"), expect("[::1]:9", "::1", 9, "/x"));
+        assert_eq!(parts("wss://a"), expect("a", "a", 443, "/"));
+        assert_eq!(parts("wss://a:8443/x"), expect("a:8443", "a", 8443, "/x"));
         for bad in [
             "",
             "http://a",
-            "wss://a",
             "ws://",
             "ws://:80",
             "ws://a:x",

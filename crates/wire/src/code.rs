@@ -2,66 +2,80 @@
 //! unsubscribe pushes. SDKs decide by these numbers whether to come back, and
 //! some show the texts, so both are part of the contract.
 
-/// An error in a reply. Centrifuge client protocol, error codes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[repr(u16)]
-pub enum ErrorCode {
-    /// Something failed on the server's side; trying again may help.
-    Internal = 100,
-    /// Not authenticated for this.
-    Unauthorized = 101,
-    /// The channel's namespace is not configured.
-    UnknownChannel = 102,
-    /// Known, and not allowed.
-    PermissionDenied = 103,
-    /// No such method.
-    MethodNotFound = 104,
-    /// The connection has this subscription, or is making it.
-    AlreadySubscribed = 105,
-    /// A limit of the connection is reached.
-    LimitExceeded = 106,
-    /// The request cannot be understood or is not acceptable.
-    BadRequest = 107,
-    /// The feature is switched off.
-    NotAvailable = 108,
-    /// The token has expired; a client fetches a new one.
-    TokenExpired = 109,
-    /// What was asked for lies in the past.
-    Expired = 110,
-    /// Too fast; try again later.
-    TooManyRequests = 111,
-    /// The position cannot be recovered from.
-    UnrecoverablePosition = 112,
-    /// Another pagination is under way.
-    ConcurrentPagination = 113,
+/// An enum of codes, each with its number and its text.
+macro_rules! codes {
+    ($(#[$about:meta])* $codes:ident { $($(#[$doc:meta])* $name:ident = $code:literal, $text:literal;)* }) => {
+        $(#[$about])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[repr(u16)]
+        pub enum $codes {
+            $($(#[$doc])* $name = $code,)*
+        }
+
+        impl $codes {
+            /// Every code, for tables and tests.
+            pub const ALL: &'static [$codes] = &[$($codes::$name),*];
+
+            /// The number on the wire.
+            #[must_use]
+            pub const fn code(self) -> u32 {
+                self as u32
+            }
+
+            const fn text(self) -> &'static str {
+                match self {
+                    $($codes::$name => $text,)*
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    /// An error in a reply. Centrifuge client protocol, error codes.
+    ErrorCode {
+        /// Something failed on the server's side; trying again may help.
+        Internal = 100, "internal server error";
+        /// Not authenticated for this.
+        Unauthorized = 101, "unauthorized";
+        /// The channel's namespace is not configured.
+        UnknownChannel = 102, "unknown channel";
+        /// Known, and not allowed.
+        PermissionDenied = 103, "permission denied";
+        /// No such method.
+        MethodNotFound = 104, "method not found";
+        /// The connection has this subscription, or is making it.
+        AlreadySubscribed = 105, "already subscribed";
+        /// A limit of the connection is reached.
+        LimitExceeded = 106, "limit exceeded";
+        /// The request cannot be understood or is not acceptable.
+        BadRequest = 107, "bad request";
+        /// The feature is switched off.
+        NotAvailable = 108, "not available";
+        /// The token has expired; a client fetches a new one.
+        TokenExpired = 109, "token expired";
+        /// What was asked for lies in the past.
+        Expired = 110, "expired";
+        /// Too fast; try again later.
+        TooManyRequests = 111, "too many requests";
+        /// The position cannot be recovered from.
+        UnrecoverablePosition = 112, "unrecoverable position";
+        /// Another pagination is under way.
+        ConcurrentPagination = 113, "concurrent pagination";
+    }
 }
 
 impl ErrorCode {
-    /// The number on the wire.
+    /// The code with this number on the wire.
     #[must_use]
-    pub const fn code(self) -> u32 {
-        self as u32
+    pub fn from_code(code: u32) -> Option<ErrorCode> {
+        ErrorCode::ALL.iter().copied().find(|known| known.code() == code)
     }
 
     /// The text on the wire; never empty, because some SDKs index it.
     #[must_use]
     pub const fn message(self) -> &'static str {
-        match self {
-            ErrorCode::Internal => "internal server error",
-            ErrorCode::Unauthorized => "unauthorized",
-            ErrorCode::UnknownChannel => "unknown channel",
-            ErrorCode::PermissionDenied => "permission denied",
-            ErrorCode::MethodNotFound => "method not found",
-            ErrorCode::AlreadySubscribed => "already subscribed",
-            ErrorCode::LimitExceeded => "limit exceeded",
-            ErrorCode::BadRequest => "bad request",
-            ErrorCode::NotAvailable => "not available",
-            ErrorCode::TokenExpired => "token expired",
-            ErrorCode::Expired => "expired",
-            ErrorCode::TooManyRequests => "too many requests",
-            ErrorCode::UnrecoverablePosition => "unrecoverable position",
-            ErrorCode::ConcurrentPagination => "concurrent pagination",
-        }
+        self.text()
     }
 
     /// Whether a client should try the same again by itself.
@@ -126,6 +140,9 @@ disconnects! {
     NO_PONG = 3012, "no pong";
     /// Too many requests, after error 111 was ignored.
     TOO_MANY_REQUESTS = 3013, "too many requests";
+    /// All state that the client holds is void; it drops tokens and positions
+    /// before it reconnects.
+    STATE_INVALIDATED = 3014, "state invalidated";
     /// The token does not verify.
     INVALID_TOKEN = 3500, "invalid token";
     /// The bytes are not a valid use of the protocol.
@@ -158,37 +175,26 @@ disconnects! {
     TOO_BIG = 1009, "";
 }
 
-/// Why a subscription ended, in an unsubscribe push. 2500 and above make an
-/// SDK subscribe again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[repr(u16)]
-pub enum Unsubscribed {
-    /// The server took the subscription away.
-    Server = 2000,
-    /// The position was lost; the client recovers from history.
-    InsufficientState = 2500,
-    /// The subscription's token expired.
-    Expired = 2501,
-    /// All state that the client holds for the channel is void.
-    StateInvalidated = 2502,
+codes! {
+    /// Why a subscription ended, in an unsubscribe push. 2500 and above make an
+    /// SDK subscribe again.
+    Unsubscribed {
+        /// The server took the subscription away.
+        Server = 2000, "server unsubscribe";
+        /// The position was lost; the client recovers from history.
+        InsufficientState = 2500, "insufficient state";
+        /// The subscription's token expired.
+        Expired = 2501, "subscription expired";
+        /// All state that the client holds for the channel is void.
+        StateInvalidated = 2502, "state invalidated";
+    }
 }
 
 impl Unsubscribed {
-    /// The number on the wire.
-    #[must_use]
-    pub const fn code(self) -> u32 {
-        self as u32
-    }
-
     /// The text on the wire; never empty.
     #[must_use]
     pub const fn reason(self) -> &'static str {
-        match self {
-            Unsubscribed::Server => "server unsubscribe",
-            Unsubscribed::InsufficientState => "insufficient state",
-            Unsubscribed::Expired => "subscription expired",
-            Unsubscribed::StateInvalidated => "state invalidated",
-        }
+        self.text()
     }
 }
 

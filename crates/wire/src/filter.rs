@@ -138,6 +138,17 @@ impl Filter {
         self.root.matches(tags)
     }
 
+    /// Roughly how many bytes of memory it takes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        const NODE: usize = size_of::<Node>() + 32;
+        const VALUE: usize = size_of::<Box<str>>() + 16;
+        size_of::<Filter>()
+            + self.extent.nodes * NODE
+            + self.extent.values * VALUE
+            + self.extent.text
+    }
+
     /// The topmost node, for writing.
     pub(crate) fn root(&self) -> &Node {
         &self.root

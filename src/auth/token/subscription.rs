@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use sealcast_wire::{Channel, Data, Payload};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::Refused;
@@ -33,7 +33,8 @@ pub struct SubscriptionOptions {
 
 /// Options of a namespace that a token sets for one subscription; `None` leaves
 /// the namespace's own. The member `override`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Overrides {
     /// Whether the subscriber is in the channel's presence.
     pub presence: Option<bool>,

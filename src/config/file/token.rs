@@ -87,6 +87,11 @@ impl SecretText {
         SecretText(Zeroizing::new(text))
     }
 
+    /// The text, to be shown to nobody.
+    pub(in crate::config) fn text(&self) -> &str {
+        &self.0
+    }
+
     pub(in crate::config) fn secret(&self) -> Secret {
         Secret::new(String::clone(&self.0))
     }

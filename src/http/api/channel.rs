@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 use super::{App, Object, Position, ServerApi, find};
 use crate::auth::ChannelPattern;
 use crate::broker::{HistoryError, HistoryQuery, Retention};
+use crate::cluster::{Answer, Command};
 
 #[derive(Default, Deserialize)]
 pub(super) struct Named {
@@ -185,26 +186,31 @@ pub(super) struct Channels {
     channels: BTreeMap<String, Clients>,
 }
 
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 struct Clients {
     num_clients: usize,
 }
 
-/// Channels that have subscribers and that the caller may touch, of those that
-/// match the pattern.
-pub(super) fn channels(app: &App, caller: &ServerApi, of: Pattern) -> Result<Channels, ErrorCode> {
-    let pattern = match of.pattern.as_deref() {
-        None | Some("") => None,
-        Some(text) => Some(ChannelPattern::parse(text).map_err(|_| ErrorCode::BadRequest)?),
-    };
-    let asked_for = |channel: &Channel| {
-        pattern.as_ref().is_none_or(|pattern| pattern.matches(channel.as_str()))
-            && caller.may_reach(channel)
-    };
-    let all = app.policy.relay.hub().channels().into_iter();
-    let channels = all
-        .filter(|(channel, _)| asked_for(channel))
-        .map(|(channel, num_clients)| (channel.as_str().to_owned(), Clients { num_clients }))
-        .collect();
+/// Channels that have subscribers on any node and that the caller may touch, of
+/// those that match the pattern.
+pub(super) async fn channels(
+    app: &App,
+    caller: &ServerApi,
+    of: Pattern,
+) -> Result<Channels, ErrorCode> {
+    if let Some(text) = of.pattern.as_deref().filter(|text| !text.is_empty()) {
+        ChannelPattern::parse(text).map_err(|_| ErrorCode::BadRequest)?;
+    }
+    let command = Command::Channels { pattern: of.pattern };
+    let answers = app.cluster.run(&caller.backend(), command).await;
+    let mut channels: BTreeMap<String, Clients> = BTreeMap::new();
+    for answer in answers.map_err(|_| ErrorCode::Internal)? {
+        let Answer::Channels(some) = answer else { continue };
+        for (name, clients) in some {
+            if Channel::parse(&name).is_ok_and(|channel| caller.may_reach(&channel)) {
+                channels.entry(name).or_default().num_clients += clients;
+            }
+        }
+    }
     Ok(Channels { channels })
 }

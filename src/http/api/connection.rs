@@ -1,12 +1,12 @@
 //! What a backend does to a user's connections.
 
-use sealcast_wire::{Disconnect, ErrorCode, Unsubscribed, User};
+use sealcast_wire::{Disconnect, ErrorCode, User};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::{App, Object, Position, Problem, ServerApi, find};
 use crate::auth::WrittenOptions;
-use crate::session::{Actor, Grant};
+use crate::cluster::{Answer, Command, Opaque, Target, Terms};
 
 /// Longest reason of a close frame, bytes (RFC 6455 5.5).
 const MAX_REASON: usize = 123;
@@ -53,33 +53,30 @@ pub(super) async fn subscribe(
     mut request: Request<'_>,
 ) -> Result<Done, Problem> {
     let (reach, _) = find(app, caller, request.channel.as_deref())?;
-    let grant = grant(app, &mut request)?;
-    let mut outcome = Ok(Done {});
-    for actor in actors(app, &request)? {
-        let since = request.recover_since.as_ref().map(|Object(position)| position.since());
-        // One that cannot have it does not keep it from the others.
-        if let Err(code) = actor.subscribe(reach.subscribe(), grant.clone(), since).await {
-            outcome = Err(code.into());
-        }
-    }
-    outcome
+    let terms = Box::new(terms(app, &mut request)?);
+    let Some(target) = target(&request)? else { return Ok(Done {}) };
+    let channel = reach.channel().as_str().to_owned();
+    everywhere(app, caller, Command::Subscribe { target, channel, terms }).await
 }
 
 pub(super) async fn unsubscribe(
     app: &App,
     caller: &ServerApi,
     request: Request<'_>,
-) -> Result<Done, ErrorCode> {
+) -> Result<Done, Problem> {
     let (reach, _) = find(app, caller, request.channel.as_deref())?;
-    for actor in actors(app, &request)? {
-        actor.unsubscribe_with(reach.channel().clone(), Unsubscribed::Server).await;
-    }
-    Ok(Done {})
+    let Some(target) = target(&request)? else { return Ok(Done {}) };
+    let channel = reach.channel().as_str().to_owned();
+    everywhere(app, caller, Command::Unsubscribe { target, channel }).await
 }
 
 /// The code must be one that an application may close with, and the reason must
 /// fit a close frame.
-pub(super) fn disconnect(app: &App, request: Request<'_>) -> Result<Done, ErrorCode> {
+pub(super) async fn disconnect(
+    app: &App,
+    caller: &ServerApi,
+    request: Request<'_>,
+) -> Result<Done, Problem> {
     let default = Disconnect::FORCE_DISCONNECT;
     let (code, reason) = match &request.disconnect {
         None => (default.code, default.reason),
@@ -89,43 +86,47 @@ pub(super) fn disconnect(app: &App, request: Request<'_>) -> Result<Done, ErrorC
                 || reason.len() > MAX_REASON
                 || reason.starts_with('{')
             {
-                return Err(ErrorCode::BadRequest);
+                return Err(ErrorCode::BadRequest.into());
             }
             (code, reason.as_str())
         }
     };
-    let spared = request.whitelist.as_deref().unwrap_or_default();
-    for actor in actors(app, &request)? {
-        let connection = actor.connection();
-        if !spared.contains(&connection.id().to_string()) {
-            connection.close_with(app.policy.relay.hub(), code, reason);
-        }
-    }
-    Ok(Done {})
+    let Some(target) = target(&request)? else { return Ok(Done {}) };
+    let (reason, spared) = (reason.to_owned(), request.whitelist.unwrap_or_default());
+    everywhere(app, caller, Command::Disconnect { target, spared, code, reason }).await
 }
 
 /// `info` takes the place of what the token says of the user, for what is told to
 /// others from then on.
-pub(super) fn refresh(app: &App, request: Request<'_>) -> Result<Done, ErrorCode> {
+pub(super) async fn refresh(
+    app: &App,
+    caller: &ServerApi,
+    request: Request<'_>,
+) -> Result<Done, Problem> {
     let written = WrittenOptions { info: request.info, ..WrittenOptions::default() };
-    let options = written.options().map_err(|_| ErrorCode::BadRequest)?;
-    for actor in actors(app, &request)? {
-        if !options.info.is_empty() {
-            actor.set_info(options.info.clone());
-        }
-        if request.expired.unwrap_or(false) {
-            actor.connection().close(app.policy.relay.hub(), Disconnect::EXPIRED);
-        } else {
-            // Without a time, or with 0, it never expires.
-            let at = request.expire_at.filter(|at| *at != 0);
-            actor.refresh(at.map(|at| u64::try_from(at).unwrap_or(1)));
+    let info = written.options().map_err(|_| ErrorCode::BadRequest)?.info;
+    let Some(target) = target(&request)? else { return Ok(Done {}) };
+    // Without a time, or with 0, it never expires.
+    let at = request.expire_at.filter(|at| *at != 0);
+    let at = at.map(|at| u64::try_from(at).unwrap_or(1));
+    let expired = request.expired.unwrap_or(false);
+    let info = (!info.is_empty()).then_some(Opaque(info));
+    everywhere(app, caller, Command::Refresh { target, expired, at, info }).await
+}
+
+/// Carries it out on every node. It is done when every node says so.
+async fn everywhere(app: &App, caller: &ServerApi, command: Command) -> Result<Done, Problem> {
+    let answers = app.cluster.run(&caller.backend(), command).await;
+    for answer in answers.map_err(|_| ErrorCode::Internal)? {
+        if let Answer::Failed(code) = answer {
+            return Err(ErrorCode::from_code(code).unwrap_or(ErrorCode::Internal).into());
         }
     }
     Ok(Done {})
 }
 
 /// How to subscribe. What is over before it begins is a mistake of the caller.
-fn grant(app: &App, request: &mut Request<'_>) -> Result<Grant, Problem> {
+fn terms(app: &App, request: &mut Request<'_>) -> Result<Terms, Problem> {
     let bad = |message| Problem { code: ErrorCode::BadRequest, message };
     let written = WrittenOptions {
         info: request.info,
@@ -148,20 +149,24 @@ fn grant(app: &App, request: &mut Request<'_>) -> Result<Grant, Problem> {
             Some(at.ok_or(bad("expire_at is over already"))?)
         }
     };
-    Ok(Grant { expires_at, options })
+    let since = request.recover_since.as_ref().map(|Object(position)| position.since());
+    Ok(Terms {
+        info: (!options.info.is_empty()).then_some(Opaque(options.info)),
+        data: options.data.map(|data| Opaque(data.bytes().clone())),
+        expire_at: expires_at,
+        since: since.map(|since| (since.offset, since.epoch.to_string())),
+        overrides: options.overrides,
+    })
 }
 
-fn actors(app: &App, request: &Request<'_>) -> Result<Vec<Actor>, ErrorCode> {
+/// `None` if there can be no such connection: those over WebSocket have no
+/// session id, so none has the one asked for.
+fn target(request: &Request<'_>) -> Result<Option<Target>, ErrorCode> {
     let user = request.user.as_deref().unwrap_or_default();
-    let user = User::parse(user).map_err(|_| ErrorCode::BadRequest)?;
-    // WebSocket connections have no session id, so none has the one asked for.
+    User::parse(user).map_err(|_| ErrorCode::BadRequest)?;
     if request.session.as_ref().is_some_and(|session| !session.is_empty()) {
-        return Ok(Vec::new());
+        return Ok(None);
     }
-    let wanted = request.client.as_deref().filter(|client| !client.is_empty());
-    let connections = app.policy.relay.hub().connections_of(&user).into_iter();
-    Ok(connections
-        .filter(|(connection, _)| wanted.is_none_or(|id| connection.id().to_string() == id))
-        .map(|(connection, client)| Actor::new(&app.policy, connection, client))
-        .collect())
+    let client = request.client.clone().filter(|client| !client.is_empty());
+    Ok(Some(Target { user: user.to_owned(), client }))
 }

@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::App;
+use crate::auth::NodeId;
+use crate::cluster::Numbers;
 
 /// Nothing needs to be said.
 #[derive(Default, Deserialize)]
@@ -20,7 +22,7 @@ pub(super) struct Info {
 struct Node {
     uid: String,
     name: String,
-    version: &'static str,
+    version: String,
     num_clients: usize,
     num_users: usize,
     num_subs: usize,
@@ -29,20 +31,17 @@ struct Node {
 }
 
 pub(super) fn info(app: &App, Nothing {}: Nothing) -> Info {
-    let hub = app.policy.relay.hub();
-    let census = hub.census();
-    Info {
-        nodes: vec![Node {
-            uid: app.node.uid.clone(),
-            name: app.node.name.clone(),
-            version: app.node.version,
-            num_clients: census.clients,
-            num_users: census.users,
-            num_subs: census.subscriptions,
-            num_channels: census.channels,
-            uptime: hub.clock().now().0 / 1_000,
-        }],
-    }
+    let node = |(uid, numbers): (NodeId, Numbers)| Node {
+        uid: uid.to_string(),
+        name: numbers.name,
+        version: numbers.version,
+        num_clients: numbers.clients,
+        num_users: numbers.users,
+        num_subs: numbers.subscriptions,
+        num_channels: numbers.channels,
+        uptime: numbers.uptime,
+    };
+    Info { nodes: app.cluster.nodes().into_iter().map(node).collect() }
 }
 
 #[derive(Default, Deserialize)]

@@ -108,6 +108,22 @@ fn publications_that_are_not_kept_do_not_move_the_position() {
 }
 
 #[test]
+fn filters_are_bounded_together_and_given_back() {
+    let hub = hub();
+    let long = || Condition::Is(Comparison::Equal, "x".repeat(15_000).into());
+    let select = || hub.select(Filter::tag("kind", long()).expect("valid"));
+    let mut all: Vec<_> = std::iter::from_fn(select).collect();
+    assert!((3_000..5_000).contains(&all.len()), "{}", all.len());
+    all.pop();
+    let (_one, _, slot) = at_position(&hub, 0, Wants { filter: select(), ..positioned() });
+    assert!(select().is_none());
+    hub.leave(0, &channel(), slot);
+    assert!(select().is_some());
+    drop(all);
+    assert_eq!(hub.filters.taken(), 0);
+}
+
+#[test]
 fn filters_pass_by_what_does_not_match_without_a_hole() {
     let hub = hub();
     let tagged = |offset: u64, kind: &str| Publication {
@@ -116,7 +132,8 @@ fn filters_pass_by_what_does_not_match_without_a_hole() {
     };
     let filter =
         Filter::tag("kind", Condition::Is(Comparison::Equal, "goal".into())).expect("valid");
-    let wants = Wants { filter: Some(Box::new(filter)), ..positioned() };
+    let wants = Wants { filter: hub.select(filter), ..positioned() };
+    assert!(wants.filter.is_some() && hub.filters.taken() > 0);
     let (_one, script, _) = at_position(&hub, 0, wants);
     send(&hub, content([tagged(1, "goal"), tagged(2, "foul"), tagged(3, "goal")]));
     send(&hub, content([tagged(4, "foul")]));

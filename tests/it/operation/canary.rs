@@ -2,7 +2,7 @@
 //! it says the most.
 
 use rustix::process::Signal;
-use sealcast_client::{Client, Connection, Options};
+use sealcast_client::{Connection, Options, Session};
 use sealcast_wire::Encoding;
 use serde_json::json;
 
@@ -39,14 +39,14 @@ async fn nothing_secret_is_logged_at_any_level() {
         options.timeout = PATIENCE;
         options.encoding = encoding;
         options.token = Some(good.clone());
-        let client = Client::connect(options.clone()).await.unwrap();
+        let client = Session::connect(options.clone()).await.unwrap();
         client.subscribe("room").await.unwrap();
         client.publish("room", format!("\"{PAYLOAD}\"").as_bytes()).await.unwrap();
         client.publish("closed:a", format!("\"{PAYLOAD}\"").as_bytes()).await.unwrap_err();
         client.refresh(&good).await.unwrap();
         client.refresh(&forged).await.unwrap_err();
         options.token = Some(forged.clone());
-        Client::connect(options).await.unwrap_err();
+        Session::connect(options).await.unwrap_err();
     }
     let body = json!({ "channel": "room", "data": PAYLOAD, "tags": { "t": PAYLOAD } }).to_string();
     for (key, status) in [(KEY, 200), (WRONG_KEY, 401)] {

@@ -1,6 +1,6 @@
 //! A client that sends what it is told, as text or bytes, and shows what comes.
 
-use sealcast_client::{Client, Connection, Error, Frame};
+use sealcast_client::{Connection, Error, Frame, Session};
 use sealcast_wire::ws::Opcode;
 use sealcast_wire::{Command, Encoding, Reply, Request};
 use serde_json::{Value, json};
@@ -166,8 +166,8 @@ impl Wire {
 }
 
 /// A connected client of the usual kind.
-pub(crate) async fn client(node: &TestNode, user: &str, encoding: Encoding) -> Client {
-    Client::connect(node.options(user, encoding)).await.unwrap()
+pub(crate) async fn client(node: &TestNode, user: &str, encoding: Encoding) -> Session {
+    Session::connect(node.options(user, encoding)).await.unwrap()
 }
 
 /// Close reasons are plain text that SDKs show.

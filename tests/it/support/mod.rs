@@ -3,9 +3,12 @@
 pub(crate) mod api;
 pub(crate) mod client;
 pub(crate) mod descriptors;
+pub(crate) mod driven;
 pub(crate) mod http;
 pub(crate) mod node;
 pub(crate) mod process;
+pub(crate) mod proxy;
+pub(crate) mod redis;
 pub(crate) mod token;
 
 use std::time::Duration;

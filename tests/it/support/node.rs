@@ -37,7 +37,8 @@ impl TestNode {
         let config = config.unwrap_or_else(|faults| panic!("{faults:?}"));
         let dead = Arc::new(Mutex::new(None));
         let died = Arc::clone(&dead);
-        let node = Node::start(config, Arc::new(move |part| *died.lock().unwrap() = Some(part)));
+        let node =
+            Node::start(config, Arc::new(move |part| *died.lock().unwrap() = Some(part))).await;
         let node = node.unwrap_or_else(|error| panic!("{error}"));
         let app = Arc::clone(node.app());
         super::eventually("ready", || app.is_ready()).await;

@@ -10,19 +10,19 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 const LIMITS: Limits = Limits { message: 65_536, fragments: 64 };
 
 /// The end of the connection.
-pub(super) const END: &str = "end";
+pub(crate) const END: &str = "end";
 
-pub(super) struct Server<S> {
-    pub(super) stream: S,
+pub(crate) struct Server<S> {
+    pub(crate) stream: S,
     /// The head of the upgrade request.
-    pub(super) request: String,
+    pub(crate) request: String,
     receiver: Receiver,
     heard: VecDeque<String>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Server<S> {
     /// Reads the upgrade request, and does not answer yet.
-    pub(super) async fn new(mut stream: S) -> Server<S> {
+    pub(crate) async fn new(mut stream: S) -> Server<S> {
         let mut request = Vec::new();
         while !request.ends_with(b"\r\n\r\n") {
             request.push(stream.read_u8().await.unwrap());
@@ -35,13 +35,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Server<S> {
         }
     }
 
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let mut lines = self.request.split("\r\n").filter_map(|line| line.split_once(": "));
         lines.find(|(found, _)| *found == name).map(|(_, value)| value)
     }
 
     /// Accepts the upgrade, and sends `more` right behind.
-    pub(super) async fn accept(&mut self, more: &[u8]) {
+    pub(crate) async fn accept(&mut self, more: &[u8]) {
         let key = self.header("Sec-WebSocket-Key").unwrap();
         let accept = ws::accept_key(key);
         let subprotocol = self
@@ -56,7 +56,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Server<S> {
     }
 
     /// Accepts the upgrade and the connect command, which is returned.
-    pub(super) async fn connected(&mut self, result: &str) -> String {
+    pub(crate) async fn connected(&mut self, result: &str) -> String {
         self.accept(b"").await;
         let connect = self.hear().await;
         self.say(&format!(r#"{{"id":1,"connect":{result}}}"#)).await;
@@ -64,7 +64,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Server<S> {
     }
 
     /// The next message as it stands, or the next control frame in words.
-    pub(super) async fn hear(&mut self) -> String {
+    pub(crate) async fn hear(&mut self) -> String {
         loop {
             if let Some(heard) = self.heard.pop_front() {
                 return heard;
@@ -89,23 +89,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Server<S> {
         }
     }
 
-    pub(super) async fn say(&mut self, text: &str) {
+    pub(crate) async fn say(&mut self, text: &str) {
         self.frame(Opcode::Text, text.as_bytes()).await;
     }
 
-    pub(super) async fn reply(&mut self, encoding: Encoding, reply: &Reply) {
+    pub(crate) async fn reply(&mut self, encoding: Encoding, reply: &Reply) {
         let mut payload = Vec::new();
         encoding.put_reply(&mut payload, reply);
         self.frame(Opcode::Binary, &payload).await;
     }
 
-    pub(super) async fn frame(&mut self, opcode: Opcode, payload: &[u8]) {
+    pub(crate) async fn frame(&mut self, opcode: Opcode, payload: &[u8]) {
         let mut out = Vec::new();
         ws::put_frame(&mut out, opcode, payload);
         self.stream.write_all(&out).await.unwrap();
     }
 
-    pub(super) async fn close(&mut self, code: u16, reason: &str) {
+    pub(crate) async fn close(&mut self, code: u16, reason: &str) {
         let mut out = Vec::new();
         ws::put_close(&mut out, code, reason);
         self.stream.write_all(&out).await.unwrap();

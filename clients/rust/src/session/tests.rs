@@ -1,8 +1,6 @@
 //! The client against a scripted server, over an in-memory stream with paused
 //! time, and once over TCP.
 
-mod server;
-
 use std::io;
 use std::time::Duration;
 
@@ -13,14 +11,15 @@ use tokio::io::{AsyncWriteExt as _, DuplexStream, duplex};
 use tokio::net::TcpListener;
 use tokio::time::{Instant, timeout};
 
-use self::server::{END, Server};
+use super::{Event, Session};
 use crate::codec::{Codec, Event as Said};
-use crate::{Client, Connection, Error, Event, Frame, Options};
+use crate::scripted::{END, Server};
+use crate::{Connection, Error, Frame, Options};
 
 const SECOND: Duration = Duration::from_secs(1);
 
 /// A client whose connect command was answered with `result`, and its server.
-async fn pair_with(options: Options, result: &str) -> (Client, Server<DuplexStream>) {
+async fn pair_with(options: Options, result: &str) -> (Session, Server<DuplexStream>) {
     let (near, far) = duplex(1024);
     let serve = async {
         let mut server = Server::new(far).await;
@@ -29,17 +28,17 @@ async fn pair_with(options: Options, result: &str) -> (Client, Server<DuplexStre
     };
     let connect = async {
         let connection = Connection::upgrade(near, &options).await.unwrap();
-        Client::start(connection, &options).await.unwrap()
+        Session::start(connection, &options).await.unwrap()
     };
     tokio::join!(connect, serve)
 }
 
-async fn pair() -> (Client, Server<DuplexStream>) {
+async fn pair() -> (Session, Server<DuplexStream>) {
     pair_with(Options::default(), r#"{"client":"c"}"#).await
 }
 
 /// What the client makes of a server that accepts the upgrade and then does `script`.
-async fn connecting<F>(script: impl FnOnce(Server<DuplexStream>) -> F) -> Result<Client, Error>
+async fn connecting<F>(script: impl FnOnce(Server<DuplexStream>) -> F) -> Result<Session, Error>
 where
     F: Future<Output = ()>,
 {
@@ -47,7 +46,7 @@ where
     let options = Options::default();
     let connect = async {
         let connection = Connection::upgrade(near, &options).await?;
-        Client::start(connection, &options).await
+        Session::start(connection, &options).await
     };
     let serve = async { script(Server::new(far).await).await };
     tokio::join!(connect, serve).0
@@ -78,12 +77,12 @@ async fn the_upgrade_and_the_connect_command_carry_the_options() {
     };
     let connect = async {
         let connection = Connection::upgrade(near, &options).await.unwrap();
-        Client::start(connection, &options).await.unwrap()
+        Session::start(connection, &options).await.unwrap()
     };
     let (client, command) = tokio::join!(connect, serve);
     assert!(command.starts_with(r#"{"id":1,"connect":{"token":"a.b.c""#), "{command}");
-    assert_eq!((&*client.session().client, client.session().ping), ("id-7", 25));
-    assert_eq!(format!("{client:?}"), "Client(id-7)");
+    assert_eq!((&*client.result().client, client.result().ping), ("id-7", 25));
+    assert_eq!(format!("{client:?}"), "Session(id-7)");
 }
 
 #[tokio::test(start_paused = true)]
@@ -377,7 +376,7 @@ async fn protobuf_over_tcp() {
         server
     };
     let talk = async {
-        let client = Client::connect(options).await.unwrap();
+        let client = Session::connect(options).await.unwrap();
         let refused = client.publish("a", &[0xff, 0]).await;
         assert!(matches!(refused, Err(Error::Error { code: 103, .. })), "{refused:?}");
         match client.next_event().await {
@@ -464,5 +463,5 @@ fn the_codec_bounds_what_a_server_can_make_it_hold() {
     let mut codec = Codec::new(Encoding::Json, 1024);
     let mut header = [0x81, 126, 0x04, 0x01];
     let fed = codec.feed(&mut header, &mut Vec::new(), |event| panic!("{event:?}"));
-    assert!(matches!(fed, Err(Error::Protocol(_))));
+    assert!(matches!(fed, Err(Error::TooLarge)));
 }

@@ -1,4 +1,4 @@
-//! The task that owns a client's connection: it writes what the client asks,
+//! The task that owns a session's connection: it writes what the client asks,
 //! gives replies to whoever waits for them, and hands out events.
 
 use std::collections::{HashMap, VecDeque};
@@ -12,10 +12,11 @@ use tokio::io::{
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::Event;
+use crate::Error;
 use crate::codec::{self, Codec};
 use crate::connection::{Parts, READ};
 use crate::error::End;
-use crate::{Error, Event};
 
 /// How long to try to send the rest, when the connection has ended.
 const FAREWELL: Duration = Duration::from_secs(1);

@@ -1,0 +1,374 @@
+//! The broker on Redis: any number of nodes, one truth.
+//!
+//! Commands go through lanes ([`primary`], [`lane`]), publications come in by the
+//! link ([`link`]). Whatever must be one step at Redis is a script ([`scripts`]).
+
+mod at_rest;
+mod breaker;
+mod endpoint;
+mod keys;
+mod lane;
+mod link;
+mod present;
+mod primary;
+mod record;
+mod scripts;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::{BoxFuture, FutureExt as _};
+use redis::{Cmd, Value};
+use sealcast_wire::reply::ClientInfo;
+use sealcast_wire::{Channel, Epoch, Position};
+
+use super::feed::Feed;
+use super::{
+    Broker, HistoryError, HistoryQuery, IDEMPOTENCY_WINDOW, IdempotencyKey, Outgoing, Page,
+    Presence, PresenceStats, Retention, Since, Tails, Unavailable, Unrecoverable,
+};
+use crate::metrics::Metrics;
+use keys::{Kind, Name, Names};
+use link::{Arrivals, Link};
+use present::Present;
+use primary::{Primary, Way, answered};
+use record::Record;
+
+pub use endpoint::{BadEndpoint, Credentials, Endpoint, Tls, Unfit};
+
+/// How long a node tries to reach Redis before it refuses to start.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Which Redis to use, and how. `Debug` shows no secret.
+#[derive(Clone, Debug)]
+pub struct RedisConfig {
+    /// Where it is.
+    pub endpoint: Endpoint,
+    /// Tells several installations in one Redis apart.
+    pub prefix: String,
+}
+
+/// A part of the broker that runs as long as the node, and its name. Without it
+/// the node would be deaf.
+pub type Work = (&'static str, BoxFuture<'static, ()>);
+
+/// See [`Broker`] and the module's text.
+pub struct Redis {
+    names: Names,
+    primary: Arc<Primary>,
+    link: Arc<Link>,
+    present: Present,
+    tails: Arc<Tails>,
+    metrics: Arc<Metrics>,
+}
+
+impl Redis {
+    /// A broker that delivers to `feed`, and what must run for it.
+    ///
+    /// # Errors
+    /// If this Redis cannot be reached for some seconds, or will not do.
+    pub async fn start(
+        config: RedisConfig,
+        feed: Feed,
+        metrics: &Arc<Metrics>,
+    ) -> Result<(Arc<Redis>, Vec<Work>), Unfit> {
+        let RedisConfig { endpoint, prefix } = config;
+        endpoint.check(PATIENCE).await?;
+        let names = Names::new(prefix);
+        let own = names.node(&uuid::Uuid::new_v4().to_string());
+        let (primary, lanes) = Primary::new(&endpoint, metrics).map_err(|error| {
+            Unfit::Unreachable { address: endpoint.to_string(), problem: error.to_string() }
+        })?;
+        let primary = Arc::new(primary);
+        let tails = Arc::clone(feed.tails());
+        let (arrivals, forwards) = Arrivals::new(feed, metrics);
+        let topics = (own, names.control());
+        let link = Link::new(endpoint, topics, Arc::clone(&primary), arrivals, metrics);
+        let broker = Arc::new(Redis {
+            names,
+            primary,
+            link: Arc::clone(&link),
+            present: Present::default(),
+            tails,
+            metrics: Arc::clone(metrics),
+        });
+        let mut works: Vec<Work> = vec![("redis link", link.run().boxed())];
+        works.extend(lanes.into_iter().map(|lane| ("redis lane", lane.boxed())));
+        works.extend(forwards.into_iter().map(|forward| ("redis feed", forward.boxed())));
+        let keeping = Arc::clone(&broker);
+        let keep = async move { keeping.present.keep(&keeping.names, &keeping.primary).await };
+        works.push(("redis presence", keep.boxed()));
+        Ok((broker, works))
+    }
+
+    fn publish_command(&self, channel: &Channel, outgoing: Outgoing) -> (Name, Cmd, usize) {
+        let Outgoing { publication, keep, idempotency, version, delta } = outgoing;
+        let name = self.names.channel(channel);
+        let topic = name.key(Kind::Topic);
+        match (keep, idempotency) {
+            (None, None) => {
+                let record = record::unkept(channel, &publication, delta);
+                let bytes = record.len();
+                let mut command = redis::cmd("PUBLISH");
+                command.arg(topic).arg(record);
+                (name, command, bytes)
+            }
+            (None, key @ Some(_)) => {
+                let record = record::unkept(channel, &publication, delta);
+                let bytes = record.len();
+                let mut command = publish_once(name, &topic, key.as_ref());
+                command.arg(record);
+                (name, command, bytes)
+            }
+            (Some(keep), key) => {
+                let body = record::body(channel, &publication);
+                let bytes = body.len();
+                let mut command = publish_once(name, &topic, key.as_ref());
+                let Retention { entries, bytes: most_bytes, ttl, meta_ttl } = keep;
+                let version = version.map(|(version, of)| (format!("{version:020}"), of));
+                let (version, counts_in) = version.unwrap_or_default();
+                let flags = if delta { record::DELTA } else { 0 };
+                let tag: [u8; 8] = rand::random();
+                command.arg(new_epoch()).arg(millis(meta_ttl)).arg(entries).arg(most_bytes);
+                command.arg(millis(ttl)).arg(version).arg(counts_in).arg(flags);
+                command.arg(&tag).arg(body);
+                (name, command, bytes)
+            }
+        }
+    }
+
+    /// A call that answers nothing worth knowing.
+    async fn done(&self, name: Name, command: Cmd, bytes: usize) -> Result<(), Unavailable> {
+        self.primary.call(Way::Write, name, command, bytes).await.map(|_| ())
+    }
+}
+
+impl Broker for Redis {
+    fn publish(
+        &self,
+        channel: Channel,
+        outgoing: Outgoing,
+    ) -> BoxFuture<'_, Result<Option<Position>, Unavailable>> {
+        Box::pin(async move {
+            let (name, command, bytes) = self.publish_command(&channel, outgoing);
+            match self.primary.call(Way::Write, name, command, bytes).await? {
+                Value::Int(_) => Ok(None),
+                Value::BulkString(text) if text.is_empty() => Ok(None),
+                Value::BulkString(text) => position(&text).map(Some),
+                _ => Err(Unavailable),
+            }
+        })
+    }
+
+    fn announce(
+        &self,
+        channel: Channel,
+        who: Arc<ClientInfo>,
+        came: bool,
+    ) -> BoxFuture<'_, Result<(), Unavailable>> {
+        Box::pin(async move {
+            let name = self.names.channel(&channel);
+            let record = record::membership(&channel, &who, came);
+            let bytes = record.len();
+            let mut command = redis::cmd("PUBLISH");
+            command.arg(name.key(Kind::Topic)).arg(record);
+            self.done(name, command, bytes).await
+        })
+    }
+
+    fn history(
+        &self,
+        channel: Channel,
+        query: HistoryQuery,
+        meta_ttl: Duration,
+    ) -> BoxFuture<'_, Result<Page, HistoryError>> {
+        Box::pin(async move {
+            let name = self.names.channel(&channel);
+            let command = history_command(name, &query, meta_ttl);
+            let read = self.primary.call(Way::Read, name, command, 0).await?;
+            let Value::Array(parts) = read else { return Err(Unavailable.into()) };
+            let mut parts = parts.into_iter();
+            let Some(Value::BulkString(at)) = parts.next() else { return Err(Unavailable.into()) };
+            let position = position(&at)?;
+            let entries = match parts.next() {
+                None => return Err(Unrecoverable.into()),
+                Some(Value::Array(entries)) => entries,
+                Some(_) => return Err(Unavailable.into()),
+            };
+            let mut publications = Vec::with_capacity(entries.len());
+            for entry in entries {
+                let record = stored(entry).ok_or(Unavailable)?;
+                match record::read(&channel, record) {
+                    Ok(Record::Publication(stored)) => {
+                        publications.push(Arc::new(stored.publication));
+                    }
+                    other => {
+                        let error = other.err().unwrap_or(record::BadRecord::Broken);
+                        link::bad_record(error, &self.metrics);
+                        return Err(Unavailable.into());
+                    }
+                }
+            }
+            Ok(Page { publications, position })
+        })
+    }
+
+    fn remove_history(&self, channel: Channel) -> BoxFuture<'_, Result<(), Unavailable>> {
+        Box::pin(async move {
+            let name = self.names.channel(&channel);
+            let mut command = redis::cmd("DEL");
+            command.arg(&[name.key(Kind::Stream), name.key(Kind::Sizes)]);
+            let erased = record::erased();
+            let bytes = erased.len();
+            let mut tell = redis::cmd("PUBLISH");
+            tell.arg(name.key(Kind::Topic)).arg(erased);
+            // In one lane, so behind each other. A node that is not told forgets
+            // what it kept when it is too old.
+            let removed = self.done(name, command, 0);
+            let (removed, _) = futures_util::join!(removed, self.done(name, tell, bytes));
+            self.tails.forget(&channel);
+            removed
+        })
+    }
+
+    fn enter(
+        &self,
+        channel: Channel,
+        who: Arc<ClientInfo>,
+    ) -> BoxFuture<'_, Result<(), Unavailable>> {
+        Box::pin(async move {
+            let entered = self.present.enter((&self.names, &self.primary), &channel, who)?;
+            answered(entered).await.map(|_| ())
+        })
+    }
+
+    fn exit(&self, channel: Channel, client: String) -> BoxFuture<'_, Result<(), Unavailable>> {
+        Box::pin(async move {
+            let left = self.present.exit((&self.names, &self.primary), &channel, client)?;
+            answered(left).await.map(|_| ())
+        })
+    }
+
+    fn presence(&self, channel: Channel) -> BoxFuture<'_, Result<Presence, Unavailable>> {
+        Box::pin(async move {
+            let name = self.names.channel(&channel);
+            let command = present::ask(&scripts::PRESENCE, name);
+            let read = self.primary.call(Way::Read, name, command, 0).await?;
+            let Value::Array(parts) = read else { return Err(Unavailable) };
+            let mut presence = Presence::new();
+            for part in parts.chunks_exact(2) {
+                let [_, Value::BulkString(record)] = part else { return Err(Unavailable) };
+                let sealed = record.get(keys::USER_BYTES..).unwrap_or_default();
+                match record::read_info(&channel, Bytes::copy_from_slice(sealed)) {
+                    Ok(who) => drop(presence.insert(who.client.clone(), Arc::new(who))),
+                    Err(error) => {
+                        link::bad_record(error, &self.metrics);
+                        return Err(Unavailable);
+                    }
+                }
+            }
+            Ok(presence)
+        })
+    }
+
+    fn presence_stats(
+        &self,
+        channel: Channel,
+    ) -> BoxFuture<'_, Result<PresenceStats, Unavailable>> {
+        Box::pin(async move {
+            let name = self.names.channel(&channel);
+            let command = present::ask(&scripts::STATS, name);
+            let read = self.primary.call(Way::Read, name, command, 0).await?;
+            match redis::from_redis_value(read) {
+                Ok((clients, users)) => Ok(PresenceStats { clients, users }),
+                Err(_) => Err(Unavailable),
+            }
+        })
+    }
+
+    fn subscribe(&self, channel: Channel) -> BoxFuture<'_, Result<(), Unavailable>> {
+        Box::pin(async move { self.link.subscribe(self.names.channel(&channel), &channel).await })
+    }
+
+    fn unsubscribe(&self, channel: Channel) -> BoxFuture<'_, Result<(), Unavailable>> {
+        Box::pin(async move {
+            self.link.unsubscribe(self.names.channel(&channel));
+            self.tails.close(&channel);
+            Ok(())
+        })
+    }
+
+    fn tell(&self, message: Bytes) -> BoxFuture<'_, Result<(), Unavailable>> {
+        Box::pin(async move {
+            let name = self.names.control();
+            let mut command = redis::cmd("PUBLISH");
+            command.arg(name.key(Kind::Topic)).arg(&*message);
+            self.done(name, command, message.len()).await
+        })
+    }
+
+    fn probe(&self, mark: u64) -> BoxFuture<'_, Result<(), Unavailable>> {
+        Box::pin(self.link.probe(mark))
+    }
+}
+
+/// A call of the publish script, up to its window.
+fn publish_once(name: Name, topic: &str, key: Option<&IdempotencyKey>) -> Cmd {
+    let answer = match key {
+        Some(key) => name.answer(key),
+        None => name.key(Kind::Meta),
+    };
+    let keys = [name.key(Kind::Meta), name.key(Kind::Stream), name.key(Kind::Sizes), answer];
+    let mut command = scripts::PUBLISH.call(&keys);
+    let window = key.map(|_| millis(IDEMPOTENCY_WINDOW).to_string()).unwrap_or_default();
+    command.arg(topic).arg(window);
+    command
+}
+
+fn history_command(name: Name, query: &HistoryQuery, meta_ttl: Duration) -> Cmd {
+    let keys = [name.key(Kind::Meta), name.key(Kind::Stream), name.key(Kind::Sizes)];
+    let mut command = scripts::HISTORY.call(&keys);
+    let (epoch, since) = match &query.since {
+        Some(Since { offset, epoch }) => (&**epoch, Some(*offset)),
+        None => ("", None),
+    };
+    let (first, last) = match (query.reverse, since) {
+        (false, None) => ("-".to_owned(), "+"),
+        (false, Some(offset)) => (offset.saturating_add(1).to_string(), "+"),
+        (true, None) => ("+".to_owned(), "-"),
+        (true, Some(offset)) => (offset.saturating_sub(1).to_string(), "-"),
+    };
+    command.arg(new_epoch()).arg(millis(meta_ttl)).arg(epoch).arg(query.limit);
+    command.arg(first).arg(last).arg(u8::from(query.reverse));
+    command
+}
+
+/// The record of a stream's entry: its only field.
+fn stored(entry: Value) -> Option<Vec<u8>> {
+    let Value::Array(entry) = entry else { return None };
+    let Some(Value::Array(fields)) = entry.into_iter().nth(1) else { return None };
+    match fields.into_iter().nth(1) {
+        Some(Value::BulkString(record)) => Some(record),
+        _ => None,
+    }
+}
+
+/// Reads what the scripts answer: the offset, a space, the epoch.
+fn position(text: &[u8]) -> Result<Position, Unavailable> {
+    let parse = || {
+        let (offset, epoch) = std::str::from_utf8(text).ok()?.split_once(' ')?;
+        Some(Position { offset: offset.parse().ok()?, epoch: Epoch::from(epoch) })
+    };
+    parse().ok_or(Unavailable)
+}
+
+/// An epoch for a stream that may have to begin anew: 128 random bits.
+fn new_epoch() -> String {
+    format!("{:032x}", rand::random::<u128>())
+}
+
+/// Redis counts in milliseconds, and does not take none for an age.
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX).max(1)
+}

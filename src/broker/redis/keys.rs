@@ -1,0 +1,194 @@
+//! Every name that Redis sees. Names are hashes of checked parts, so no text of
+//! a user is in a key, and everything of one channel is in one cluster slot.
+
+use std::fmt::Write as _;
+
+use sealcast_wire::Channel;
+use sha2::{Digest as _, Sha256};
+
+use super::super::IdempotencyKey;
+
+/// Bytes of a name's hash: 160 bits.
+const BYTES: usize = 20;
+/// Bytes of what stands for a user.
+pub(super) const USER_BYTES: usize = 16;
+/// What every key and every topic begins with; the access rules name it.
+const BEFORE: &str = "sc:{";
+
+/// The hash that stands for a channel, a node or a key of a caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Name([u8; BYTES]);
+
+/// What is kept under a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Hash: the stream's epoch, top, bytes, last tag and version.
+    Meta,
+    /// Stream: the publications.
+    Stream,
+    /// List: for each entry of the stream, when it is gone and how many bytes
+    /// came before it.
+    Sizes,
+    /// Hash: who is present.
+    Present,
+    /// Sorted set: until when each of those is.
+    Until,
+    /// Hash: how often each user is present.
+    Users,
+    /// The topic of publish and subscribe.
+    Topic,
+}
+
+impl Kind {
+    fn text(self) -> &'static str {
+        match self {
+            Kind::Meta => "m",
+            Kind::Stream => "s",
+            Kind::Sizes => "z",
+            Kind::Present => "p",
+            Kind::Until => "x",
+            Kind::Users => "u",
+            Kind::Topic => "t",
+        }
+    }
+}
+
+/// The names of one installation: several can share a Redis under prefixes.
+#[derive(Clone, Debug)]
+pub(super) struct Names {
+    prefix: String,
+}
+
+impl Names {
+    pub(super) fn new(prefix: String) -> Names {
+        Names { prefix }
+    }
+
+    /// The name of a channel.
+    pub(super) fn channel(&self, channel: &Channel) -> Name {
+        self.name(&["channel", channel.as_str()])
+    }
+
+    /// The name of a node, by its id.
+    pub(super) fn node(&self, id: &str) -> Name {
+        self.name(&["node", id])
+    }
+
+    /// The name under which all nodes speak to each other.
+    pub(super) fn control(&self) -> Name {
+        self.name(&["control"])
+    }
+
+    fn name(&self, parts: &[&str]) -> Name {
+        let mut all = vec![self.prefix.as_str()];
+        all.extend(parts);
+        Name(hash(&all))
+    }
+}
+
+impl Name {
+    /// The key of what is kept of this name.
+    pub(super) fn key(&self, kind: Kind) -> String {
+        self.text(kind.text())
+    }
+
+    /// The key of what was answered to a caller's key.
+    pub(super) fn answer(&self, key: &IdempotencyKey) -> String {
+        let mut kind = "i:".to_owned();
+        put_hex(&mut kind, &hash(&[&key.owner, &key.key]));
+        self.text(&kind)
+    }
+
+    /// The name that a topic stands for, if it is one of ours.
+    pub(super) fn of_topic(topic: &[u8]) -> Option<Name> {
+        let hex = topic.strip_prefix(BEFORE.as_bytes())?.strip_suffix(b"}:t")?;
+        let mut name = [0; BYTES];
+        if hex.len() != 2 * BYTES {
+            return None;
+        }
+        for (byte, digits) in name.iter_mut().zip(hex.chunks_exact(2)) {
+            *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
+        }
+        Some(Name(name))
+    }
+
+    /// A number to spread names by.
+    pub(super) fn spread(&self) -> u64 {
+        let first = self.0.first_chunk::<8>().copied().unwrap_or_default();
+        u64::from_be_bytes(first)
+    }
+
+    fn text(&self, kind: &str) -> String {
+        let mut text = String::with_capacity(BEFORE.len() + 2 * BYTES + 2 + kind.len());
+        text.push_str(BEFORE);
+        put_hex(&mut text, &self.0);
+        text.push_str("}:");
+        text.push_str(kind);
+        text
+    }
+}
+
+/// What counts a user's presence: users are told apart, not named.
+pub(super) fn user(user: &str) -> [u8; USER_BYTES] {
+    hash(&["user", user]).first_chunk::<USER_BYTES>().copied().unwrap_or_default()
+}
+
+/// The first bits of SHA-256 over the parts, each behind its length, so that no
+/// two lists of parts are the same text.
+fn hash(parts: &[&str]) -> [u8; BYTES] {
+    let mut all = Sha256::new();
+    for part in parts {
+        all.update((part.len() as u64).to_be_bytes());
+        all.update(part.as_bytes());
+    }
+    all.finalize().first_chunk::<BYTES>().copied().unwrap_or_default()
+}
+
+fn put_hex(text: &mut String, bytes: &[u8]) {
+    for byte in bytes {
+        // Writing into a text cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    fn channel(name: &str) -> Channel {
+        Channel::parse(name).unwrap()
+    }
+
+    #[test]
+    fn a_key_is_a_hash_in_braces_and_its_kind() {
+        let name = Names::new("sealcast".into()).channel(&channel("room:secret"));
+        let key = name.key(Kind::Meta);
+        let hex = key.strip_prefix("sc:{").and_then(|rest| rest.strip_suffix("}:m")).unwrap();
+        assert_eq!(hex.len(), 40);
+        assert!(hex.bytes().all(|byte| byte.is_ascii_hexdigit()), "{key}");
+        assert_eq!(Name::of_topic(name.key(Kind::Topic).as_bytes()), Some(name));
+        for foreign in ["", "sc:{}:t", "sc:{zz}:t", &key, "room:secret"] {
+            assert_eq!(Name::of_topic(foreign.as_bytes()), None, "{foreign}");
+        }
+    }
+
+    #[test]
+    fn different_parts_have_different_names_wherever_they_are_cut() {
+        let names = ["", "a", "ab", "channel"].map(|prefix| Names::new(prefix.into()));
+        let mut seen = HashSet::new();
+        for names in &names {
+            for text in ["b", "ab", "a:b", "a", "node"] {
+                assert!(seen.insert(names.channel(&channel(text))), "channel {text}");
+                assert!(seen.insert(names.node(text)), "node {text}");
+            }
+        }
+        let name = names[0].channel(&channel("a"));
+        let mut seen = HashSet::new();
+        for (owner, key) in [("a", "bc"), ("ab", "c"), ("abc", ""), ("", "abc")] {
+            let key = IdempotencyKey { owner: owner.into(), key: key.into() };
+            assert!(seen.insert(name.answer(&key)));
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! A lane of commands: a queue, and one connection that serves it in order.
+//!
+//! What waits goes out as one pipeline, and the next one when that is answered:
+//! so the order of the queue is the order at Redis, and the more there is to do,
+//! the more goes out at once. A trip that fails ends the connection. What it
+//! carried is not sent again, may have been done, and may even be done after what
+//! the next connection carries.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use deadpool_redis::{Connection, Pool};
+use parking_lot::Mutex;
+use redis::aio::ConnectionLike as _;
+use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind, Value};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::time::Instant;
+
+use super::breaker::Breaker;
+use super::scripts;
+use crate::metrics::Metrics;
+
+/// Commands that go out together at most.
+const MOST_TOGETHER: usize = 256;
+/// The same in bytes, but for a single one that is larger.
+const MOST_BYTES: usize = 1 << 20;
+
+/// A command that waits for its turn.
+pub(super) struct Job {
+    pub(super) command: Cmd,
+    /// Bytes of its arguments, roughly.
+    pub(super) bytes: usize,
+    /// Dropped without an answer if there is none.
+    pub(super) answer: oneshot::Sender<Value>,
+    /// Its places in the primary's queue.
+    pub(super) _places: [OwnedSemaphorePermit; 2],
+}
+
+/// What the lanes of a primary share: the breaker, and how many of their
+/// connections have ended.
+pub(super) struct Fuse {
+    breaker: Mutex<Breaker>,
+    ended: AtomicU64,
+    began: Instant,
+    metrics: Arc<Metrics>,
+}
+
+impl Fuse {
+    pub(super) fn new(metrics: Arc<Metrics>) -> Fuse {
+        Fuse { breaker: Mutex::default(), ended: AtomicU64::new(0), began: Instant::now(), metrics }
+    }
+
+    pub(super) fn allow(&self) -> bool {
+        self.breaker.lock().allow(self.now(), rand::random())
+    }
+
+    /// One of the connections has ended.
+    pub(super) fn note_end(&self) {
+        self.ended.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn success(&self) {
+        let mut breaker = self.breaker.lock();
+        if breaker.is_open() {
+            tracing::info!(event = "redis_breaker_closed", "Redis answers again");
+            self.metrics.redis_breaker(false);
+        }
+        breaker.success();
+    }
+
+    fn failure(&self) {
+        if self.breaker.lock().failure(self.now(), rand::random()) {
+            tracing::warn!(
+                event = "redis_breaker_open",
+                "Redis does not answer: calls are refused"
+            );
+            self.metrics.redis_breaker(true);
+        }
+    }
+
+    fn now(&self) -> Duration {
+        self.began.elapsed()
+    }
+}
+
+/// Serves one lane.
+pub(super) struct Lane {
+    jobs: mpsc::Receiver<Job>,
+    pool: Pool,
+    fuse: Arc<Fuse>,
+    metrics: Arc<Metrics>,
+    connection: Option<Connection>,
+    /// How many connections had ended when this one was last known to live.
+    ended: u64,
+    /// What did not fit into the last pipeline.
+    next: Option<Job>,
+}
+
+impl Lane {
+    pub(super) fn new(
+        jobs: mpsc::Receiver<Job>,
+        pool: Pool,
+        fuse: Arc<Fuse>,
+        metrics: Arc<Metrics>,
+    ) -> Lane {
+        Lane { jobs, pool, fuse, metrics, connection: None, ended: 0, next: None }
+    }
+
+    /// Runs until nobody can send a job any more.
+    pub(super) async fn run(mut self) {
+        while let Some(batch) = self.batch().await {
+            if batch.is_empty() {
+                continue;
+            }
+            match self.trip(batch).await {
+                Ok(()) => self.fuse.success(),
+                Err(error) => {
+                    self.metrics.redis_error(kind(&error));
+                    tracing::warn!(event = "redis_trip_failed", %error, "a trip to Redis failed");
+                    self.fuse.failure();
+                    // Out of the pool as well: it may still be answering.
+                    drop(self.connection.take().map(Connection::take));
+                }
+            }
+        }
+    }
+
+    /// What waits now, or the next that comes, but for what nobody waits for.
+    async fn batch(&mut self) -> Option<Vec<Job>> {
+        let first = match self.next.take() {
+            Some(job) => job,
+            None => self.jobs.recv().await?,
+        };
+        let mut bytes = 0;
+        let mut batch = Vec::new();
+        let mut next = Some(first);
+        while let Some(job) = next.take() {
+            if !job.answer.is_closed() {
+                if bytes + job.bytes > MOST_BYTES && !batch.is_empty() {
+                    self.next = Some(job);
+                    break;
+                }
+                bytes += job.bytes;
+                batch.push(job);
+            }
+            if batch.len() < MOST_TOGETHER {
+                next = self.jobs.try_recv().ok();
+            }
+        }
+        Some(batch)
+    }
+
+    /// If any connection has ended since, asks whether this one lives: what is not
+    /// sent by a dead one need not fail.
+    async fn drop_if_ended(&mut self) {
+        let ended = self.fuse.ended.load(Ordering::Relaxed);
+        if std::mem::replace(&mut self.ended, ended) != ended
+            && let Some(connection) = &mut self.connection
+            && connection.send_packed_command(&redis::cmd("PING")).await.is_err()
+        {
+            drop(self.connection.take().map(Connection::take));
+        }
+    }
+
+    /// There and back with a batch.
+    async fn trip(&mut self, batch: Vec<Job>) -> Result<(), RedisError> {
+        self.drop_if_ended().await;
+        let connection = match &mut self.connection {
+            Some(connection) => connection,
+            none => none.insert(connect(&self.pool).await?),
+        };
+        let (commands, answers): (Vec<_>, Vec<_>) =
+            batch.into_iter().map(|job| (job.command, job.answer)).unzip();
+        let mut pipeline = redis::Pipeline::with_capacity(commands.len());
+        for command in commands {
+            pipeline.add_command(command);
+        }
+        let mut values = connection.req_packed_commands(&pipeline, 0, pipeline.len()).await?;
+        if let Some(first) = values.iter().position(is_unknown_script)
+            && values.iter().skip(first).all(is_unknown_script)
+        {
+            // Redis has lost the scripts. Nothing behind the first of these was
+            // done, so doing them again now keeps the order.
+            scripts::load().exec_async(connection).await?;
+            let mut again = redis::Pipeline::with_capacity(values.len() - first);
+            for command in pipeline.cmd_iter().skip(first) {
+                again.add_command(command.clone());
+            }
+            values.truncate(first);
+            values.extend(connection.req_packed_commands(&again, 0, again.len()).await?);
+        }
+        if values.len() != answers.len() {
+            return Err(RedisError::from((ErrorKind::Parse, "not as many replies as commands")));
+        }
+        let mut unfit = None;
+        let mut refused = None;
+        for (value, answer) in values.into_iter().zip(answers) {
+            match value {
+                Value::ServerError(error) => match error.kind() {
+                    Some(
+                        ServerErrorKind::BusyLoading
+                        | ServerErrorKind::ReadOnly
+                        | ServerErrorKind::MasterDown
+                        | ServerErrorKind::ClusterDown,
+                    ) => unfit = Some(error),
+                    _ => refused = Some(error),
+                },
+                // Whoever gave up does not take it.
+                value => drop(answer.send(value)),
+            }
+        }
+        if let Some(error) = refused {
+            self.metrics.redis_error("refused");
+            tracing::error!(event = "redis_refused", %error, "Redis refused a command");
+        }
+        unfit.map_or(Ok(()), |error| Err(error.into()))
+    }
+}
+
+/// A connection with the scripts loaded.
+async fn connect(pool: &Pool) -> Result<Connection, RedisError> {
+    let mut connection = pool.get().await.map_err(|error| match error {
+        deadpool_redis::PoolError::Backend(error) => error,
+        other => RedisError::from((ErrorKind::Io, "no connection", other.to_string())),
+    })?;
+    match scripts::load().exec_async(&mut connection).await {
+        Ok(()) => Ok(connection),
+        Err(error) => {
+            drop(Connection::take(connection));
+            Err(error)
+        }
+    }
+}
+
+fn is_unknown_script(value: &Value) -> bool {
+    matches!(value, Value::ServerError(error) if error.kind() == Some(ServerErrorKind::NoScript))
+}
+
+fn kind(error: &RedisError) -> &'static str {
+    match error.kind() {
+        _ if error.is_timeout() => "timeout",
+        ErrorKind::Io => "io",
+        ErrorKind::AuthenticationFailed => "auth",
+        ErrorKind::Server(_) | ErrorKind::Extension => "server",
+        _ => "other",
+    }
+}

@@ -1,0 +1,346 @@
+//! The records that are stored and published: a small binary form, whose first
+//! byte is the format's version.
+//!
+//! ```text
+//! version 1 | kind 1 | of the kind
+//! publication: flags 1 | offset 8 | time 8 | gone 8 | tag 8 | before 8 | epoch 1 + n | body
+//! join, leave: body
+//! erased: nothing
+//! probe, heartbeat: number 8
+//! ```
+//!
+//! Numbers are big-endian; texts and bytes stand behind their length. Times are
+//! milliseconds on Redis' clock. `tag` names an entry and `before` its
+//! predecessor, so that a rewritten history can be told from the one that was
+//! seen. The script that publishes writes the head of a kept publication, because
+//! only there its offset is known; see `scripts/publish.lua`.
+
+use bytes::{Buf as _, Bytes};
+use sealcast_wire::reply::ClientInfo;
+use sealcast_wire::{Channel, Epoch, Publication};
+
+use super::at_rest;
+
+/// The version that is written, and the only one that is read.
+pub(super) const VERSION: u8 = 1;
+
+const PUBLICATION: u8 = 1;
+const JOIN: u8 = 2;
+const LEAVE: u8 = 3;
+const PROBE: u8 = 4;
+const HEARTBEAT: u8 = 5;
+const ERASED: u8 = 6;
+
+/// Bit of the flags: subscribers who asked for deltas may get one.
+pub(super) const DELTA: u8 = 1;
+
+/// What a record of a channel says.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Record {
+    Publication(Stored),
+    Membership {
+        who: ClientInfo,
+        came: bool,
+    },
+    /// The stream's entries were removed.
+    Erased,
+}
+
+/// What a record that a node sends to itself says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Own {
+    Probe(u64),
+    Heartbeat(u64),
+}
+
+/// A publication with what its stream says of it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Stored {
+    pub(super) publication: Publication,
+    /// The stream that the offset counts in; `None` if it is not kept.
+    pub(super) epoch: Option<Epoch>,
+    pub(super) delta: bool,
+}
+
+/// Bytes that are not a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum BadRecord {
+    /// Another program wrote it, or another version of this one.
+    #[error("a record of the unknown format {0}")]
+    Version(u8),
+    /// A kind that this version does not have.
+    #[error("a record of the unknown kind {0}")]
+    Kind(u8),
+    /// Its parts do not add up to its length, or are not what they should be.
+    #[error("a broken record")]
+    Broken,
+}
+
+/// The body of a publication, sealed.
+pub(super) fn body(channel: &Channel, publication: &Publication) -> Vec<u8> {
+    let mut body = Vec::with_capacity(publication.data.len() + 64);
+    put(&mut body, &publication.data);
+    match &publication.info {
+        None => body.push(0),
+        Some(info) => {
+            body.push(1);
+            put_info(&mut body, info);
+        }
+    }
+    put_number(&mut body, publication.tags.len());
+    for (name, value) in &publication.tags {
+        put(&mut body, name.as_bytes());
+        put(&mut body, value.as_bytes());
+    }
+    at_rest::seal(channel, body)
+}
+
+/// The whole record of a publication that is not kept.
+pub(super) fn unkept(channel: &Channel, publication: &Publication, delta: bool) -> Vec<u8> {
+    let flags = if delta { DELTA } else { 0 };
+    let mut record = vec![VERSION, PUBLICATION, flags];
+    record.extend([0; 5 * 8]);
+    record.push(0);
+    record.extend(body(channel, publication));
+    record
+}
+
+/// The record of someone who came or went.
+pub(super) fn membership(channel: &Channel, who: &ClientInfo, came: bool) -> Vec<u8> {
+    let mut record = vec![VERSION, if came { JOIN } else { LEAVE }];
+    record.extend(info(channel, who));
+    record
+}
+
+/// The record that tells every node that a stream's entries were removed.
+pub(super) fn erased() -> Vec<u8> {
+    vec![VERSION, ERASED]
+}
+
+/// Who is present, sealed.
+pub(super) fn info(channel: &Channel, who: &ClientInfo) -> Vec<u8> {
+    let mut body = Vec::new();
+    put_info(&mut body, who);
+    at_rest::seal(channel, body)
+}
+
+/// The record of a probe.
+pub(super) fn probe(mark: u64) -> Vec<u8> {
+    numbered(PROBE, mark)
+}
+
+/// The record of a heartbeat.
+pub(super) fn heartbeat(count: u64) -> Vec<u8> {
+    numbered(HEARTBEAT, count)
+}
+
+fn numbered(kind: u8, number: u64) -> Vec<u8> {
+    let mut record = vec![VERSION, kind];
+    record.extend(number.to_be_bytes());
+    record
+}
+
+/// Reads a record of `channel`. Payloads are slices of it.
+///
+/// # Errors
+/// If it is anything else than what this version writes.
+pub(super) fn read(channel: &Channel, record: Vec<u8>) -> Result<Record, BadRecord> {
+    match open(record)? {
+        (PUBLICATION, rest) => read_publication(channel, rest).map(Record::Publication),
+        (JOIN, rest) => Ok(Record::Membership { who: read_info(channel, rest)?, came: true }),
+        (LEAVE, rest) => Ok(Record::Membership { who: read_info(channel, rest)?, came: false }),
+        (ERASED, rest) if rest.is_empty() => Ok(Record::Erased),
+        (kind, _) => Err(BadRecord::Kind(kind)),
+    }
+}
+
+/// Reads a record that the node sent to itself.
+///
+/// # Errors
+/// If it is anything else than what this version writes.
+pub(super) fn read_own(record: Vec<u8>) -> Result<Own, BadRecord> {
+    let (kind, mut rest) = open(record)?;
+    let number = rest.try_get_u64().map_err(|_| BadRecord::Broken)?;
+    match kind {
+        _ if !rest.is_empty() => Err(BadRecord::Broken),
+        PROBE => Ok(Own::Probe(number)),
+        HEARTBEAT => Ok(Own::Heartbeat(number)),
+        kind => Err(BadRecord::Kind(kind)),
+    }
+}
+
+/// The kind of a record, and what stands behind it.
+fn open(record: Vec<u8>) -> Result<(u8, Bytes), BadRecord> {
+    let mut rest = Bytes::from(record);
+    match rest.try_get_u8().map_err(|_| BadRecord::Broken)? {
+        VERSION => Ok((rest.try_get_u8().map_err(|_| BadRecord::Broken)?, rest)),
+        other => Err(BadRecord::Version(other)),
+    }
+}
+
+/// Reads who is present.
+///
+/// # Errors
+/// If it is anything else than what [`info`] writes.
+pub(super) fn read_info(channel: &Channel, sealed: Bytes) -> Result<ClientInfo, BadRecord> {
+    let mut body = at_rest::open(channel, sealed)?;
+    let who = take_info(&mut body)?;
+    if body.is_empty() { Ok(who) } else { Err(BadRecord::Broken) }
+}
+
+fn read_publication(channel: &Channel, mut rest: Bytes) -> Result<Stored, BadRecord> {
+    let flags = rest.try_get_u8().map_err(|_| BadRecord::Broken)?;
+    let offset = rest.try_get_u64().map_err(|_| BadRecord::Broken)?;
+    // Time, gone, tag and before are for the streams' keeper.
+    take_bytes(&mut rest, 4 * 8)?;
+    let length = usize::from(rest.try_get_u8().map_err(|_| BadRecord::Broken)?);
+    let epoch = text(take_bytes(&mut rest, length)?)?;
+    if (offset == 0) != epoch.is_empty() || flags & !DELTA != 0 {
+        return Err(BadRecord::Broken);
+    }
+    let mut body = at_rest::open(channel, rest)?;
+    let data = take(&mut body)?;
+    let info = match body.try_get_u8().map_err(|_| BadRecord::Broken)? {
+        0 => None,
+        1 => Some(take_info(&mut body)?),
+        _ => return Err(BadRecord::Broken),
+    };
+    let count = body.try_get_u32().map_err(|_| BadRecord::Broken)?;
+    let mut tags = std::collections::BTreeMap::new();
+    for _ in 0..count {
+        tags.insert(text(take(&mut body)?)?, text(take(&mut body)?)?);
+    }
+    if !body.is_empty() {
+        return Err(BadRecord::Broken);
+    }
+    let publication = Publication {
+        data,
+        info,
+        offset,
+        tags,
+        delta: false,
+        // The publication that begins a stream tells its epoch.
+        epoch: if offset == 1 { epoch.clone() } else { String::new() },
+    };
+    let epoch = (offset > 0).then(|| Epoch::from(epoch));
+    Ok(Stored { publication, epoch, delta: flags & DELTA != 0 })
+}
+
+fn put_info(into: &mut Vec<u8>, info: &ClientInfo) {
+    put(into, info.user.as_bytes());
+    put(into, info.client.as_bytes());
+    put(into, &info.conn_info);
+    put(into, &info.chan_info);
+}
+
+fn take_info(from: &mut Bytes) -> Result<ClientInfo, BadRecord> {
+    Ok(ClientInfo {
+        user: text(take(from)?)?,
+        client: text(take(from)?)?,
+        conn_info: take(from)?,
+        chan_info: take(from)?,
+    })
+}
+
+fn put(into: &mut Vec<u8>, bytes: &[u8]) {
+    put_number(into, bytes.len());
+    into.extend(bytes);
+}
+
+fn put_number(into: &mut Vec<u8>, number: usize) {
+    // Frames end at one mebibyte.
+    into.extend(u32::try_from(number).unwrap_or(u32::MAX).to_be_bytes());
+}
+
+fn take(from: &mut Bytes) -> Result<Bytes, BadRecord> {
+    let length = from.try_get_u32().map_err(|_| BadRecord::Broken)?;
+    take_bytes(from, length as usize)
+}
+
+fn take_bytes(from: &mut Bytes, length: usize) -> Result<Bytes, BadRecord> {
+    if length > from.len() {
+        return Err(BadRecord::Broken);
+    }
+    Ok(from.split_to(length))
+}
+
+fn text(bytes: Bytes) -> Result<String, BadRecord> {
+    String::from_utf8(bytes.into()).map_err(|_| BadRecord::Broken)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn channel() -> Channel {
+        Channel::parse("room").unwrap()
+    }
+
+    fn who() -> ClientInfo {
+        ClientInfo {
+            user: "ada".into(),
+            client: "one".into(),
+            conn_info: "{}".into(),
+            chan_info: "[1]".into(),
+        }
+    }
+
+    fn publication() -> Publication {
+        Publication {
+            data: "\"\u{1f98a}\"".into(),
+            info: Some(who()),
+            tags: [("a".to_owned(), String::new()), ("b".to_owned(), "c".to_owned())].into(),
+            ..Publication::default()
+        }
+    }
+
+    #[test]
+    fn what_was_written_is_read() {
+        for (publication, delta) in [(publication(), true), (Publication::default(), false)] {
+            let record = unkept(&channel(), &publication, delta);
+            let stored = Stored { publication, epoch: None, delta };
+            assert_eq!(read(&channel(), record), Ok(Record::Publication(stored)));
+        }
+        for came in [true, false] {
+            let record = membership(&channel(), &who(), came);
+            assert_eq!(read(&channel(), record), Ok(Record::Membership { who: who(), came }));
+        }
+        assert_eq!(read_own(probe(7)), Ok(Own::Probe(7)));
+        assert_eq!(read_own(heartbeat(u64::MAX)), Ok(Own::Heartbeat(u64::MAX)));
+        assert_eq!(read(&channel(), probe(7)), Err(BadRecord::Kind(PROBE)));
+        assert_eq!(read_info(&channel(), info(&channel(), &who()).into()), Ok(who()));
+    }
+
+    #[test]
+    fn nothing_else_is_read() {
+        let whole = unkept(&channel(), &publication(), true);
+        for length in 0..whole.len() {
+            assert!(read(&channel(), whole[..length].to_vec()).is_err(), "cut at {length}");
+        }
+        let mut longer = whole.clone();
+        longer.push(0);
+        assert_eq!(read(&channel(), longer), Err(BadRecord::Broken));
+        let mut newer = whole.clone();
+        newer[0] = 2;
+        assert_eq!(read(&channel(), newer), Err(BadRecord::Version(2)));
+        let mut odd = whole;
+        odd[1] = 9;
+        assert_eq!(read(&channel(), odd), Err(BadRecord::Kind(9)));
+        assert_eq!(read(&channel(), b"{\"data\":1}".to_vec()), Err(BadRecord::Version(b'{')));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_are_too_much(mut bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = (read(&channel(), bytes.clone()), read_own(bytes.clone()));
+            for (at, byte) in [VERSION, PUBLICATION].into_iter().enumerate() {
+                if let Some(place) = bytes.get_mut(at) {
+                    *place = byte;
+                }
+            }
+            let _ = read(&channel(), bytes);
+        }
+    }
+}

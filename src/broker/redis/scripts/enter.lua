@@ -1,0 +1,17 @@
+-- Enters a client, or keeps it there.
+-- KEYS: present, until, users
+-- ARGV: client, record, ttl (ms)
+local client, record, ttl = ARGV[1], ARGV[2], ARGV[3]
+local now = clock()
+expire(now)
+local known = redis.call('HGET', present, client)
+if known ~= record then
+  if known then take_out(client) end
+  redis.call('HSET', present, client, record)
+  redis.call('HINCRBY', users, string.sub(record, 1, 16), 1)
+end
+redis.call('ZADD', till, string.format('%.0f', now + ttl), client)
+redis.call('PEXPIRE', present, ttl)
+redis.call('PEXPIRE', till, ttl)
+redis.call('PEXPIRE', users, ttl)
+return ''

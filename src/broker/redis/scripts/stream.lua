@@ -1,0 +1,33 @@
+-- Drops the oldest entries while there are more than `entries`, while they hold
+-- more than `bytes`, or while their time is over. `total` counts the bytes of all
+-- entries there ever were, as the sizes do.
+local function trim(stream, sizes, now, top, total, entries, bytes)
+  local count = redis.call('LLEN', sizes)
+  local dropped = 0
+  while dropped < 10000 do
+    local oldest = redis.call('LINDEX', sizes, 0)
+    if not oldest then break end
+    local gone, before = string.match(oldest, '^(%d+) (%d+)$')
+    if count - dropped <= entries and total - before <= bytes and tonumber(gone) > now then
+      break
+    end
+    redis.call('LPOP', sizes)
+    dropped = dropped + 1
+  end
+  if dropped > 0 then
+    redis.call('XTRIM', stream, 'MINID', string.format('%.0f', top - count + dropped + 1))
+  end
+end
+
+-- The stream's epoch and top, beginning anew if it has been forgotten.
+local function begin(meta, stream, sizes, epoch, ttl)
+  local known = redis.call('HMGET', meta, 'e', 'o', 'b', 't')
+  if known[1] then
+    return known[1], tonumber(known[2]), tonumber(known[3]), known[4]
+  end
+  redis.call('DEL', meta, stream, sizes)
+  local tag = string.rep('\0', 8)
+  redis.call('HSET', meta, 'e', epoch, 'o', 0, 'b', 0, 't', tag)
+  redis.call('PEXPIRE', meta, ttl)
+  return epoch, 0, 0, tag
+end

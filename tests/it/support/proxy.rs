@@ -1,0 +1,92 @@
+//! Between a broker and its Redis: passes everything on, until told not to.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{Duration, sleep};
+
+/// What passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Passes {
+    /// Everything.
+    All,
+    /// Nothing; every connection stays open, and what was sent waits.
+    Nothing,
+    /// Everything but what Redis pushes to who has subscribed, which is lost
+    /// while pings go on being answered.
+    NoPushes,
+}
+
+/// Runs as long as the test's runtime.
+pub(crate) struct Proxy {
+    pub(crate) address: SocketAddr,
+    passes: Arc<AtomicU8>,
+    swallowed: Arc<AtomicUsize>,
+}
+
+impl Proxy {
+    pub(crate) async fn start(to: String) -> Proxy {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let passes = Arc::new(AtomicU8::new(Passes::All as u8));
+        let swallowed = Arc::new(AtomicUsize::new(0));
+        let proxy =
+            Proxy { address, passes: Arc::clone(&passes), swallowed: Arc::clone(&swallowed) };
+        tokio::spawn(async move {
+            while let Ok((near, _)) = listener.accept().await {
+                let Ok(far) = TcpStream::connect(&to).await else { continue };
+                let _ = (near.set_nodelay(true), far.set_nodelay(true));
+                let ((near_read, near_write), (far_read, far_write)) =
+                    (near.into_split(), far.into_split());
+                let nothing = Arc::new(AtomicUsize::new(0));
+                tokio::spawn(pass(near_read, far_write, Arc::clone(&passes), nothing, false));
+                let lost = Arc::clone(&swallowed);
+                tokio::spawn(pass(far_read, near_write, Arc::clone(&passes), lost, true));
+            }
+        });
+        proxy
+    }
+
+    pub(crate) fn set(&self, passes: Passes) {
+        self.passes.store(passes as u8, Ordering::Relaxed);
+    }
+
+    /// How many bytes of pushes were lost.
+    pub(crate) fn swallowed(&self) -> usize {
+        self.swallowed.load(Ordering::Relaxed)
+    }
+}
+
+async fn pass(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    passes: Arc<AtomicU8>,
+    swallowed: Arc<AtomicUsize>,
+    is_from_redis: bool,
+) {
+    const PONG: &[u8] = b"+PONG\r\n";
+    let mut buffer = vec![0; 64 << 10];
+    while let Ok(count) = from.read(&mut buffer).await {
+        while passes.load(Ordering::Relaxed) == Passes::Nothing as u8 {
+            sleep(Duration::from_millis(5)).await;
+        }
+        let bytes = &buffer[..count];
+        let deaf = passes.load(Ordering::Relaxed) == Passes::NoPushes as u8 && is_from_redis;
+        // A push of a message begins so, and nothing that a lane is answered has it.
+        let pushes = bytes.windows(7).any(|at| at == b"message");
+        let passed = if deaf && pushes {
+            swallowed.fetch_add(count, Ordering::Relaxed);
+            let pong = bytes.windows(PONG.len()).any(|at| at == PONG);
+            to.write_all(if pong { PONG } else { b"" }).await
+        } else {
+            to.write_all(bytes).await
+        };
+        if count == 0 || passed.is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! A real redis-server of one's own, to be broken at will.
+
+use std::fs::{self, File};
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use redis::{Cmd, FromRedisValue};
+use rustix::process::{Pid, Signal, kill_process};
+use sealcast::broker::{Credentials, Endpoint, RedisConfig};
+
+use super::PATIENCE;
+use super::process::scratch;
+
+/// A running redis-server; ends when dropped, and its files with it.
+pub(crate) struct RedisServer {
+    child: Option<Child>,
+    pub(crate) port: u16,
+    folder: PathBuf,
+    options: Vec<String>,
+}
+
+impl RedisServer {
+    /// Without persistence.
+    pub(crate) async fn start() -> RedisServer {
+        RedisServer::with(&[]).await
+    }
+
+    /// With every write on disk before it is answered.
+    pub(crate) async fn durable() -> RedisServer {
+        RedisServer::with(&["--appendonly", "yes", "--appendfsync", "always"]).await
+    }
+
+    /// With a second port that speaks TLS, which these options configure.
+    pub(crate) async fn with_tls(options: &[&str]) -> RedisServer {
+        let port = free_port().to_string();
+        let all: Vec<&str> = ["--tls-port", &port].iter().chain(options).copied().collect();
+        RedisServer::with(&all).await
+    }
+
+    /// Where it speaks TLS.
+    pub(crate) fn tls_address(&self) -> String {
+        format!("rediss://127.0.0.1:{}", self.options[1])
+    }
+
+    /// With options of redis-server.
+    pub(crate) async fn with(options: &[&str]) -> RedisServer {
+        let folder = scratch("redis");
+        fs::create_dir_all(&folder).unwrap();
+        // Another process may take the port in between; then it does not start.
+        for _ in 0..10 {
+            let port = free_port();
+            let options = options.iter().map(|option| (*option).to_owned()).collect();
+            let mut server = RedisServer { child: None, port, folder: folder.clone(), options };
+            if server.run().await {
+                return server;
+            }
+            server.folder.clear();
+        }
+        panic!("redis-server does not start: {}", fs::read_to_string(folder.join("log")).unwrap());
+    }
+
+    /// Starts it again where it was.
+    pub(crate) async fn start_again(&mut self) {
+        assert!(self.child.is_none(), "it runs");
+        assert!(self.run().await, "{}", fs::read_to_string(self.folder.join("log")).unwrap());
+    }
+
+    /// Kills it as a power cut would.
+    pub(crate) fn kill(&mut self) {
+        let mut child = self.child.take().expect("it runs");
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(self.child.as_ref().expect("it runs")), signal).unwrap();
+    }
+
+    pub(crate) fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// How a broker uses it.
+    pub(crate) fn config(&self) -> RedisConfig {
+        self.config_with(&Credentials::default())
+    }
+
+    pub(crate) fn config_with(&self, with: &Credentials) -> RedisConfig {
+        RedisServer::config_at(&self.address(), with)
+    }
+
+    /// How a broker uses it through something in between.
+    pub(crate) fn config_at(address: &str, with: &Credentials) -> RedisConfig {
+        let endpoint = Endpoint::parse(address, with).unwrap();
+        RedisConfig { endpoint, prefix: "sealcast".into() }
+    }
+
+    /// Runs a command by a connection of its own.
+    pub(crate) async fn ask<T: FromRedisValue>(&self, command: &str) -> T {
+        let words: Vec<_> = command.split(' ').collect();
+        let mut command = Cmd::new();
+        command.arg(words);
+        let client = redis::Client::open(format!("redis://{}", self.address())).unwrap();
+        let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+        command.query_async(&mut connection).await.unwrap()
+    }
+
+    /// Runs it until it answers; `false` if it ends.
+    async fn run(&mut self) -> bool {
+        let log = File::create(self.folder.join("log")).unwrap();
+        let child = Command::new("redis-server")
+            .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--save", ""])
+            .arg("--dir")
+            .arg(&self.folder)
+            .args(&self.options)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap_or_else(|error| panic!("redis-server, which scripts/test installs: {error}"));
+        let child = self.child.insert(child);
+        let answers = async {
+            let client = redis::Client::open(format!("redis://127.0.0.1:{}", self.port)).unwrap();
+            loop {
+                if child.try_wait().unwrap().is_some() {
+                    return false;
+                }
+                if let Ok(mut connection) = client.get_multiplexed_async_connection().await {
+                    let pong = redis::cmd("PING").query_async::<String>(&mut connection).await;
+                    if pong.is_ok() {
+                        return true;
+                    }
+                    // Its password is asked for: it answers.
+                    if pong.is_err_and(|error| error.code() == Some("NOAUTH")) {
+                        return true;
+                    }
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, answers).await.expect("redis-server answers")
+    }
+}
+
+/// Free at this moment.
+fn free_port() -> u16 {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        if !self.folder.as_os_str().is_empty() {
+            let _ = fs::remove_dir_all(&self.folder);
+        }
+    }
+}
