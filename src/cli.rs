@@ -1,6 +1,7 @@
 //! The command line.
 
 mod about;
+mod config;
 mod exit;
 mod health;
 mod input;
@@ -43,6 +44,13 @@ enum Command {
     CheckToken(token::Check),
     /// Ask a node whether it is ready.
     Health(health::Options),
+    /// Look at a configuration, or at the options there are.
+    #[command(subcommand)]
+    Config(config::Command),
+    /// Check a configuration file; exit code 78 with every fault if it is not right.
+    CheckConfig(config::Check),
+    /// Write a configuration to start with, with secrets made now.
+    GenConfig(config::Generate),
     /// Measure a node: connections, memory, fan-out, latency.
     Bench(crate::bench::Options),
     /// Print the version.
@@ -72,6 +80,9 @@ pub fn main() -> ExitCode {
         Command::GenSubToken(options) => token::subscription(&options),
         Command::CheckToken(options) => token::check(&options),
         Command::Health(options) => health::run(&options),
+        Command::Config(command) => config::run(command),
+        Command::CheckConfig(options) => config::check(options),
+        Command::GenConfig(options) => config::generate(&options),
         Command::Bench(options) => return crate::bench::run(&options),
         Command::Version(options) => about::version(&options),
         Command::Completions(options) => about::completions(&options, Cli::command()),

@@ -236,6 +236,17 @@ impl Metrics {
         self.gauge("sealcast_compat_mode", f64::from(u8::from(on)));
     }
 
+    /// Counts a reload of the configuration.
+    pub fn config_reload(&self, done: bool) {
+        let result = if done { "success" } else { "failure" };
+        self.count("sealcast_config_reloads_total", vec![Label::new("result", result)]);
+    }
+
+    /// Says since when the configuration in force is in force, Unix seconds.
+    pub fn config_in_force(&self, since: u64) {
+        self.gauge("sealcast_config_last_reload_success_timestamp", since as f64);
+    }
+
     /// Says whether the link to Redis stands. Only exported by nodes that use one,
     /// as everything of Redis.
     pub fn redis_up(&self, up: bool) {
@@ -340,6 +351,10 @@ pub const COUNTERS: &[(&str, &str)] = &[
     ("sealcast_auth_total", "Token verifications, by result and reason"),
     ("sealcast_recover_total", "Recoveries that were asked for, by whether they succeeded"),
     ("sealcast_recover_from_tail_total", "Recoveries served from the node's own tail"),
+    (
+        "sealcast_config_reloads_total",
+        "Reloads of the configuration that were asked for, by result",
+    ),
     ("sealcast_control_refused_total", "Messages between nodes that were not taken, by reason"),
     ("sealcast_permission_denied_total", "Refused permissions, by action"),
     ("sealcast_protocol_violations_total", "Input that breaks the protocol, by kind"),
@@ -364,6 +379,10 @@ pub const GAUGES: &[(&str, &str)] = &[
     ("sealcast_redis_breaker_state", "1 while calls to Redis are refused at once"),
     ("sealcast_insecure_mode", "1 in a mode that must never face the internet"),
     ("sealcast_compat_mode", "1 if compat.centrifugo is on"),
+    (
+        "sealcast_config_last_reload_success_timestamp",
+        "When the configuration in force was loaded, Unix seconds",
+    ),
     ("sealcast_build_info", "Always 1; the version is a label"),
     ("process_resident_memory_bytes", "Resident memory of the process"),
     ("process_open_fds", "Open file descriptors of the process"),
@@ -385,6 +404,7 @@ pub const LABELS: &[(&str, &[&str])] = &[
     ("sealcast_auth_total", &["method", "result", "reason"]),
     ("sealcast_recover_total", &["recovered"]),
     ("sealcast_permission_denied_total", &["action"]),
+    ("sealcast_config_reloads_total", &["result"]),
     ("sealcast_control_refused_total", &["reason"]),
     ("sealcast_redis_errors_total", &["kind"]),
     ("sealcast_gap_repairs_total", &["result"]),

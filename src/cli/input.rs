@@ -4,26 +4,38 @@
 
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
 use super::exit::{EXIT_DATA, complain};
 use super::{EXIT_CONFIG, EXIT_NO_INPUT, Failure};
-use crate::config::{self, Config};
+use crate::config::{Config, Fault, Sources};
 
 /// Largest file that is read, bytes.
 const LARGEST: u64 = 8 << 20;
 
-/// The configuration in a file.
+/// Variables that are options of the command line, and none of the configuration.
+const OWN_VARIABLES: [&str; 3] = ["SEALCAST_CONFIG", "SEALCAST_LOG_LEVEL", "SEALCAST_LOG_FORMAT"];
+
+/// The configuration in a file, with the process' environment over it.
 pub(super) fn config(path: &Path) -> Result<Config, Failure> {
-    let text = read(path).map_err(|problem| {
-        Failure::new(EXIT_CONFIG, format!("configuration: {}: {problem}", path.display()))
-    })?;
-    config::parse(&text).map_err(|faults| Failure {
+    sources(Some(path.to_owned())).load().map_err(|faults| unfit(&faults))
+}
+
+/// Where a configuration comes from: a file, and the process' environment.
+pub(super) fn sources(file: Option<PathBuf>) -> Sources {
+    let mut sources = Sources::of_process(file);
+    sources.variables.retain(|(name, _)| !OWN_VARIABLES.contains(&name.as_str()));
+    sources
+}
+
+/// The configuration is at fault: all that is wrong with it.
+pub(super) fn unfit(faults: &[Fault]) -> Failure {
+    Failure {
         code: EXIT_CONFIG,
         lines: faults.iter().map(|fault| format!("configuration: {fault}")).collect(),
-    })
+    }
 }
 
 /// A secret in a file, without the line end behind it.

@@ -3,7 +3,7 @@
 //!
 //! * One kind of event, which is one place in the code, gets ten lines a second;
 //!   what is beyond is counted, and told by the next line of that kind or by
-//!   [`Log::catch_up`] (S4-27).
+//!   [`Log::catch_up`] (S4-27). What an operator does is told whole.
 //! * What came from a client cannot end a line or steer a terminal (T-44).
 //! * Only this program's own events are logged: what libraries would say at their
 //!   lowest levels could hold what must never be in a log (T-52).
@@ -27,6 +27,10 @@ use line::Style;
 use throttle::Throttle;
 
 pub(super) use line::Line;
+
+/// Where only what an operator does is logged, none of which may be left out: each
+/// fault of a configuration is one line.
+const OPERATORS: [&str; 2] = ["sealcast::server::reload", "sealcast::cli::serve"];
 
 /// What to log, and how.
 #[derive(clap::Args)]
@@ -152,9 +156,12 @@ impl<S: Subscriber> Layer<S> for Log {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let now = (self.0.now)();
         let metadata = event.metadata();
-        let Some(left_out) = self.0.throttle.lock().admit(metadata.callsite(), now.running) else {
-            return;
-        };
+        let mut left_out = 0;
+        if !OPERATORS.contains(&metadata.target()) {
+            let admitted = self.0.throttle.lock().admit(metadata.callsite(), now.running);
+            let Some(before) = admitted else { return };
+            left_out = before;
+        }
         let mut line = Line::read(event);
         self.0.throttle.lock().call(&metadata.callsite(), line.event(), *metadata.level());
         line.suppressed = left_out;

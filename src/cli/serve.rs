@@ -14,7 +14,7 @@ use super::log::{self, Log};
 use super::{EXIT_CONFIG, EXIT_NO_PERMISSION, EXIT_SYSTEM, Failure, input, process};
 use crate::auth::advice;
 use crate::broker::Unfit;
-use crate::config::{self, Config};
+use crate::config::{self, Config, Fault};
 use crate::http;
 use crate::server::{Node, StartError, VERSION};
 
@@ -28,7 +28,7 @@ pub(super) struct Options {
     /// Try things out: loopback only, secrets made at start, a chat page at `/`.
     #[arg(long, conflicts_with = "config")]
     dev: bool,
-    /// Configuration file, JSON.
+    /// Configuration file: JSON, YAML or TOML, by its extension.
     #[arg(
         long,
         short,
@@ -71,7 +71,7 @@ permission to use the port; 78 the configuration is at fault.";
 pub(super) fn run(options: &Options) -> Result<ExitCode, Failure> {
     let log = log::start(&options.log, options.dev.then_some(hint));
     process::prepare();
-    let (config, api_key) = load(options)?;
+    let (config, api_key) = load(options).map_err(|faults| input::unfit(&faults))?;
     process::check_descriptors(&config.limits);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -83,27 +83,23 @@ pub(super) fn run(options: &Options) -> Result<ExitCode, Failure> {
     done
 }
 
-fn load(options: &Options) -> Result<(Config, Option<String>), Failure> {
-    let (mut config, api_key) = match &options.config {
-        Some(path) => (input::config(path)?, None),
-        None => {
-            let (config, key) = config::development().map_err(|faults| Failure {
-                code: EXIT_CONFIG,
-                lines: faults.iter().map(ToString::to_string).collect(),
-            })?;
-            (config, Some(key))
-        }
-    };
-    if let Some(address) = options.address {
-        config.public.set_ip(address);
+fn load(options: &Options) -> Result<(Config, Option<String>), Vec<Fault>> {
+    let sources = sources(options);
+    if options.dev {
+        return config::development(sources.flags).map(|(config, key)| (config, Some(key)));
     }
-    if let Some(port) = options.port {
-        config.public.set_port(port);
-    }
-    if let Some(port) = options.metrics_port {
-        config.metrics.set_port(port);
-    }
-    Ok((config, api_key))
+    sources.load().map(|config| (config, None))
+}
+
+/// Where the configuration comes from; the flags win.
+fn sources(options: &Options) -> config::Sources {
+    let flags = [
+        ("http_server.address", options.address.map(|address| address.to_string().into())),
+        ("http_server.port", options.port.map(Into::into)),
+        ("metrics.port", options.metrics_port.map(Into::into)),
+    ];
+    let flags = flags.into_iter().filter_map(|(place, value)| Some((place, value?))).collect();
+    config::Sources { flags, ..input::sources(options.config.clone()) }
 }
 
 async fn serve(
@@ -112,9 +108,10 @@ async fn serve(
     config: Config,
     api_key: Option<&str>,
 ) -> Result<ExitCode, Failure> {
-    let (mut terminate, mut interrupt) = signal(SignalKind::terminate())
-        .and_then(|terminate| Ok((terminate, signal(SignalKind::interrupt())?)))
-        .map_err(|error| Failure::new(EXIT_SYSTEM, format!("cannot wait for signals: {error}")))?;
+    let signals = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()];
+    let [Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)] = signals.map(signal) else {
+        return Err(Failure::new(EXIT_SYSTEM, "cannot wait for signals"));
+    };
     tokio::spawn(catch_up(log.clone()));
     let fatal = {
         let log = log.clone();
@@ -125,15 +122,21 @@ async fn serve(
             std::process::abort();
         })
     };
+    for warning in &config.warnings {
+        tracing::warn!(event = "config_warning", place = warning.place, "{warning}");
+    }
     let node = Node::start(config, fatal).await.map_err(|error| failure(&error))?;
     log.name(node.app().cluster.name());
     while !node.app().is_ready() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     announce(options, node.public, node.metrics, api_key);
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            Some(()) = hangup.recv() => reload(options, &node),
+        }
     }
     tokio::select! {
         () = node.drain() => Ok(ExitCode::SUCCESS),
@@ -181,6 +184,17 @@ fn failure(error: &StartError) -> Failure {
         _ => (EXIT_SYSTEM, "the system does not say why"),
     };
     Failure::new(code, format!("cannot listen on {address}: {advice} ({source})"))
+}
+
+/// Reads the configuration again, for SIGHUP. How it went stands in the log.
+fn reload(options: &Options, node: &Node) {
+    let loaded = if options.dev {
+        let problem = "development mode has no configuration to read again".to_owned();
+        Err(vec![Fault { place: String::new(), problem }])
+    } else {
+        sources(options).load()
+    };
+    let _ = node.reload(loaded);
 }
 
 /// Says where the node is: a line of JSON for machines, or for a person in

@@ -131,12 +131,12 @@ mod tests {
     use crate::auth::{ApiKeys, ClusterKey, Namespaces, NodeId, Origins};
     use crate::broker::{Broker, Delivery, Sharding, StandIn, Tails};
     use crate::cluster::Cluster;
-    use crate::http::{ErrorMode, Proxies};
+    use crate::http::{ErrorMode, Live, Proxies};
     use crate::hub::{Clock, Hub};
     use crate::limit::{Cap, Profile};
     use crate::metrics::Metrics;
     use crate::relay::Relay;
-    use crate::session::{Admission, Policy};
+    use crate::session::{Admission, Policies, Policy};
 
     /// A node whose broker takes marks and brings none back; the other end of its
     /// feed.
@@ -159,7 +159,8 @@ mod tests {
             version: "0".into(),
         });
         let node = (NodeId::from_u128(1), "one".to_owned(), "0");
-        let cluster = Cluster::new(node, Arc::clone(&policy), ClusterKey::random());
+        let policies = Policies::new(Arc::clone(&policy));
+        let cluster = Cluster::new(node, Arc::clone(&policies), ClusterKey::random());
         let app = App {
             origins: Origins::default(),
             proxies: Proxies::default(),
@@ -171,6 +172,7 @@ mod tests {
             tasks: TaskTracker::new(),
             dev: None,
             cluster,
+            policies,
             policy,
         };
         (Arc::new(app), feed)
@@ -179,7 +181,10 @@ mod tests {
     async fn ask(app: &Arc<App>, method: Method, path: &str) -> (u16, String) {
         let request = Request::builder().method(method).uri(path).header(header::HOST, "it");
         let request = request.body(axum::body::Body::empty()).expect("a request");
-        let answer = crate::http::public(Arc::clone(app)).oneshot(request).await.expect("answers");
+        let answer = crate::http::public(Live::new(Arc::clone(app)))
+            .oneshot(request)
+            .await
+            .expect("answers");
         let status = answer.status().as_u16();
         let body = answer.into_body().collect().await.expect("a body").to_bytes();
         (status, String::from_utf8_lossy(&body).trim().to_owned())

@@ -39,6 +39,7 @@ const HINTS: &[(u32, &str)] = &[
     (3009, "The client took nothing for seconds: the network is gone, or the page is stopped."),
     (3010, "The client's state cannot be continued. SDKs reconnect and recover by themselves."),
     (3012, "A ping was not answered in time: the network is gone, or the page is stopped."),
+    (3014, "What the client holds is void. SDKs reconnect and load the state anew."),
     (
         3500,
         "The token is refused. `sealcast check-token` says why, and so does the server's log; \

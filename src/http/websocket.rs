@@ -203,7 +203,8 @@ async fn start(app: Arc<App>, accepted: Accepted, client: IpAddr) {
         "a WebSocket was opened"
     );
     let registration = Registration::new(&hub, Arc::clone(&connection));
-    let session = Client::new(Arc::clone(policy), Arc::clone(&connection), registration, places);
+    let policies = Arc::clone(&app.policies);
+    let session = Client::new(policies, Arc::clone(&connection), registration, places);
     let limits = net::receiver_limits(&policy.limits);
     let deadline = policy.limits.message_deadline.into();
     app.tasks.spawn(net::drive(hub, connection, session, limits, deadline, leftover));

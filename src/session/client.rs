@@ -14,8 +14,8 @@ use super::connect::{self, Admitted};
 use super::form::channel_of;
 use super::inflight::InFlight;
 use super::operation::{Actor, Kind, Operation};
-use super::{Message, Places, Policy, Session, form};
-use crate::auth::Identity;
+use super::{Message, Places, Policies, Policy, Session, form};
+use crate::auth::{Denied, Identity};
 use crate::hub::{self, Connection, Deadline, Millis, Notes, Pings, Registration, UserPlace};
 use crate::limit::Permit;
 use crate::metrics::{Attempt, Metrics};
@@ -25,7 +25,9 @@ const REFUSED_TIMEOUT: Millis = Millis(5_000);
 
 /// See [`Session`].
 pub struct Client {
+    /// The one in force when the connection last said something, or woke.
     policy: Arc<Policy>,
+    policies: Arc<Policies>,
     connection: Arc<Connection>,
     state: State,
     inflight: InFlight,
@@ -72,6 +74,12 @@ impl From<ErrorCode> for Refusal {
     }
 }
 
+impl From<Denied> for Refusal {
+    fn from(denied: Denied) -> Refusal {
+        Refusal::Reply(denied.into())
+    }
+}
+
 impl From<Disconnect> for Refusal {
     fn from(disconnect: Disconnect) -> Refusal {
         Refusal::Close(disconnect)
@@ -80,6 +88,7 @@ impl From<Disconnect> for Refusal {
 
 impl Session for Client {
     fn message(&mut self, message: Message<'_>, context: &mut Context<'_>) {
+        self.renew_policy();
         let bytes = match (message, self.connection.encoding()) {
             (Message::Text(text), Encoding::Json) => text.as_bytes(),
             (Message::Binary(bytes), Encoding::Protobuf) => bytes,
@@ -93,6 +102,7 @@ impl Session for Client {
     }
 
     fn resume(&mut self, context: &mut Context<'_>) {
+        self.renew_policy();
         self.go_on_connecting(context);
         if let State::Active(actor) = &mut self.state {
             let now = self.policy.relay.hub().clock().now();
@@ -117,23 +127,37 @@ impl Client {
     /// A connection that has to authenticate before the deadline.
     #[must_use]
     pub fn new(
-        policy: Arc<Policy>,
+        policies: Arc<Policies>,
         connection: Arc<Connection>,
         registration: Registration,
         places: Places,
     ) -> Client {
+        let policy = policies.current();
         let now = policy.relay.hub().clock().now();
         connection
             .set_deadline(Deadline::Connect, now.after(policy.limits.connect_deadline.into()));
         policy.relay.hub().metrics().connections_waiting.increment(1.0);
         Client {
             policy,
+            policies,
             connection,
             state: State::Waiting { _place: places.waiting },
             inflight: InFlight::default(),
             granted: Vec::new(),
             registration,
             _place: places.connection,
+        }
+    }
+
+    /// What begins from now on begins under the policy in force.
+    fn renew_policy(&mut self) {
+        if !self.policies.renew(&mut self.policy) {
+            return;
+        }
+        match &mut self.state {
+            State::Active(actor) => actor.policy = Arc::clone(&self.policy),
+            State::Connecting(connecting) => connecting.actor.policy = Arc::clone(&self.policy),
+            State::Waiting { .. } | State::Refused => {}
         }
     }
 

@@ -12,7 +12,8 @@ use super::expiry::{expire, still_good};
 use super::operation::Actor;
 use super::subscribe::{self, Grant};
 use crate::auth::{
-    Authorized, Claims, DataFormat, Identity, Refused, Subscribe, SubscriptionOptions, TokenDenied,
+    Authorized, Claims, DataFormat, Denied, Identity, Refused, Subscribe, SubscriptionOptions,
+    TokenDenied,
 };
 use crate::hub::{Connection, Deadline, Millis, Pings, Registration, UserPlace};
 
@@ -199,7 +200,11 @@ fn chosen(
     name: String,
 ) -> Result<Option<Authorized<Subscribe>>, Refusal> {
     let Ok(channel) = Channel::parse(&name) else { return Ok(None) };
-    let namespace = policy.namespaces.of(&channel).ok_or(Disconnect::BAD_REQUEST)?;
+    let namespace = match policy.namespaces.of(&channel) {
+        Ok(namespace) => namespace,
+        Err(Denied::BadName) => return Ok(None),
+        Err(_) => return Err(Disconnect::BAD_REQUEST.into()),
+    };
     if namespace.data_format == DataFormat::Binary && connection.encoding() == Encoding::Json {
         // A subscribe of its own would be refused, and this would end the connect.
         return Ok(None);

@@ -11,7 +11,7 @@ use sealcast_wire::{Channel, Disconnect, ErrorCode, Payload, Reply, Unsubscribed
 use super::Policy;
 use super::client::{Refusal, push, refuse};
 use super::subscribe::{self, Request};
-use crate::auth::{Identity, Namespace, Publish, Readers};
+use crate::auth::{Denied, Identity, Namespace, Publish, Readers};
 use crate::broker::{HistoryError, HistoryQuery, Retention, Unavailable};
 use crate::hub::Connection;
 use crate::relay::How;
@@ -125,8 +125,8 @@ impl Actor {
         self.connection.close(self.policy.relay.hub(), disconnect);
     }
 
-    fn namespace(&self, channel: &Channel) -> Result<&Namespace, ErrorCode> {
-        self.policy.namespaces.of(channel).ok_or(ErrorCode::UnknownChannel)
+    fn namespace(&self, channel: &Channel) -> Result<&Namespace, Denied> {
+        self.policy.namespaces.of(channel)
     }
 
     /// Ends a subscription, and cleans up after it.

@@ -82,9 +82,7 @@ pub(super) async fn subscribe(
     if connection.subscription_count() >= policy.limits.channels_per_connection {
         return Err(ErrorCode::LimitExceeded.into());
     }
-    if policy.namespaces.of(&channel).is_none() {
-        return Err(ErrorCode::UnknownChannel.into());
-    }
+    policy.namespaces.of(&channel)?;
     match request.kind {
         ..=0 => {}
         1..=3 => return Err(ErrorCode::PermissionDenied.into()),
@@ -99,8 +97,8 @@ pub(super) async fn subscribe(
     };
     let reject = request.flag & REJECT_UNRECOVERED != 0;
     let made = make(actor, wish, request, grant, false).await?;
-    let caching = policy.namespaces.of(&made.channel).map(|one| one.recovery_mode)
-        == Some(RecoveryMode::Cache);
+    let caching =
+        policy.namespaces.of(&made.channel).map(|one| one.recovery_mode) == Ok(RecoveryMode::Cache);
     let SubscribeResult { was_recovering, recoverable, recovered, .. } = made.result;
     if reject && !caching && was_recovering && recoverable && !recovered {
         let Made { joined, channel, traces, who, .. } = made;
@@ -123,7 +121,7 @@ pub(super) async fn make(
 ) -> Result<Made, Refusal> {
     let Actor { policy, connection, identity } = actor;
     let channel = wish.get().channel.clone();
-    let namespace = policy.namespaces.of(&channel).ok_or(ErrorCode::UnknownChannel)?;
+    let namespace = policy.namespaces.of(&channel)?;
     let overridden = grant.as_ref().map(|grant| namespace.with(grant.options.overrides));
     let namespace = overridden.as_ref().unwrap_or(namespace);
     if !actor.may_get(namespace.data_format) {

@@ -50,7 +50,7 @@ struct Scratch(PathBuf);
 
 impl Scratch {
     fn new(text: &str) -> Scratch {
-        let path = scratch("txt");
+        let path = scratch("json");
         fs::write(&path, text).unwrap();
         Scratch(path)
     }

@@ -18,6 +18,7 @@ mod churn;
 mod cli;
 mod client;
 mod codes;
+mod config;
 mod fairness;
 mod fidelity;
 mod frames;

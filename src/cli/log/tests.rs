@@ -137,6 +137,16 @@ fn a_hundred_thousand_failures_are_few_lines_with_the_right_total() {
 }
 
 #[test]
+fn every_fault_of_a_configuration_is_told() {
+    let text = Read::default().log(INFO, HUMAN, |_| {
+        for _ in 0..60 {
+            tracing::error!(target: "sealcast::server::reload", event = "config_fault", "wrong");
+        }
+    });
+    assert_eq!(text.lines().count(), 60);
+}
+
+#[test]
 fn what_was_left_out_is_told_once_it_is_quiet() {
     let read = Read::default();
     let text = read.log(INFO, HUMAN, |log| {

