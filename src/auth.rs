@@ -22,7 +22,7 @@ pub use peer::{ClusterKey, MOST_BODY, NodeId, Opener, Sealer, Unbelievable};
 pub use personal::PersonalChannels;
 pub use secret::Secret;
 pub use token::{
-    Claims, Config as TokenConfig, Issuer, KeyError, KeyFault, KeyOptions, Overrides, Refused,
-    SubscriptionClaims, SubscriptionOptions, TokenDenied, Trust, TrustedIssuer, Verifier,
-    WrittenOptions,
+    Claims, Config as TokenConfig, Explanation, Issuer, KeyError, KeyFault, KeyOptions, Overrides,
+    Purpose, Refused, SubscriptionClaims, SubscriptionOptions, TokenDenied, Trust, TrustedIssuer,
+    Verifier, WrittenOptions, advice,
 };

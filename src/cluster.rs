@@ -77,6 +77,12 @@ impl Cluster {
         })
     }
 
+    /// This node's name: chosen by the operator, or the host's.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Carries out a command on every node; what it came to, node by node.
     ///
     /// # Errors

@@ -4,6 +4,7 @@ mod address;
 mod api;
 mod door;
 mod health;
+mod hints;
 mod live;
 mod pages;
 mod websocket;
@@ -26,6 +27,7 @@ use crate::session::{Policies, Policy};
 pub use address::Proxies;
 pub use api::ErrorMode;
 pub use health::Health;
+pub use hints::hint;
 pub use live::Live;
 
 /// What the routes of a node share, as it was configured when a request came; see
@@ -84,9 +86,10 @@ fn public_routes() -> Vec<Route> {
     vec![
         ("/connection/websocket", get(websocket::upgrade)),
         ("/api/{method}", any(api::call)),
-        ("/health", get(health::ready)),
+        ("/health", any(health::live)),
         ("/health/live", get(health::live)),
         ("/health/ready", get(health::ready)),
+        ("/health/startup", get(health::startup)),
     ]
 }
 
@@ -95,6 +98,7 @@ fn metrics_routes() -> Vec<Route> {
         ("/metrics", get(health::metrics)),
         ("/health/live", get(health::live)),
         ("/health/ready", get(health::ready)),
+        ("/health/startup", get(health::startup)),
         ("/api/openapi.json", get(api::document)),
     ]
 }
@@ -107,6 +111,7 @@ fn development_routes() -> Vec<Route> {
         ("/api/openapi.json", get(api::document)),
         ("/assets/{*path}", get(pages::asset)),
         ("/dev/token", post(pages::token)),
+        ("/dev/hints", get(hints::all)),
     ]
 }
 

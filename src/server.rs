@@ -1,6 +1,7 @@
 //! A node: how its parts are put together, and in which order it starts and
 //! leaves.
 
+mod lag;
 mod modes;
 mod reload;
 
@@ -57,7 +58,7 @@ pub enum StartError {
     #[error(transparent)]
     Redis(#[from] Unfit),
     /// The address cannot be bound.
-    #[error("cannot listen on {address}: {source}; is another process using the port?")]
+    #[error("cannot listen on {address}: {source}")]
     Listen {
         /// Where.
         address: SocketAddr,
@@ -105,6 +106,7 @@ impl Node {
 
         let metrics = Metrics::new(VERSION);
         metrics.connection_limit(config.limits.websocket_connections);
+        metrics.queue_limit(config.limits.node_queue_bytes);
         modes::tell(&config, &metrics);
         let tasks = TaskTracker::new();
         let works = CancellationToken::new();
@@ -224,8 +226,10 @@ async fn start_relay(
     relay.watch("sweep", works, fatal, async move {
         let mut every = tokio::time::interval(SWEEP_EVERY);
         every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut lags = lag::Lags::default();
         loop {
-            every.tick().await;
+            let late = every.tick().await.elapsed();
+            hub.metrics().runtime_lag.set(lags.worst_with(late).as_secs_f64());
             hub.sweep(hub.clock().now());
         }
     });
@@ -310,7 +314,8 @@ pub fn unix_now() -> u64 {
 }
 
 /// The time since 1970.
+#[must_use]
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
-fn unix_time() -> Duration {
+pub fn unix_time() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }

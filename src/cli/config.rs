@@ -9,8 +9,10 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use serde_json::Value;
 
-use super::EXIT_CONFIG;
-use crate::config::{self, Config, Fault, Format, Source, Sources};
+use super::about::print;
+use super::exit::complain;
+use super::{EXIT_CONFIG, Failure, input};
+use crate::config::{self, Config, Fault, Format, Source};
 
 /// What to do with a configuration.
 #[derive(Subcommand)]
@@ -48,47 +50,49 @@ pub(super) struct Generate {
 }
 
 /// Carries out `sealcast config`.
-pub(super) fn run(command: Command) -> ExitCode {
+pub(super) fn run(command: Command) -> Result<ExitCode, Failure> {
     match command {
-        Command::Doc => say(&config::markdown()),
-        Command::Print { config, effective } => match Sources::of_process(config).load() {
-            Ok(config) => say(&printed(&config, effective)),
-            Err(faults) => refuse(&faults),
+        Command::Doc => Ok(print(config::markdown().as_bytes())),
+        Command::Print { config, effective } => match input::sources(config).load() {
+            Ok(config) => Ok(print(printed(&config, effective).as_bytes())),
+            Err(faults) => Err(refuse(&faults)),
         },
     }
 }
 
 /// Says whether a configuration is right; exit code 78 with every fault if not.
-pub(super) fn check(options: Check) -> ExitCode {
+pub(super) fn check(options: Check) -> Result<ExitCode, Failure> {
     let path = options.config.display().to_string();
-    match Sources::of_process(Some(options.config)).load() {
+    match input::sources(Some(options.config)).load() {
         Ok(config) => {
             for warning in &config.warnings {
                 complain(&format!("warning: {warning}"));
             }
-            say(&format!("{path} is right\n"))
+            Ok(print(format!("{path} is right\n").as_bytes()))
         }
-        Err(faults) => refuse(&faults),
+        Err(faults) => Err(refuse(&faults)),
     }
 }
 
 /// Writes a configuration to start with, which only its owner may read. A file that
 /// is there is never touched.
-pub(super) fn generate(options: &Generate) -> ExitCode {
+pub(super) fn generate(options: &Generate) -> Result<ExitCode, Failure> {
     let path = &options.config;
     match write_new(path) {
-        Ok(()) => say(&format!(
-            "{path} holds a configuration with secrets of its own.\n\
-             Look at it, then start a node: sealcast serve --config {path}\n",
-            path = path.display()
-        )),
+        Ok(()) => {
+            let path = path.display();
+            let told = format!(
+                "{path} holds a configuration with secrets of its own.\n\
+                 Look at it, then start a node: sealcast serve --config {path}\n"
+            );
+            Ok(print(told.as_bytes()))
+        }
         Err(error) => {
             let hint = match error.kind() {
                 io::ErrorKind::AlreadyExists => "; name another file, or move that one away",
                 _ => "",
             };
-            complain(&format!("cannot write {}: {error}{hint}", path.display()));
-            ExitCode::FAILURE
+            Err(Failure::plain(format!("cannot write {}: {error}{hint}", path.display())))
         }
     }
 }
@@ -119,20 +123,6 @@ fn printed(config: &Config, effective: bool) -> String {
         .collect()
 }
 
-fn refuse(faults: &[Fault]) -> ExitCode {
-    for fault in faults {
-        complain(&fault.to_string());
-    }
-    ExitCode::from(EXIT_CONFIG)
-}
-
-/// Standard output; nobody may be reading, which is no reason to complain.
-fn say(text: &str) -> ExitCode {
-    let _ = io::stdout().lock().write_all(text.as_bytes());
-    ExitCode::SUCCESS
-}
-
-#[expect(clippy::print_stderr, reason = "the command line speaks here")]
-fn complain(text: &str) {
-    eprintln!("sealcast: {text}");
+fn refuse(faults: &[Fault]) -> Failure {
+    Failure { code: EXIT_CONFIG, lines: faults.iter().map(ToString::to_string).collect() }
 }

@@ -204,10 +204,7 @@ impl Client {
             Err(refusal) => {
                 clean_up(&actor);
                 match self.refused(refusal) {
-                    Refusal::Reply(code) => {
-                        self.metrics().command_error("connect", code.code());
-                        self.reply(&Reply::error(id, code));
-                    }
+                    Refusal::Reply(code) => self.refuse(id, "connect", code),
                     Refusal::Close(disconnect) => {
                         // What has come to its end must not be asked again.
                         self.leave_waiting(State::Refused);
@@ -239,8 +236,7 @@ impl Client {
         match done {
             Ok(()) => Ok(()),
             Err(Refusal::Reply(code)) => {
-                self.metrics().command_error(method, code.code());
-                self.reply(&Reply::error(id, code));
+                self.refuse(id, method, code);
                 Ok(())
             }
             Err(Refusal::Close(disconnect)) => Err(disconnect),
@@ -286,6 +282,8 @@ impl Client {
 
     fn connected(&mut self, actor: Actor, user_place: Option<UserPlace>) {
         self.metrics().attempt(Attempt::Ok);
+        let anonymous = actor.identity.user.is_anonymous();
+        tracing::debug!(event = "connected", client = %self.connection.id(), anonymous, "connected");
         connect::begin(&self.policy, &self.connection);
         let Identity { user, info } = Identity::clone(&actor.identity);
         let personal = self.policy.admission.personal.as_ref();
@@ -373,6 +371,10 @@ impl Client {
         push(&self.policy, &self.connection, reply);
     }
 
+    fn refuse(&self, id: u32, method: &'static str, code: ErrorCode) {
+        refuse(&self.policy, &self.connection, (id, method), code, None);
+    }
+
     fn close(&self, disconnect: Disconnect) {
         self.connection.close(self.policy.relay.hub(), disconnect);
     }
@@ -406,6 +408,35 @@ fn clean_up(actor: &Actor) {
     {
         runtime.spawn(actor.clone().clean_up());
     }
+}
+
+/// Answers a command, which is named by its id and method, with an error; counts
+/// and logs it. Of a channel the log only has the namespace: what follows may name
+/// a user.
+pub(super) fn refuse(
+    policy: &Policy,
+    connection: &Connection,
+    (id, method): (u32, &'static str),
+    code: ErrorCode,
+    namespace: Option<&str>,
+) {
+    policy.relay.hub().metrics().command_error(method, code.code());
+    let (event, client, number, reason) =
+        ("command_refused", connection.id(), code.code(), code.message());
+    match code {
+        ErrorCode::Internal => {
+            tracing::warn!(event, %client, method, code = number, reason, "a command failed");
+        }
+        ErrorCode::PermissionDenied | ErrorCode::UnknownChannel => {
+            let namespace = namespace.unwrap_or_default();
+            let text = "a client may not do this";
+            tracing::info!(event, %client, method, code = number, reason, namespace, "{text}");
+        }
+        _ => {
+            tracing::debug!(event, %client, method, code = number, reason, "a command was refused");
+        }
+    }
+    push(policy, connection, &Reply::error(id, code));
 }
 
 /// Puts a reply on the connection's outbox.

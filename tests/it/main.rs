@@ -15,6 +15,7 @@ mod bench_quick;
 mod broker_contract;
 mod caps;
 mod churn;
+mod cli;
 mod client;
 mod codes;
 mod config;
