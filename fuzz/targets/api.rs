@@ -11,7 +11,7 @@ use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
 use libfuzzer_sys::fuzz_target;
-use sealcast::http;
+use sealcast::http::{self, Live};
 use sealcast::server::Node;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
@@ -86,7 +86,7 @@ impl Bench {
         let fatal = Arc::new(|part: &'static str| panic!("{part} died"));
         let node = runtime.block_on(Node::start(config, fatal));
         let node = node.unwrap_or_else(|error| panic!("{error}"));
-        Bench { router: http::public(Arc::clone(node.app())), runtime, _node: node }
+        Bench { router: http::public(Live::new(Arc::clone(node.app()))), runtime, _node: node }
     }
 
     fn call(&self, method: &str, body: &[u8]) -> (StatusCode, Vec<u8>) {
