@@ -1,6 +1,8 @@
 //! The broker on Redis when things break. Every test shows that its fault has
 //! bitten before it says that all is well.
 
+mod away;
+mod deaf;
 mod faults;
 mod nodes;
 mod start;
