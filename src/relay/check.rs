@@ -32,26 +32,29 @@ const AT_A_TIME: usize = 64;
 const MOST_DOUBTS: usize = 1_024;
 
 /// Channels whose positions do not fit their streams, on their way to the pumps.
-pub(super) struct Doubts(Vec<(mpsc::Sender<Channel>, Mutex<Option<mpsc::Receiver<Channel>>>)>);
+pub(super) struct Doubts {
+    senders: Vec<mpsc::Sender<Channel>>,
+    receivers: Mutex<Vec<Option<mpsc::Receiver<Channel>>>>,
+}
 
 impl Doubts {
     pub(super) fn new(shards: usize) -> Doubts {
-        let shard = || {
-            let (sender, receiver) = mpsc::channel(MOST_DOUBTS);
-            (sender, Mutex::new(Some(receiver)))
-        };
-        Doubts(std::iter::repeat_with(shard).take(shards).collect())
+        let (senders, receivers) = (0..shards)
+            .map(|_| mpsc::channel(MOST_DOUBTS))
+            .map(|(sender, receiver)| (sender, Some(receiver)))
+            .unzip();
+        Doubts { senders, receivers: Mutex::new(receivers) }
     }
 
     /// The end of a shard's pump. Whoever asks first gets it.
     pub(super) fn take(&self, shard: usize) -> mpsc::Receiver<Channel> {
-        let taken = self.0.get(shard).and_then(|(_, receiver)| receiver.lock().take());
+        let taken = self.receivers.lock().get_mut(shard).and_then(Option::take);
         taken.unwrap_or_else(|| mpsc::channel(1).1)
     }
 
     /// `false` if there is no room.
     fn put(&self, shard: usize, channel: Channel) -> bool {
-        self.0.get(shard).is_some_and(|(sender, _)| sender.try_send(channel).is_ok())
+        self.senders.get(shard).is_some_and(|sender| sender.try_send(channel).is_ok())
     }
 }
 

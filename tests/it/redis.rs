@@ -5,6 +5,7 @@ mod away;
 mod deaf;
 mod faults;
 mod nodes;
+mod rewritten;
 mod start;
 mod stored;
 mod tls;
