@@ -7,6 +7,7 @@ mod at_rest;
 mod behind;
 mod breaker;
 mod endpoint;
+mod fit;
 mod keys;
 mod lane;
 mod life;
@@ -41,6 +42,7 @@ use record::Record;
 use seen::Seen;
 
 pub use endpoint::{BadEndpoint, Credentials, Endpoint, Tls, Unfit};
+pub use fit::Fault;
 
 /// How long a node tries to reach Redis before it refuses to start.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -85,6 +87,7 @@ impl Redis {
         let names = Names::new(prefix);
         let own = names.node(&uuid::Uuid::new_v4().to_string());
         let life = Arc::new(Life::new(names.control().key(Kind::Life)));
+        fit::check(&endpoint, own, &life).await?;
         let (primary, lanes) = Primary::new(&endpoint, &life, metrics).map_err(|error| {
             Unfit::Unreachable { address: endpoint.to_string(), problem: error.to_string() }
         })?;

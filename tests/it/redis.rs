@@ -5,9 +5,12 @@ mod away;
 mod deaf;
 mod faults;
 mod nodes;
+mod present;
 mod rewritten;
+pub(crate) mod rules;
 mod start;
 mod stored;
+mod survivors;
 mod tls;
 
 use std::collections::BTreeMap;

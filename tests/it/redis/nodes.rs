@@ -20,6 +20,15 @@ pub(super) async fn node(server: &RedisServer) -> TestNode {
 }
 
 pub(super) async fn node_at(address: &str) -> TestNode {
+    kept_on(json!({ "address": address })).await
+}
+
+pub(super) async fn kept_on(redis: Value) -> TestNode {
+    TestNode::with(options(redis)).await
+}
+
+/// A node with the namespace `kept`, on this Redis.
+pub(super) fn options(redis: Value) -> Value {
     let namespace = json!({
         "name": "kept",
         "allow_subscribe_for_client": true,
@@ -33,12 +42,11 @@ pub(super) async fn node_at(address: &str) -> TestNode {
         "join_leave": true,
         "force_push_join_leave": true,
     });
-    TestNode::with(json!({
-        "engine": { "type": "redis", "redis": { "address": address } },
+    json!({
+        "engine": { "type": "redis", "redis": redis },
         "cluster": { "key": "a-cluster-key-for-tests-0123456789" },
         "channel": { "namespaces": [namespace] },
-    }))
-    .await
+    })
 }
 
 /// Asks, and passes over what is pushed before the answer.

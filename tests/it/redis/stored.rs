@@ -12,7 +12,7 @@ use super::KEEP;
 use crate::broker_contract::{Bench, channel, numbered};
 use crate::support::redis::RedisServer;
 
-fn who(user: &str, client: &str) -> Arc<ClientInfo> {
+pub(super) fn who(user: &str, client: &str) -> Arc<ClientInfo> {
     Arc::new(ClientInfo { user: user.into(), client: client.into(), ..Default::default() })
 }
 
