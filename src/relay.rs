@@ -160,7 +160,8 @@ impl Relay {
     }
 
     /// Starts what runs as long as the node: a pump for each shard of the feed,
-    /// the probe, and the end of lingering subscriptions.
+    /// the probe, the search for what is stale or deaf, and the end of lingering
+    /// subscriptions.
     pub fn start(
         self: &Arc<Relay>,
         feed: Vec<mpsc::Receiver<Delivery>>,
@@ -178,10 +179,17 @@ impl Relay {
             }
         });
         let relay = Arc::clone(self);
-        self.watch("look", stop, fatal, async move {
+        self.watch("stale", stop, fatal, async move {
             loop {
                 tokio::time::sleep(LOOK_EVERY).await;
-                relay.look(relay.hub.clock().now()).await;
+                relay.tell_stale(relay.hub.clock().now());
+            }
+        });
+        let relay = Arc::clone(self);
+        self.watch("mend", stop, fatal, async move {
+            loop {
+                tokio::time::sleep(LOOK_EVERY).await;
+                relay.mend(relay.hub.clock().now()).await;
             }
         });
         let relay = Arc::clone(self);

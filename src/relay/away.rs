@@ -2,7 +2,6 @@
 //! and what was subscribed meanwhile is made good.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
@@ -47,20 +46,20 @@ impl Unconfirmed {
 }
 
 impl Relay {
-    /// What is done every second: see the module's text, and [`super::check`].
-    pub(super) async fn look(self: &Arc<Self>, now: Millis) {
-        if self.probes.is_silent(now, STALE_AFTER) {
-            self.tell_stale();
-        }
+    /// While the broker is here, looks for what is not as it should be.
+    pub(super) async fn mend(&self, now: Millis) {
         if self.is_ready(now) {
             self.confirm().await;
             self.check_positions(now).await;
         }
     }
 
-    /// Ends every subscription that has a position. Those that are made later
-    /// need the broker's answer.
-    fn tell_stale(&self) {
+    /// Ends every subscription that has a position if the broker has been silent
+    /// for long. Those that are made later need its answer.
+    pub(super) fn tell_stale(&self, now: Millis) {
+        if !self.probes.is_silent(now, STALE_AFTER) {
+            return;
+        }
         let mut dirty = Vec::new();
         let channels = self.hub.positioned(|_| true);
         if !channels.is_empty() {

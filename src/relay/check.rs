@@ -6,7 +6,6 @@
 //! after a gap.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
@@ -134,7 +133,7 @@ fn spread(time: Millis, chance: f64) -> Millis {
 
 impl Relay {
     /// Checks every channel that is due.
-    pub(super) async fn check_positions(self: &Arc<Self>, now: Millis) {
+    pub(super) async fn check_positions(&self, now: Millis) {
         let due = {
             let mut checks = self.checks.lock();
             let due = self.hub.positioned(|channel| checks.is_due(channel, now));

@@ -131,10 +131,10 @@ async fn without_a_position_a_subscription_does_not_wait_for_the_broker() {
     let refused = relay.subscribe(wish(), &connection(), positioned()).await;
     assert!(one.is_ok() && refused.is_err(), "where it stands cannot be said");
     relay.probes.came_back(0, relay.probes.begin(Millis(5)));
-    relay.look(Millis(10)).await;
+    relay.mend(Millis(10)).await;
     assert!(relay.unconfirmed.has(&Channel::parse("room").unwrap()), "the broker is away");
     *broker.fails.lock() = false;
-    relay.look(Millis(10)).await;
+    relay.mend(Millis(10)).await;
     let calls = broker.calls.lock().len();
     assert!(relay.subscribe(wish(), &connection(), positioned()).await.is_ok());
     assert_eq!(broker.calls.lock().len(), calls, "it is confirmed already");
@@ -152,9 +152,9 @@ async fn positions_are_stale_after_thirty_seconds_without_the_broker_and_others_
     let other = relay.subscribe(wish(), &plain, Wants::default()).await.expect("subscribed");
     assert_eq!(other.go_live(&plain, noted(1), None, None), Ok(()));
     let told = || script.read().0.iter().filter(|text| text.contains(":2500")).count();
-    relay.look(Millis(30_900)).await;
+    relay.tell_stale(Millis(30_900));
     assert_eq!((told(), relay.hub.census().subscriptions), (0, 2), "not yet");
-    relay.look(Millis(31_100)).await;
-    relay.look(Millis(32_100)).await;
+    relay.tell_stale(Millis(31_100));
+    relay.tell_stale(Millis(32_100));
     assert_eq!((told(), relay.hub.census().subscriptions), (1, 1), "once, and only this one");
 }

@@ -275,7 +275,7 @@ async fn a_channel_that_stays_behind_its_stream_is_found_and_repaired() {
     for second in 0..20 {
         let now = Millis(second * 1_000);
         bench.relay.probes.came_back(0, bench.relay.probes.begin(now));
-        bench.relay.look(now).await;
+        bench.relay.mend(now).await;
         bench.settle().await;
         asked.push(bench.asked());
     }
