@@ -2,6 +2,7 @@
 //! and the proof of a granted permission.
 
 mod api_key;
+mod channel_regex;
 mod grants;
 mod namespace;
 mod origin;
@@ -13,6 +14,7 @@ mod token;
 pub use api_key::{
     ApiKey, ApiKeys, ApiMethod, BadApiKey, BadPattern, ChannelPattern, Reach, Scope, ServerApi,
 };
+pub use channel_regex::{BadRegex, ChannelRegex};
 pub use grants::{Authorized, Backend, Denied, Identity, Publish, Subscribe};
 pub use namespace::{DataFormat, History, Namespace, Namespaces, Readers, RecoveryMode};
 pub use origin::{BadOrigin, OriginRule, Origins};
@@ -20,7 +22,7 @@ pub use peer::{ClusterKey, MOST_BODY, NodeId, Opener, Sealer, Unbelievable};
 pub use personal::PersonalChannels;
 pub use secret::Secret;
 pub use token::{
-    Claims, Config as TokenConfig, Issuer, KeyError, KeyFault, KeyOptions, Overrides, Refused,
-    SubscriptionClaims, SubscriptionOptions, TokenDenied, Trust, TrustedIssuer, Verifier,
-    WrittenOptions,
+    Claims, Config as TokenConfig, Explanation, Issuer, KeyError, KeyFault, KeyOptions, Overrides,
+    Purpose, Refused, SubscriptionClaims, SubscriptionOptions, TokenDenied, Trust, TrustedIssuer,
+    Verifier, WrittenOptions, advice,
 };

@@ -65,14 +65,15 @@ enum Bench {
 }
 
 const EXPLANATION: &str = "\
-Each bench starts its server anew, with a configuration of its own, and connects to it over
-loopback; nothing else should be running. Every message is checked to come exactly once and in
-order; if one does not, there is no figure and the exit code is not 0. CPU time and memory are
-the kernel's figures for the server's process. Compare figures only within one run: what they
-are in microseconds depends on the machine, and on the minute.
+Each bench starts its server anew, with a configuration of its own, and
+connects to it over loopback; nothing else should be running. Every message is
+checked to come exactly once and in order; if one does not, there is no figure
+and the exit code is not 0. CPU time and memory are the kernel's figures for
+the server's process. Compare figures only within one run: what they are in
+microseconds depends on the machine, and on the minute.
 
-10000 connections need as many open files in the generator and again in the server; the limit
-is raised as far as the hard limit (ulimit -Hn) allows.";
+10000 connections need as many open files in the generator and again in the
+server; the limit is raised as far as the hard limit (ulimit -Hn) allows.";
 
 /// Runs the bench that the options name. The exit code is 0 if there are figures.
 #[must_use]

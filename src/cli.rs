@@ -1,18 +1,32 @@
 //! The command line.
 
+mod about;
+mod config;
+mod exit;
+mod health;
+mod input;
+mod log;
+mod process;
 mod serve;
+mod text;
+mod token;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
-/// The configuration is at fault (`EX_CONFIG` of sysexits.h).
-const EXIT_CONFIG: u8 = 78;
+use exit::{EXIT_CONFIG, EXIT_NO_INPUT, EXIT_NO_PERMISSION, EXIT_SYSTEM, EXIT_USAGE, Failure};
 
 /// A realtime relay for the open internet: the Centrifuge protocol over
 /// WebSocket, on stateless nodes.
 #[derive(Parser)]
-#[command(name = "sealcast", version, arg_required_else_help = true)]
+#[command(
+    name = "sealcast",
+    version,
+    arg_required_else_help = true,
+    term_width = 80,
+    after_help = AFTER_HELP
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -22,15 +36,67 @@ struct Cli {
 enum Command {
     /// Run a node.
     Serve(serve::Options),
+    /// Make a connection token.
+    GenToken(token::Connection),
+    /// Make a subscription token.
+    GenSubToken(token::Subscription),
+    /// Say whether a node takes a token, and if not, why.
+    CheckToken(token::Check),
+    /// Ask a node whether it is ready.
+    Health(health::Options),
+    /// Look at a configuration, or at the options there are.
+    #[command(subcommand)]
+    Config(config::Command),
+    /// Check a configuration file; exit code 78 with every fault if it is not right.
+    CheckConfig(config::Check),
+    /// Write a configuration to start with, with secrets made now.
+    GenConfig(config::Generate),
     /// Measure a node: connections, memory, fan-out, latency.
     Bench(crate::bench::Options),
+    /// Print the version.
+    Version(about::Version),
+    /// Print completions for a shell.
+    Completions(about::Completions),
+    /// Print a manual page.
+    Man(about::Man),
 }
+
+const AFTER_HELP: &str = "\
+Try it: `sealcast serve --dev`, and open the address that it prints.
+
+Exit codes: 0 done; 1 not done, or the answer is no; 2 wrong arguments;
+65 an input is not what it should be; 66 an input cannot be read; 71 the
+system refused; 77 no permission; 78 the configuration is at fault.
+
+Environment: SEALCAST_CONFIG, SEALCAST_LOG_LEVEL and SEALCAST_LOG_FORMAT stand
+for the options of the same name.";
 
 /// Runs the command that the arguments name.
 #[must_use]
 pub fn main() -> ExitCode {
-    match Cli::parse().command {
+    let done = match Cli::parse().command {
         Command::Serve(options) => serve::run(&options),
-        Command::Bench(options) => crate::bench::run(&options),
+        Command::GenToken(options) => token::connection(&options),
+        Command::GenSubToken(options) => token::subscription(&options),
+        Command::CheckToken(options) => token::check(&options),
+        Command::Health(options) => health::run(&options),
+        Command::Config(command) => config::run(command),
+        Command::CheckConfig(options) => config::check(options),
+        Command::GenConfig(options) => config::generate(&options),
+        Command::Bench(options) => return crate::bench::run(&options),
+        Command::Version(options) => about::version(&options),
+        Command::Completions(options) => about::completions(&options, Cli::command()),
+        Command::Man(options) => about::man(&options, Cli::command()),
+    };
+    done.unwrap_or_else(|failure| failure.tell())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Cli::command().debug_assert();
     }
 }

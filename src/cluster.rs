@@ -17,7 +17,8 @@ use tokio::time::timeout;
 
 use crate::auth::{Backend, ClusterKey, NodeId, Opener, Sealer};
 use crate::broker::Unavailable;
-use crate::session::Policy;
+use crate::relay::Relay;
+use crate::session::Policies;
 use members::{HELLO_EVERY, Members};
 use message::Message;
 
@@ -36,7 +37,8 @@ pub struct Cluster {
     node: NodeId,
     name: String,
     version: &'static str,
-    policy: Arc<Policy>,
+    policies: Arc<Policies>,
+    relay: Arc<Relay>,
     key: ClusterKey,
     sealer: Mutex<Sealer>,
     members: Mutex<Members>,
@@ -56,14 +58,16 @@ impl Cluster {
     #[must_use]
     pub fn new(
         (node, name, version): (NodeId, String, &'static str),
-        policy: Arc<Policy>,
+        policies: Arc<Policies>,
         key: ClusterKey,
     ) -> Arc<Cluster> {
+        let relay = Arc::clone(&policies.current().relay);
         Arc::new(Cluster {
             node,
             name,
             version,
-            policy,
+            policies,
+            relay,
             key,
             sealer: Mutex::new(Sealer::new(node)),
             members: Mutex::default(),
@@ -71,6 +75,12 @@ impl Cluster {
             last_id: AtomicU64::new(0),
             running: Arc::new(Semaphore::new(AT_A_TIME)),
         })
+    }
+
+    /// This node's name: chosen by the operator, or the host's.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Carries out a command on every node; what it came to, node by node.
@@ -84,7 +94,7 @@ impl Cluster {
     ) -> Result<Vec<Answer>, Unavailable> {
         let silent: BTreeSet<NodeId> = self.others();
         if silent.is_empty() {
-            return Ok(execute::execute(&self.policy, backend, &command).await);
+            return Ok(execute::execute(&self.policies.current(), backend, &command).await);
         }
         let (into, mut answers) = mpsc::channel(MOST_ANSWERS);
         let id = self.last_id.fetch_add(1, Ordering::Relaxed) + 1;
@@ -100,7 +110,8 @@ impl Cluster {
             Ok(all)
         };
         let others = timeout(ANSWER_TIMEOUT, others);
-        let own = execute::execute(&self.policy, backend, &command);
+        let policy = self.policies.current();
+        let own = execute::execute(&policy, backend, &command);
         let (mut all, others) = tokio::join!(own, others);
         drop(awaited);
         all.extend(others.map_err(|_| Unavailable)??);
@@ -110,7 +121,7 @@ impl Cluster {
     /// The nodes that were heard within the last seconds, this one included.
     #[must_use]
     pub fn nodes(&self) -> Vec<(NodeId, Numbers)> {
-        let now = self.policy.relay.hub().clock().now();
+        let now = self.relay.hub().clock().now();
         let mut members = self.members.lock();
         let others = members.all(now).map(|(node, numbers)| (node, numbers.clone()));
         let mut nodes: Vec<_> = others.filter(|(node, _)| *node != self.node).collect();
@@ -137,7 +148,7 @@ impl Cluster {
     pub async fn hear(self: &Arc<Cluster>, mut told: mpsc::Receiver<Bytes>) {
         let mut opener = Opener::default();
         while let Some(message) = told.recv().await {
-            let unix_ms = u64::try_from((self.policy.unix_time)().as_millis()).unwrap_or(u64::MAX);
+            let unix_ms = self.unix_ms();
             match opener.open(&self.key, &message, unix_ms) {
                 Ok((sender, _, _)) if sender == self.node => {}
                 Ok((sender, body, backend)) => match Message::parse(body) {
@@ -152,7 +163,7 @@ impl Cluster {
     async fn take(self: &Arc<Cluster>, sender: NodeId, message: Message, backend: Backend) {
         match message {
             Message::Hello(numbers) => {
-                let now = self.policy.relay.hub().clock().now();
+                let now = self.relay.hub().clock().now();
                 self.members.lock().hear(sender, numbers, now);
             }
             Message::Goodbye => self.gone(sender),
@@ -161,7 +172,9 @@ impl Cluster {
                 let place = Arc::clone(&self.running).acquire_owned().await;
                 let cluster = Arc::clone(self);
                 tokio::spawn(async move {
-                    for answer in execute::execute(&cluster.policy, &backend, &command).await {
+                    for answer in
+                        execute::execute(&cluster.policies.current(), &backend, &command).await
+                    {
                         let _ = cluster.tell(Message::Answer { to: sender, id, answer }).await;
                     }
                     drop(place);
@@ -196,19 +209,24 @@ impl Cluster {
     }
 
     fn others(&self) -> BTreeSet<NodeId> {
-        let now = self.policy.relay.hub().clock().now();
+        let now = self.relay.hub().clock().now();
         let mut members = self.members.lock();
         members.all(now).map(|(node, _)| node).filter(|node| *node != self.node).collect()
     }
 
     async fn tell(&self, message: Message) -> Result<(), Unavailable> {
-        let unix_ms = u64::try_from((self.policy.unix_time)().as_millis()).unwrap_or(u64::MAX);
+        let unix_ms = self.unix_ms();
         let sealed = self.sealer.lock().seal(&self.key, &message.to_bytes(), unix_ms);
-        self.policy.relay.broker().tell(sealed.ok_or(Unavailable)?.into()).await
+        self.relay.broker().tell(sealed.ok_or(Unavailable)?.into()).await
+    }
+
+    fn unix_ms(&self) -> u64 {
+        let time = (self.policies.current().unix_time)();
+        u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
     }
 
     fn numbers(&self) -> Numbers {
-        let hub = self.policy.relay.hub();
+        let hub = self.relay.hub();
         let census = hub.census();
         Numbers {
             name: self.name.clone(),
@@ -222,7 +240,7 @@ impl Cluster {
     }
 
     fn disbelieve(&self, why: &'static str) {
-        self.policy.relay.hub().metrics().disbelieved(why);
+        self.relay.hub().metrics().disbelieved(why);
         tracing::warn!(event = "control_refused", why, "a message between nodes is not believed");
     }
 }

@@ -1,10 +1,26 @@
-//! Configuration: a JSON file in Centrifugo v6's structure, turned into what the
-//! rooms need. Every fault is reported at once, with its place.
+//! Configuration: a file in Centrifugo v6's structure, environment variables over
+//! it, and flags over these, turned into what the rooms need. Every fault is
+//! reported at once, with its place.
+//!
+//! `file` declares the options, each once (see `section`); `reader` walks over the
+//! declarations, to read what is written or to describe what there is; `build`
+//! checks what one type alone does not say, and makes what the rooms take.
 
 mod build;
+mod doc;
 mod duration;
+mod environment;
 mod file;
+mod kind;
+mod load;
 mod namespaces;
+mod nearest;
+mod reader;
+mod secret;
+mod section;
+mod settings;
+mod start;
+mod tree;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -15,7 +31,12 @@ use crate::http::{ErrorMode, Proxies};
 use crate::limit::Limits;
 use crate::session::Admission;
 
-pub use build::{development, parse};
+pub use build::development;
+pub use doc::markdown;
+pub use load::{Sources, parse};
+pub use settings::{Setting, Source};
+pub use start::starting;
+pub use tree::Format;
 
 /// What a node is to be.
 pub struct Config {
@@ -51,6 +72,10 @@ pub struct Config {
     pub cluster: Option<ClusterKey>,
     /// The node's name, if one was chosen.
     pub name: Option<String>,
+    /// Every option, its value, and where that came from.
+    pub settings: Vec<Setting>,
+    /// What is not wrong and should still be looked at.
+    pub warnings: Vec<Fault>,
 }
 
 /// What carries publications between nodes, and keeps what is kept.
@@ -71,16 +96,6 @@ pub struct Drain {
     pub spread: Duration,
     /// It exits, whatever is left.
     pub deadline: Duration,
-}
-
-impl Default for Drain {
-    fn default() -> Drain {
-        Drain {
-            lb_wait: Duration::from_secs(5),
-            spread: Duration::from_secs(20),
-            deadline: Duration::from_secs(35),
-        }
-    }
 }
 
 /// One thing that is wrong with a configuration.

@@ -4,6 +4,8 @@ mod address;
 mod api;
 mod door;
 mod health;
+mod hints;
+mod live;
 mod pages;
 mod websocket;
 
@@ -20,16 +22,21 @@ use crate::cluster::Cluster;
 use crate::limit::Cap;
 use crate::metrics::Metrics;
 use crate::net::Acceptor;
-use crate::session::Policy;
+use crate::session::{Policies, Policy};
 
 pub use address::Proxies;
 pub use api::ErrorMode;
 pub use health::Health;
+pub use hints::hint;
+pub use live::Live;
 
-/// What the routes of a node share.
+/// What the routes of a node share, as it was configured when a request came; see
+/// [`Live`].
 pub struct App {
     /// What sessions share.
     pub policy: Arc<Policy>,
+    /// Where sessions find it when it has changed.
+    pub policies: Arc<Policies>,
     /// The other nodes.
     pub cluster: Arc<Cluster>,
     /// Pages that may connect.
@@ -59,29 +66,30 @@ impl App {
 }
 
 /// The routes of the public listener.
-pub fn public(app: Arc<App>) -> Router {
+pub fn public(live: Live) -> Router {
     let mut routes = public_routes();
-    if app.dev.is_some() {
+    if live.app().dev.is_some() {
         routes.extend(development_routes());
     }
-    router(routes, app)
+    router(routes, live)
 }
 
 /// The routes of the metrics listener, which is never the public one.
-pub fn metrics(app: Arc<App>) -> Router {
-    router(metrics_routes(), app)
+pub fn metrics(live: Live) -> Router {
+    router(metrics_routes(), live)
 }
 
 /// A path, and what answers there.
-type Route = (&'static str, MethodRouter<Arc<App>>);
+type Route = (&'static str, MethodRouter<Live>);
 
 fn public_routes() -> Vec<Route> {
     vec![
         ("/connection/websocket", get(websocket::upgrade)),
         ("/api/{method}", any(api::call)),
-        ("/health", get(health::ready)),
+        ("/health", any(health::live)),
         ("/health/live", get(health::live)),
         ("/health/ready", get(health::ready)),
+        ("/health/startup", get(health::startup)),
     ]
 }
 
@@ -90,6 +98,7 @@ fn metrics_routes() -> Vec<Route> {
         ("/metrics", get(health::metrics)),
         ("/health/live", get(health::live)),
         ("/health/ready", get(health::ready)),
+        ("/health/startup", get(health::startup)),
         ("/api/openapi.json", get(api::document)),
     ]
 }
@@ -102,14 +111,15 @@ fn development_routes() -> Vec<Route> {
         ("/api/openapi.json", get(api::document)),
         ("/assets/{*path}", get(pages::asset)),
         ("/dev/token", post(pages::token)),
+        ("/dev/hints", get(hints::all)),
     ]
 }
 
-fn router(routes: Vec<Route>, app: Arc<App>) -> Router {
+fn router(routes: Vec<Route>, live: Live) -> Router {
     let router = routes
         .into_iter()
         .fold(Router::new(), |router, (path, answering)| router.route(path, answering));
-    with_headers(router.with_state(app))
+    with_headers(router.with_state(live))
 }
 
 /// Serves a router's requests from `listener` until `acceptor` is told to stop.

@@ -80,6 +80,8 @@ pub struct Metrics {
     /// Bytes held for clients that do not read as fast as they are sent to,
     /// and for frames that have not arrived whole.
     pub held_bytes: Gauge,
+    /// How late the runtime lately was, seconds.
+    pub runtime_lag: Gauge,
     /// Panics that ended a connection.
     pub panics: Counter,
     /// Server API calls refused for their key.
@@ -112,6 +114,7 @@ impl Metrics {
             bytes_out: counter("sealcast_bytes_total", vec![Label::new("dir", "out")]),
             writes: counter("sealcast_writes_total", vec![]),
             held_bytes: gauge("sealcast_outbound_queue_bytes", vec![]),
+            runtime_lag: gauge("sealcast_runtime_lag_seconds", vec![]),
             panics: counter("sealcast_panics_total", vec![]),
             api_unauthorized: counter("sealcast_api_unauthorized_total", vec![]),
             commands: METHODS
@@ -233,6 +236,17 @@ impl Metrics {
         self.gauge("sealcast_compat_mode", f64::from(u8::from(on)));
     }
 
+    /// Counts a reload of the configuration.
+    pub fn config_reload(&self, done: bool) {
+        let result = if done { "success" } else { "failure" };
+        self.count("sealcast_config_reloads_total", vec![Label::new("result", result)]);
+    }
+
+    /// Says since when the configuration in force is in force, Unix seconds.
+    pub fn config_in_force(&self, since: u64) {
+        self.gauge("sealcast_config_last_reload_success_timestamp", since as f64);
+    }
+
     /// Says whether the link to Redis stands. Only exported by nodes that use one,
     /// as everything of Redis.
     pub fn redis_up(&self, up: bool) {
@@ -280,6 +294,12 @@ impl Metrics {
                 &METADATA,
             )
             .set(limit as f64);
+    }
+
+    /// Exports the bound on what `held_bytes` counts.
+    pub fn queue_limit(&self, bytes: usize) {
+        let name = Key::from_static_name("sealcast_outbound_queue_limit_bytes");
+        self.recorder.register_gauge(&name, &METADATA).set(bytes as f64);
     }
 
     /// All numbers in Prometheus' text format.
@@ -331,6 +351,10 @@ pub const COUNTERS: &[(&str, &str)] = &[
     ("sealcast_auth_total", "Token verifications, by result and reason"),
     ("sealcast_recover_total", "Recoveries that were asked for, by whether they succeeded"),
     ("sealcast_recover_from_tail_total", "Recoveries served from the node's own tail"),
+    (
+        "sealcast_config_reloads_total",
+        "Reloads of the configuration that were asked for, by result",
+    ),
     ("sealcast_control_refused_total", "Messages between nodes that were not taken, by reason"),
     ("sealcast_permission_denied_total", "Refused permissions, by action"),
     ("sealcast_protocol_violations_total", "Input that breaks the protocol, by kind"),
@@ -348,16 +372,46 @@ pub const GAUGES: &[(&str, &str)] = &[
     ("sealcast_connection_limit", "The cap on connections"),
     ("sealcast_sockets", "Accepted sockets that have not ended"),
     ("sealcast_outbound_queue_bytes", "Bytes held for slow clients and unfinished frames"),
+    ("sealcast_outbound_queue_limit_bytes", "The bound on sealcast_outbound_queue_bytes"),
+    ("sealcast_runtime_lag_seconds", "How late a timer was at most within the last 15 s"),
+    ("sealcast_tasks", "Tasks of the runtime that have not ended"),
     ("sealcast_redis_up", "1 while the link to Redis stands; only of nodes that use one"),
     ("sealcast_redis_breaker_state", "1 while calls to Redis are refused at once"),
     ("sealcast_insecure_mode", "1 in a mode that must never face the internet"),
     ("sealcast_compat_mode", "1 if compat.centrifugo is on"),
+    (
+        "sealcast_config_last_reload_success_timestamp",
+        "When the configuration in force was loaded, Unix seconds",
+    ),
     ("sealcast_build_info", "Always 1; the version is a label"),
     ("process_resident_memory_bytes", "Resident memory of the process"),
     ("process_open_fds", "Open file descriptors of the process"),
     ("process_max_fds", "The process' limit of file descriptors"),
     ("process_cpu_seconds", "CPU time of the process, user and system"),
     ("process_threads", "Threads of the process"),
+    ("process_start_time_seconds", "When the process began, seconds since 1970"),
+];
+
+/// The labels of those that have any.
+pub const LABELS: &[(&str, &[&str])] = &[
+    ("sealcast_messages_total", &["dir"]),
+    ("sealcast_bytes_total", &["dir"]),
+    ("sealcast_api_calls_total", &["key", "method", "result"]),
+    ("sealcast_commands_total", &["method"]),
+    ("sealcast_command_errors_total", &["method", "code"]),
+    ("sealcast_connect_attempts_total", &["transport", "result"]),
+    ("sealcast_disconnects_total", &["code"]),
+    ("sealcast_auth_total", &["method", "result", "reason"]),
+    ("sealcast_recover_total", &["recovered"]),
+    ("sealcast_permission_denied_total", &["action"]),
+    ("sealcast_config_reloads_total", &["result"]),
+    ("sealcast_control_refused_total", &["reason"]),
+    ("sealcast_redis_errors_total", &["kind"]),
+    ("sealcast_gap_repairs_total", &["result"]),
+    ("sealcast_protocol_violations_total", &["kind"]),
+    ("sealcast_connections", &["transport"]),
+    ("sealcast_connection_limit", &["transport"]),
+    ("sealcast_build_info", &["version"]),
 ];
 
 static METADATA: Metadata<'static> = Metadata::new("sealcast", Level::INFO, None);

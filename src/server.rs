@@ -1,27 +1,30 @@
 //! A node: how its parts are put together, and in which order it starts and
 //! leaves.
 
+mod lag;
 mod modes;
+mod reload;
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::auth::{ClusterKey, NodeId, OriginRule, Origins};
 use crate::broker::{Broker, Feed, Memory, Redis, Sharding, Unfit, Work};
 use crate::cluster::Cluster;
-use crate::config::{Config, Drain, Engine};
-use crate::http::{self, App, Health};
+use crate::config::{Config, Drain, Engine, Setting};
+use crate::http::{self, App, Health, Live};
 use crate::hub::{Clock, Hub};
 use crate::limit::Cap;
 use crate::metrics::Metrics;
 use crate::net::{self, Acceptor, Untrusted};
 use crate::relay::Relay;
-use crate::session::Policy;
+use crate::session::{Policies, Policy};
 
 /// The program's version.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -55,7 +58,7 @@ pub enum StartError {
     #[error(transparent)]
     Redis(#[from] Unfit),
     /// The address cannot be bound.
-    #[error("cannot listen on {address}: {source}; is another process using the port?")]
+    #[error("cannot listen on {address}: {source}")]
     Listen {
         /// Where.
         address: SocketAddr,
@@ -67,6 +70,9 @@ pub enum StartError {
 /// A node that runs.
 pub struct Node {
     app: Arc<App>,
+    live: Live,
+    /// The options in force.
+    settings: Mutex<Vec<Setting>>,
     /// Where clients come in.
     pub public: SocketAddr,
     /// Where metrics are served.
@@ -87,7 +93,7 @@ impl Node {
     /// If it may not or cannot listen where it is told to, or if its broker cannot
     /// be reached for some seconds.
     pub async fn start(
-        config: Config,
+        mut config: Config,
         fatal: Arc<dyn Fn(&'static str) + Send + Sync>,
     ) -> Result<Node, StartError> {
         check_addresses(&config)?;
@@ -100,6 +106,7 @@ impl Node {
 
         let metrics = Metrics::new(VERSION);
         metrics.connection_limit(config.limits.websocket_connections);
+        metrics.queue_limit(config.limits.node_queue_bytes);
         modes::tell(&config, &metrics);
         let tasks = TaskTracker::new();
         let works = CancellationToken::new();
@@ -108,7 +115,10 @@ impl Node {
             relay.watch("warnings", &works, &fatal, modes::keep_warning());
         }
         let drain = config.drain;
+        let settings = Mutex::new(std::mem::take(&mut config.settings));
         let app = Arc::new(app(config, relay, &tasks, public_address));
+        let live = Live::new(Arc::clone(&app));
+        metrics.config_in_force(unix_now());
 
         start_cluster(&app, &works, &fatal);
 
@@ -123,16 +133,18 @@ impl Node {
         tokio::spawn(http::serve(
             acceptor(app.policy.limits.http_sockets, &accepting),
             public,
-            http::public(Arc::clone(&app)),
+            http::public(live.clone()),
         ));
         tokio::spawn(http::serve(
             acceptor(METRICS_SOCKETS, &works),
             metrics_listener,
-            http::metrics(Arc::clone(&app)),
+            http::metrics(live.clone()),
         ));
         Ok(Node {
             drain,
             app,
+            live,
+            settings,
             public: public_address,
             metrics: metrics_address,
             accepting,
@@ -141,7 +153,8 @@ impl Node {
         })
     }
 
-    /// What its routes share.
+    /// What its routes share, as it was at the start. A reload makes another with
+    /// the same relay, health and places.
     #[must_use]
     pub fn app(&self) -> &Arc<App> {
         &self.app
@@ -213,8 +226,10 @@ async fn start_relay(
     relay.watch("sweep", works, fatal, async move {
         let mut every = tokio::time::interval(SWEEP_EVERY);
         every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut lags = lag::Lags::default();
         loop {
-            every.tick().await;
+            let late = every.tick().await.elapsed();
+            hub.metrics().runtime_lag.set(lags.worst_with(late).as_secs_f64());
             hub.sweep(hub.clock().now());
         }
     });
@@ -244,7 +259,9 @@ fn start_cluster(
     relay.watch("hello", works, fatal, async move { cluster.say_hello().await });
 }
 
-fn app(config: Config, relay: Arc<Relay>, tasks: &TaskTracker, public: SocketAddr) -> App {
+fn app(mut config: Config, relay: Arc<Relay>, tasks: &TaskTracker, public: SocketAddr) -> App {
+    let policy = Arc::new(policy(&mut config, relay));
+    let policies = Policies::new(Arc::clone(&policy));
     let origins = if config.dev.is_some() {
         // The page that this node serves.
         let own = ["localhost", "127.0.0.1"]
@@ -253,19 +270,10 @@ fn app(config: Config, relay: Arc<Relay>, tasks: &TaskTracker, public: SocketAdd
     } else {
         config.origins
     };
-    let policy = Arc::new(Policy {
-        relay,
-        verifier: config.verifier,
-        admission: config.admission,
-        namespaces: config.namespaces,
-        limits: config.limits.clone(),
-        unix_time,
-        version: format!("{VERSION} Sealcast"),
-    });
     let name = config.name.unwrap_or_else(host_name);
     let node = (NodeId::new_v4(), name, VERSION);
-    let cluster =
-        Cluster::new(node, Arc::clone(&policy), config.cluster.unwrap_or_else(ClusterKey::random));
+    let key = config.cluster.unwrap_or_else(ClusterKey::random);
+    let cluster = Cluster::new(node, Arc::clone(&policies), key);
     App {
         origins,
         proxies: config.proxies,
@@ -276,8 +284,21 @@ fn app(config: Config, relay: Arc<Relay>, tasks: &TaskTracker, public: SocketAdd
         waiting: Cap::new(config.limits.waiting_connections),
         tasks: tasks.clone(),
         dev: config.dev,
+        policies,
         policy,
         cluster,
+    }
+}
+
+fn policy(config: &mut Config, relay: Arc<Relay>) -> Policy {
+    Policy {
+        relay,
+        verifier: config.verifier.take(),
+        admission: std::mem::take(&mut config.admission),
+        namespaces: std::mem::take(&mut config.namespaces),
+        limits: config.limits.clone(),
+        unix_time,
+        version: format!("{VERSION} Sealcast"),
     }
 }
 
@@ -293,7 +314,8 @@ pub fn unix_now() -> u64 {
 }
 
 /// The time since 1970.
+#[must_use]
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
-fn unix_time() -> Duration {
+pub fn unix_time() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }

@@ -6,6 +6,7 @@ mod expiry;
 mod form;
 mod inflight;
 mod operation;
+mod policies;
 mod server_side;
 mod subscribe;
 
@@ -19,6 +20,7 @@ use crate::relay::Relay;
 
 pub use client::Client;
 pub use operation::Actor;
+pub use policies::Policies;
 pub use subscribe::Grant;
 
 /// What `net` drives over a connection: it reads and frames, the session answers
@@ -45,7 +47,7 @@ pub enum Message<'a> {
     Binary(&'a [u8]),
 }
 
-/// What all client sessions of a node share.
+/// What all client sessions of a node share; see [`Policies`] for how it changes.
 pub struct Policy {
     /// Where commands go.
     pub relay: Arc<Relay>,

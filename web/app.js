@@ -11,16 +11,9 @@ const MESSAGES_KEPT = 200;
 const EVENTS_KEPT = 50;
 const CHARACTERS_SHOWN = 4000;
 
-/** What to do about a code that the server or the SDK gives. */
+/** What to do about a code that the SDK gives; those of the server come from it, see `fetchAdvice`. */
 const ADVICE = {
   1: 'This server gives no demo tokens. Start it with "sealcast serve --dev" and join again.',
-  102: 'The server does not know this kind of room. Leave, and choose another name.',
-  103: 'The server does not allow this here. Leave and choose another room, or allow it in the channel options of the configuration.',
-  106: 'A limit of the server is reached. Shorten the message, or close other tabs.',
-  107: 'The server could not use this message. Change it and send it again.',
-  111: 'Too many messages in a short time. Wait a few seconds and send it again.',
-  3500: 'The server refuses even a fresh token. Check its log, then join again.',
-  3504: 'Too many connections for this name. Close other tabs, or join under another name.',
 };
 
 const part = (id) => document.getElementById(id);
@@ -55,6 +48,16 @@ function start() {
     part('text').focus();
   });
   part('name').focus();
+  fetchAdvice();
+}
+
+/** Explanations are a comfort: without them the page works as well. */
+async function fetchAdvice() {
+  try {
+    Object.assign(ADVICE, await (await fetch('/dev/hints')).json());
+  } catch {
+    note('this server explains no codes');
+  }
 }
 
 function onSubmit(form, action) {

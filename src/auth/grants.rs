@@ -84,6 +84,8 @@ pub struct Subscribe {
 pub enum Denied {
     /// The namespace is not configured.
     UnknownChannel,
+    /// The namespace does not admit the name.
+    BadName,
     /// Not allowed.
     Permission,
 }
@@ -92,6 +94,7 @@ impl From<Denied> for ErrorCode {
     fn from(denied: Denied) -> ErrorCode {
         match denied {
             Denied::UnknownChannel => ErrorCode::UnknownChannel,
+            Denied::BadName => ErrorCode::BadRequest,
             Denied::Permission => ErrorCode::PermissionDenied,
         }
     }
@@ -138,7 +141,7 @@ impl Identity {
         namespaces: &Namespaces,
         wish: Subscribe,
     ) -> Result<Authorized<Subscribe>, Denied> {
-        let namespace = namespaces.of(&wish.channel).ok_or(Denied::UnknownChannel)?;
+        let namespace = namespaces.of(&wish.channel)?;
         if wish.channel.is_private() {
             return Err(Denied::Permission);
         }
@@ -172,7 +175,7 @@ impl Identity {
         wish: Publish,
         subscribed: bool,
     ) -> Result<Authorized<Publish>, Denied> {
-        let namespace = namespaces.of(&wish.channel).ok_or(Denied::UnknownChannel)?;
+        let namespace = namespaces.of(&wish.channel)?;
         let known = !self.user.is_anonymous() || namespace.publish_for_anonymous;
         let allowed = known
             && (namespace.publish_for_client || (namespace.publish_for_subscriber && subscribed));

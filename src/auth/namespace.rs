@@ -3,8 +3,11 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use sealcast_wire::name::MAX_NAME;
 use sealcast_wire::{Channel, Data, Payload};
 
+use super::channel_regex::ChannelRegex;
+use super::grants::Denied;
 use super::token::Overrides;
 
 /// What payloads a namespace takes.
@@ -69,6 +72,8 @@ pub struct Namespace {
     pub publish_for_anonymous: bool,
     /// The part after the last `#` names the users who may subscribe.
     pub user_limited_channels: bool,
+    /// What the part of a name behind the namespace must match.
+    pub channel_regex: Option<ChannelRegex>,
     /// What payloads it takes.
     pub data_format: DataFormat,
     /// Whether and how publications are kept.
@@ -158,25 +163,44 @@ pub struct Readers {
 }
 
 /// The namespaces of a node.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Namespaces {
     without: Option<Namespace>,
     named: HashMap<String, Namespace>,
+    longest_name: usize,
+}
+
+impl Default for Namespaces {
+    fn default() -> Namespaces {
+        Namespaces::new(None, HashMap::new())
+    }
 }
 
 impl Namespaces {
     /// `without` holds for channels without namespace; `None` leaves them unknown.
     #[must_use]
     pub fn new(without: Option<Namespace>, named: HashMap<String, Namespace>) -> Namespaces {
-        Namespaces { without, named }
+        Namespaces { without, named, longest_name: MAX_NAME }
     }
 
-    /// The options of the channel's namespace, if that is configured.
+    /// The same where no channel's name is longer than `bytes`.
     #[must_use]
-    pub fn of(&self, channel: &Channel) -> Option<&Namespace> {
-        match channel.namespace() {
+    pub fn with_longest_name(self, bytes: usize) -> Namespaces {
+        Namespaces { longest_name: bytes, ..self }
+    }
+
+    /// The options of the channel's namespace.
+    ///
+    /// # Errors
+    /// If that is not configured, or does not admit the channel's name.
+    pub fn of(&self, channel: &Channel) -> Result<&Namespace, Denied> {
+        let namespace = match channel.namespace() {
             None => self.without.as_ref(),
             Some(name) => self.named.get(name),
-        }
+        };
+        let namespace = namespace.ok_or(Denied::UnknownChannel)?;
+        let fits = channel.as_str().len() <= self.longest_name;
+        let admitted = || namespace.channel_regex.as_ref().is_none_or(|it| it.admits(channel));
+        if fits && admitted() { Ok(namespace) } else { Err(Denied::BadName) }
     }
 }

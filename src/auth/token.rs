@@ -6,6 +6,7 @@
 //! RFC 7515, RFC 8725.
 
 mod claims;
+mod explain;
 mod header;
 mod issue;
 mod json;
@@ -24,6 +25,7 @@ use claims::Rules;
 use trust::Trusted;
 
 pub use claims::{Claims, SubscriptionClaims};
+pub use explain::{Explanation, advice};
 pub use issue::Issuer;
 pub use key::{KeyError, KeyFault};
 pub use subscription::{Overrides, SubscriptionOptions, WrittenOptions};
@@ -40,6 +42,15 @@ pub struct Verifier {
     compat: bool,
 }
 
+/// What a token is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Connecting.
+    Connection,
+    /// Subscribing to one channel.
+    Subscription,
+}
+
 /// Why a token is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refused {
@@ -54,8 +65,8 @@ pub enum Refused {
 pub enum TokenDenied {
     /// Its time is over, or has not come.
     Expired,
-    /// It does not verify.
-    Invalid,
+    /// It does not verify; the text is a fixed reason for metrics and logs.
+    Invalid(&'static str),
     /// It is a good token, of another user, channel or connection.
     Mismatch,
 }
@@ -67,6 +78,18 @@ impl Refused {
         match self {
             Refused::Expired => "expired",
             Refused::Invalid(reason) => reason,
+        }
+    }
+}
+
+impl TokenDenied {
+    /// A fixed word for metrics and logs.
+    #[must_use]
+    pub fn reason(self) -> &'static str {
+        match self {
+            TokenDenied::Expired => "expired",
+            TokenDenied::Invalid(reason) => reason,
+            TokenDenied::Mismatch => "mismatch",
         }
     }
 }
@@ -105,8 +128,7 @@ impl Verifier {
     /// # Errors
     /// Says why the token is refused.
     pub fn subscription(&self, token: &str, now: u64) -> Result<SubscriptionClaims, Refused> {
-        let trusted = self.subscription.as_ref().unwrap_or(&self.connection);
-        let (payload, rules) = self.verified(trusted, token, now)?;
+        let (payload, rules) = self.verified(self.trusted(Purpose::Subscription), token, now)?;
         claims::subscription(&payload, &rules)
     }
 
@@ -125,7 +147,7 @@ impl Verifier {
     ) -> Result<(Authorized<Subscribe>, SubscriptionClaims), TokenDenied> {
         let claims = self.subscription(token, now).map_err(|refused| match refused {
             Refused::Expired => TokenDenied::Expired,
-            Refused::Invalid(_) => TokenDenied::Invalid,
+            Refused::Invalid(reason) => TokenDenied::Invalid(reason),
         })?;
         let whose = claims.client.as_deref().is_none_or(|wanted| wanted == client);
         if claims.user != *holder || claims.channel != *channel || !whose {
@@ -133,6 +155,14 @@ impl Verifier {
         }
         let wish = Authorized::granted(Subscribe { channel: channel.clone() });
         Ok((wish, claims))
+    }
+
+    /// Whose tokens are taken for a purpose.
+    fn trusted(&self, purpose: Purpose) -> &Trusted {
+        match (purpose, &self.subscription) {
+            (Purpose::Subscription, Some(own)) => own,
+            _ => &self.connection,
+        }
     }
 
     /// The payload of a token whose signature holds, and the rules for it.

@@ -17,14 +17,17 @@ use super::target::{Kind, Target};
 
 /// CPU time for each delivery, beside the least that it takes
 ///
-/// It is the server's, in microseconds, by the kernel. All subscribers are on one channel; one
-/// connection publishes `--waiting` messages in one write, and the next when all of them have come
-/// to everyone. Beside Sealcast, two floors do the same work in the same run, each started anew,
-/// one after the other, and send the same bytes:
-///   floor       one thread with epoll, one send for each subscriber and publication
-///   floorbatch  the same, one send for each subscriber with all publications of one read
-/// The ratios are of neighbouring runs. "writes" is how many writes Sealcast counted for each
-/// subscriber and burst.
+/// It is the server's, in microseconds, by the kernel. All subscribers are on one
+/// channel; one connection publishes `--waiting` messages in one write, and the
+/// next when all of them have come to everyone. Beside Sealcast, two floors do the
+/// same work in the same run, each started anew, one after the other, and send the
+/// same bytes:
+///   floor       one thread with epoll, one send for each subscriber and
+///               publication
+///   floorbatch  the same, one send for each subscriber with all publications of
+///               one read
+/// The ratios are of neighbouring runs. "writes" is how many writes Sealcast
+/// counted for each subscriber and burst.
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(super) struct Options {

@@ -22,6 +22,10 @@ use super::{
 /// Most idempotency keys that are remembered; beyond, the oldest go early.
 const MOST_KEYS: usize = 100_000;
 
+/// What a stream costs besides its entries, roughly: it is made by whoever looks at
+/// it, and stays for long.
+const STREAM_BYTES: usize = 512;
+
 /// See [`Broker`]. The order of a channel is the order in which its publications
 /// are appended, which happens under one lock with the delivery to the feed.
 pub struct Memory {
@@ -119,9 +123,7 @@ impl Broker for Memory {
                     (publication, Some(position))
                 }
             };
-            if state.bytes > self.most_bytes {
-                state.shed(now, self.most_bytes);
-            }
+            state.shed_above(self.most_bytes, now);
             if let Some(key) = key {
                 state.remember(key, position.clone(), now);
             }
@@ -164,6 +166,8 @@ impl Broker for Memory {
             stream.expire(now);
             let (after, page) = (stream.bytes(), stream.page(&query));
             state.bytes = state.bytes - before + after;
+            // Looking at a stream may have made it.
+            state.shed_above(self.most_bytes, now);
             Ok(page?)
         })
     }
@@ -295,21 +299,54 @@ impl State {
         self.bytes = self.streams.values().map(Stream::bytes).sum();
     }
 
-    /// Over the budget, what is too old goes first, and then the oldest entries
-    /// of the largest streams, until a tenth is free.
-    fn shed(&mut self, now: Duration, most: usize) {
+    /// What is held: entries, and the streams themselves.
+    fn held(&self) -> usize {
+        self.bytes + self.streams.len() * STREAM_BYTES
+    }
+
+    /// Over `most` bytes, what is too old goes first, then streams without entries,
+    /// and then the oldest entries of the largest streams, until a tenth is free.
+    fn shed_above(&mut self, most: usize, now: Duration) {
+        if self.held() <= most {
+            return;
+        }
         self.sweep(now);
         let goal = most - most / 10;
-        while self.bytes > goal {
-            let Some(largest) = self.streams.values_mut().max_by_key(|stream| stream.bytes())
-            else {
+        while self.held() > goal {
+            if !self.drop_empty_streams(goal) && !self.halve_largest_stream() {
                 return;
-            };
-            let before = largest.bytes();
-            while largest.bytes() > before / 2 {
-                largest.drop_oldest();
             }
-            self.bytes -= before - largest.bytes();
         }
     }
+
+    /// Those that are forgotten first go first. Whoever holds a position in one is
+    /// told that it is of another stream. `false` if there were none.
+    fn drop_empty_streams(&mut self, goal: usize) -> bool {
+        let empty = self.streams.iter().filter(|(_, stream)| stream.bytes() == 0);
+        let mut empty: Vec<_> =
+            empty.map(|(channel, stream)| (stream.forgotten_at, channel.clone())).collect();
+        empty.sort_unstable_by_key(|(forgotten_at, _)| *forgotten_at);
+        let found = !empty.is_empty();
+        for (_, channel) in empty {
+            if self.held() <= goal {
+                break;
+            }
+            self.streams.remove(&channel);
+        }
+        found
+    }
+
+    fn halve_largest_stream(&mut self) -> bool {
+        let largest = self.streams.values_mut().max_by_key(|stream| stream.bytes());
+        let Some(largest) = largest.filter(|largest| largest.bytes() > 0) else { return false };
+        let before = largest.bytes();
+        while largest.bytes() > before / 2 {
+            largest.drop_oldest();
+        }
+        self.bytes -= before - largest.bytes();
+        true
+    }
 }
+
+#[cfg(test)]
+mod tests;

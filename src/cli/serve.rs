@@ -1,29 +1,41 @@
 //! `sealcast serve`.
 
-use std::io::{IsTerminal, Write};
+use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
-use rustix::process::{
-    DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit,
-};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::EXIT_CONFIG;
+use super::exit::complain;
+use super::log::{self, Log};
+use super::{EXIT_CONFIG, EXIT_NO_PERMISSION, EXIT_SYSTEM, Failure, input, process};
+use crate::auth::advice;
 use crate::broker::Unfit;
 use crate::config::{self, Config, Fault};
+use crate::http;
 use crate::server::{Node, StartError, VERSION};
+
+/// How often the log tells what it left out.
+const CATCH_UP_EVERY: Duration = Duration::from_secs(1);
 
 /// Which node to run.
 #[derive(clap::Args)]
+#[command(after_help = AFTER_HELP)]
 pub(super) struct Options {
     /// Try things out: loopback only, secrets made at start, a chat page at `/`.
     #[arg(long, conflicts_with = "config")]
     dev: bool,
-    /// Configuration file, JSON.
-    #[arg(long, short, value_name = "FILE", required_unless_present = "dev")]
+    /// Configuration file: JSON, YAML or TOML, by its extension.
+    #[arg(
+        long,
+        short,
+        value_name = "FILE",
+        env = "SEALCAST_CONFIG",
+        required_unless_present = "dev"
+    )]
     config: Option<PathBuf>,
     /// Address for clients and the server API, instead of the file's.
     #[arg(long)]
@@ -38,115 +50,158 @@ pub(super) struct Options {
     /// Print one line of JSON with the addresses when the node is ready.
     #[arg(long)]
     ready_json: bool,
-    /// What to log: error, warn, info, debug or trace.
-    #[arg(long, default_value = "info")]
-    log_level: tracing::Level,
-    /// How to log: as text for people, or JSON lines for machines.
-    #[arg(long, value_enum)]
-    log_format: Option<LogFormat>,
+    #[command(flatten)]
+    log: log::Options,
 }
 
-#[derive(Clone, Copy, clap::ValueEnum)]
-enum LogFormat {
-    Human,
-    Json,
-}
+const AFTER_HELP: &str = "\
+  sealcast serve --dev
+  sealcast serve --config sealcast.json
+  sealcast serve --config sealcast.json --port 8080 --log-format json
+
+SIGTERM or SIGINT makes the node leave in order: not ready, then no newcomers,
+then its clients are sent away over a while; a second one ends it at once. The
+log goes to standard error, and says at most ten lines a second of one kind.
+
+Exit codes: 0 the node has left after a signal; 1 it could not start, or was
+ended by a second signal; 2 wrong arguments; 71 the system refused; 77 no
+permission to use the port; 78 the configuration is at fault.";
 
 /// Runs until a signal; exit code 78 if the configuration is at fault.
-pub(super) fn run(options: &Options) -> ExitCode {
-    start_logging(options);
-    prepare_process();
-    let (config, api_key) = match load(options) {
-        Ok(loaded) => loaded,
-        Err(faults) => {
-            for fault in faults {
-                complain(&format!("configuration: {fault}"));
-            }
-            return ExitCode::from(EXIT_CONFIG);
-        }
-    };
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            complain(&format!("cannot start the runtime: {error}"));
-            return ExitCode::FAILURE;
-        }
-    };
-    let code = runtime.block_on(serve(options, config, api_key.as_deref()));
+pub(super) fn run(options: &Options) -> Result<ExitCode, Failure> {
+    let log = log::start(&options.log, options.dev.then_some(hint));
+    process::prepare();
+    let (config, api_key) = load(options).map_err(|faults| input::unfit(&faults))?;
+    process::check_descriptors(&config.limits);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(EXIT_SYSTEM, format!("cannot start threads: {error}")))?;
+    let done = runtime.block_on(serve(options, &log, config, api_key.as_deref()));
     runtime.shutdown_background();
-    code
+    log.finish();
+    done
 }
 
 fn load(options: &Options) -> Result<(Config, Option<String>), Vec<Fault>> {
-    let (mut config, api_key) = match &options.config {
-        Some(path) => {
-            let text = std::fs::read_to_string(path).map_err(|error| {
-                let problem = format!("cannot read {}: {error}", path.display());
-                vec![Fault { place: String::new(), problem }]
-            })?;
-            (config::parse(&text)?, None)
-        }
-        None => {
-            let (config, key) = config::development()?;
-            (config, Some(key))
-        }
-    };
-    if let Some(address) = options.address {
-        config.public.set_ip(address);
+    let sources = sources(options);
+    if options.dev {
+        return config::development(sources.flags).map(|(config, key)| (config, Some(key)));
     }
-    if let Some(port) = options.port {
-        config.public.set_port(port);
-    }
-    if let Some(port) = options.metrics_port {
-        config.metrics.set_port(port);
-    }
-    Ok((config, api_key))
+    sources.load().map(|config| (config, None))
 }
 
-async fn serve(options: &Options, config: Config, api_key: Option<&str>) -> ExitCode {
-    let signals = signal(SignalKind::terminate())
-        .and_then(|terminate| Ok((terminate, signal(SignalKind::interrupt())?)));
-    let Ok((mut terminate, mut interrupt)) = signals else {
-        complain("cannot listen to signals");
-        return ExitCode::FAILURE;
+/// Where the configuration comes from; the flags win.
+fn sources(options: &Options) -> config::Sources {
+    let flags = [
+        ("http_server.address", options.address.map(|address| address.to_string().into())),
+        ("http_server.port", options.port.map(Into::into)),
+        ("metrics.port", options.metrics_port.map(Into::into)),
+    ];
+    let flags = flags.into_iter().filter_map(|(place, value)| Some((place, value?))).collect();
+    config::Sources { flags, ..input::sources(options.config.clone()) }
+}
+
+async fn serve(
+    options: &Options,
+    log: &Log,
+    config: Config,
+    api_key: Option<&str>,
+) -> Result<ExitCode, Failure> {
+    let signals = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()];
+    let [Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)] = signals.map(signal) else {
+        return Err(Failure::new(EXIT_SYSTEM, "cannot wait for signals"));
     };
-    let fatal = Arc::new(|part: &'static str| {
-        // The node would look alive and deliver nothing.
-        complain(&format!("the part {part:?} failed; the process ends"));
-        std::process::abort();
-    });
-    let node = match Node::start(config, fatal).await {
-        Ok(node) => node,
-        Err(error) => {
-            complain(&error.to_string());
-            return match error {
-                StartError::Listen { .. } | StartError::Redis(Unfit::Unreachable { .. }) => {
-                    ExitCode::FAILURE
-                }
-                _ => ExitCode::from(EXIT_CONFIG),
-            };
-        }
+    tokio::spawn(catch_up(log.clone()));
+    let fatal = {
+        let log = log.clone();
+        Arc::new(move |part: &'static str| {
+            // The node would look alive and deliver nothing.
+            log.finish();
+            complain(&format!("the part {part:?} failed; the process ends"));
+            std::process::abort();
+        })
     };
+    for warning in &config.warnings {
+        tracing::warn!(event = "config_warning", place = warning.place, "{warning}");
+    }
+    let node = Node::start(config, fatal).await.map_err(|error| failure(&error))?;
+    log.name(node.app().cluster.name());
     while !node.app().is_ready() {
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
     announce(options, node.public, node.metrics, api_key);
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            Some(()) = hangup.recv() => reload(options, &node),
+        }
     }
     tokio::select! {
-        () = node.drain() => ExitCode::SUCCESS,
-        _ = terminate.recv() => ExitCode::FAILURE,
-        _ = interrupt.recv() => ExitCode::FAILURE,
+        () = node.drain() => Ok(ExitCode::SUCCESS),
+        _ = terminate.recv() => Err(Failure::plain("a second signal; left at once")),
+        _ = interrupt.recv() => Err(Failure::plain("a second signal; left at once")),
     }
+}
+
+async fn catch_up(log: Log) {
+    loop {
+        tokio::time::sleep(CATCH_UP_EVERY).await;
+        log.catch_up();
+    }
+}
+
+/// What to do about an event, for those who develop against the node.
+fn hint(line: &log::Line) -> Option<&'static str> {
+    match (line.event(), line.number("code"), line.text("reason")) {
+        ("token_refused", _, Some(reason)) => Some(advice(reason)),
+        (_, Some(code), _) => http::hint(code),
+        _ => None,
+    }
+}
+
+/// Why the node did not start, and what to do.
+fn failure(error: &StartError) -> Failure {
+    let (address, source) = match error {
+        StartError::Listen { address, source } => (address, source),
+        StartError::Redis(Unfit::Unreachable { .. }) => {
+            return Failure::plain(format!("{error}; does it run, and is the address right?"));
+        }
+        _ => return Failure::new(EXIT_CONFIG, error.to_string()),
+    };
+    let (code, advice) = match source.kind() {
+        io::ErrorKind::AddrInUse => {
+            (1, "another process uses the port; stop it, or choose another port")
+        }
+        io::ErrorKind::PermissionDenied => (
+            EXIT_NO_PERMISSION,
+            "this port needs a permission; choose one from 1024, or grant CAP_NET_BIND_SERVICE",
+        ),
+        io::ErrorKind::AddrNotAvailable => {
+            (EXIT_CONFIG, "this machine has no such address; choose one that it has")
+        }
+        _ => (EXIT_SYSTEM, "the system does not say why"),
+    };
+    Failure::new(code, format!("cannot listen on {address}: {advice} ({source})"))
+}
+
+/// Reads the configuration again, for SIGHUP. How it went stands in the log.
+fn reload(options: &Options, node: &Node) {
+    let loaded = if options.dev {
+        let problem = "development mode has no configuration to read again".to_owned();
+        Err(vec![Fault { place: String::new(), problem }])
+    } else {
+        sources(options).load()
+    };
+    let _ = node.reload(loaded);
 }
 
 /// Says where the node is: a line of JSON for machines, or for a person in
 /// development mode what to do next.
 fn announce(options: &Options, public: SocketAddr, metrics: SocketAddr, api_key: Option<&str>) {
     tracing::info!(event = "ready", %public, %metrics, version = VERSION, "ready");
-    let mut out = std::io::stdout().lock();
+    let mut out = io::stdout().lock();
     // Nobody may be reading; that is no reason to stop.
     let _ = if options.ready_json {
         let mut line = serde_json::json!({
@@ -174,54 +229,23 @@ fn announce(options: &Options, public: SocketAddr, metrics: SocketAddr, api_key:
     let _ = out.flush();
 }
 
-/// As many descriptors as the system grants, and no core dumps, which would hold
-/// secrets and payloads; nor may another process of the same user look into this
-/// one (R-09).
-fn prepare_process() {
-    let descriptors = getrlimit(Resource::Nofile);
-    let most = Rlimit { current: descriptors.maximum, maximum: descriptors.maximum };
-    let no_core = Rlimit { current: Some(0), maximum: Some(0) };
-    for (resource, limit) in [(Resource::Nofile, most), (Resource::Core, no_core)] {
-        if let Err(error) = setrlimit(resource, limit) {
-            tracing::warn!(event = "limit_not_set", ?resource, %error, "a process limit stays");
-        }
-    }
-    if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
-        tracing::warn!(event = "still_dumpable", %error, "the process can be looked into");
-    }
-}
-
-fn start_logging(options: &Options) {
-    let human = match options.log_format {
-        Some(format) => matches!(format, LogFormat::Human),
-        None => std::io::stderr().is_terminal(),
-    };
-    let builder = tracing_subscriber::fmt()
-        .with_max_level(options.log_level)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
-    if human {
-        builder.with_target(false).init();
-    } else {
-        builder.json().flatten_event(true).with_target(false).init();
-    }
-}
-
-/// A word to the person who started the program.
-#[expect(clippy::print_stderr, reason = "the command line speaks here")]
-fn complain(text: &str) {
-    eprintln!("sealcast: {text}");
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_process_keeps_its_memory_to_itself() {
-        prepare_process();
-        let dumpable = rustix::process::dumpable_behavior();
-        assert!(matches!(dumpable, Ok(DumpableBehavior::NotDumpable)), "{dumpable:?}");
-        assert_eq!(getrlimit(Resource::Core).maximum, Some(0));
+    fn each_reason_not_to_listen_has_its_code_and_its_advice() {
+        let address = SocketAddr::from(([127, 0, 0, 1], 80));
+        for (kind, code, advice) in [
+            (io::ErrorKind::AddrInUse, 1, "another process"),
+            (io::ErrorKind::PermissionDenied, 77, "from 1024"),
+            (io::ErrorKind::AddrNotAvailable, 78, "no such address"),
+            (io::ErrorKind::OutOfMemory, 71, "system"),
+        ] {
+            let told = failure(&StartError::Listen { address, source: kind.into() });
+            assert_eq!(told.code, code, "{told:?}");
+            assert!(told.lines[0].contains(advice) && told.lines[0].contains(":80"), "{told:?}");
+        }
+        assert_eq!(failure(&StartError::Metrics(address)).code, EXIT_CONFIG);
     }
 }

@@ -12,7 +12,7 @@ use crate::hub::{Clock, Connection, Hub, Registration};
 use crate::limit::Profile;
 use crate::metrics::Metrics;
 use crate::relay::Relay;
-use crate::session::Admission;
+use crate::session::{Admission, Policy};
 
 struct Node {
     broker: Arc<StandIn>,
@@ -45,7 +45,7 @@ impl Node {
             version: "test".into(),
         });
         let node = (NodeId::from_u128(number), format!("node-{number}"), "test");
-        let cluster = Cluster::new(node, policy, key);
+        let cluster = Cluster::new(node, Policies::new(policy), key);
         let (inbox, told) = mpsc::channel(100);
         let hearing = Arc::clone(&cluster);
         tokio::spawn(async move { hearing.hear(told).await });
@@ -54,7 +54,7 @@ impl Node {
 
     /// A connection of `user`.
     fn connection(&self, user: &str) -> (Arc<Connection>, Registration) {
-        let hub = self.cluster.policy.relay.hub();
+        let hub = self.cluster.relay.hub();
         let script = Script::with_room(1 << 20);
         let connection = Connection::scripted(Encoding::Json, script);
         let registration = Registration::new(hub, Arc::clone(&connection));
@@ -68,7 +68,7 @@ impl Node {
     }
 
     fn refused(&self, reason: &str) -> bool {
-        let rendered = self.cluster.policy.relay.hub().metrics().render();
+        let rendered = self.cluster.relay.hub().metrics().render();
         rendered.contains(&format!("sealcast_control_refused_total{{reason=\"{reason}\"}}"))
     }
 }
@@ -171,7 +171,7 @@ async fn a_long_list_comes_in_several_messages() {
     let (one, two) = (Node::start(1, key("k")), Node::start(2, key("k")));
     introduce(&[&one, &two]).await;
     let (connection, _registration) = two.connection("ada");
-    let hub = two.cluster.policy.relay.hub();
+    let hub = two.cluster.relay.hub();
     for number in 0..2_000 {
         let name = format!("room-{number}-{}", "x".repeat(200));
         let channel = sealcast_wire::Channel::parse(&name).expect("valid");

@@ -6,106 +6,71 @@ mod broker;
 mod token;
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::file::{self, File};
-use super::namespaces;
-use super::{Config, Drain, Fault};
+use sealcast_wire::name::MAX_NAME;
+use serde_json::{Value, json};
+
+use super::environment::Overlay;
+use super::file::File;
+use super::load::Sources;
+use super::section::Section;
+use super::{Config, Drain, Fault, namespaces};
 use crate::auth::{BadOrigin, Issuer, Namespaces, OriginRule, Origins};
 use crate::http::Proxies;
 use crate::limit::{Limits, Profile};
 use token::{tokens, verifier};
 
-/// Centrifugo's port.
-const PORT: u16 = 8_000;
-const METRICS_PORT: u16 = 9_000;
-/// How long a stream's position outlives its last publication.
-const META_TTL: Duration = Duration::from_secs(30 * 24 * 3_600);
 /// The largest frame that can be configured, bytes.
 const MAX_FRAME: usize = 1 << 20;
-
-/// Reads a configuration file's text.
-///
-/// # Errors
-/// Everything that is wrong with it; a text that cannot be read at all, or has
-/// an unknown option, is one fault with its line.
-pub fn parse(text: &str) -> Result<Config, Vec<Fault>> {
-    let file: File = serde_json::from_str(text)
-        .map_err(|error| vec![Fault { place: String::new(), problem: error.to_string() }])?;
-    let mut faults = Vec::new();
-    let config = build(&file, &mut faults);
-    if faults.is_empty() { Ok(config) } else { Err(faults) }
-}
 
 /// A node to try things on: loopback only, with secrets made now, open to any
 /// user of its own page. Gives the server API's key too, which nobody else knows.
 ///
 /// # Errors
-/// If a secret cannot be used.
-pub fn development() -> Result<(Config, String), Vec<Fault>> {
+/// If a secret cannot be used, or a flag.
+pub fn development(flags: Vec<(&'static str, Value)>) -> Result<(Config, String), Vec<Fault>> {
     let key = random_text();
-    let file = File {
-        client: file::Client {
-            token: file::Token {
-                hmac_secret_key: Some(file::SecretText::new(random_text())),
-                ..Default::default()
+    let options = json!({
+        "client": { "token": { "hmac_secret_key": random_text() } },
+        "channel": {
+            "without_namespace": {
+                "allow_subscribe_for_client": true,
+                "allow_publish_for_client": true,
+                "history_size": 100,
+                "history_ttl": "300s",
+                "allow_recovery": true,
             },
-            ..Default::default()
         },
-        channel: file::Channels {
-            without_namespace: Some(file::Options {
-                allow_subscribe_for_client: true,
-                allow_publish_for_client: true,
-                history_size: 100,
-                history_ttl: Some(file::Time(Duration::from_secs(300))),
-                allow_recovery: true,
-                ..Default::default()
-            }),
-            ..Default::default()
-        },
-        http_api: file::HttpApi {
-            key: Some(file::SecretText::new(key.clone())),
-            ..Default::default()
-        },
-        shutdown: file::Shutdown {
-            lb_wait: Some(file::Time(Duration::ZERO)),
-            spread: Some(file::Time(Duration::from_millis(200))),
-            deadline: Some(file::Time(Duration::from_secs(5))),
-        },
+        "http_api": { "key": key },
+        "shutdown": { "lb_wait": "0s", "spread": "200ms", "deadline": "5s" },
         // Nobody scrapes it: several nodes may be tried side by side.
-        metrics: file::Listener { port: Some(0), ..Default::default() },
-        ..File::default()
-    };
+        "metrics": { "port": 0 },
+    });
+    let Value::Object(options) = options else { return Err(Vec::new()) };
+    let sources = Sources { flags, ..Sources::default() };
+    let (mut config, file) = sources.build(options, Overlay::default())?;
     let mut faults = Vec::new();
-    let mut config = build(&file, &mut faults);
     config.dev = tokens(&file, &mut faults).and_then(|tokens| Issuer::new(&tokens));
     if faults.is_empty() { Ok((config, key)) } else { Err(faults) }
 }
 
 /// 256 random bits as text.
-fn random_text() -> String {
+pub(super) fn random_text() -> String {
     let bytes: [u8; 32] = rand::random();
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn build(file: &File, faults: &mut Vec<Fault>) -> Config {
-    let limits = limits(file, faults);
+/// What the rooms need, of options that could be read; `profile` is the limits'.
+pub(super) fn build(file: &File, profile: Profile, faults: &mut Vec<Fault>) -> Config {
+    let limits = limits(file, profile, faults);
     let namespaces = namespaces(file, faults);
+    let (http, metrics) = (&file.http_server, &file.metrics);
     Config {
-        public: address(
-            "http_server",
-            file.http_server.address.as_deref(),
-            file.http_server.port.unwrap_or(PORT),
-            faults,
-        ),
-        metrics: address(
-            "metrics",
-            file.metrics.address.as_deref(),
-            file.metrics.port.unwrap_or(METRICS_PORT),
-            faults,
-        ),
-        proxies: proxies(&file.http_server.trusted_proxies, faults),
+        public: SocketAddr::new(http.address, http.port),
+        metrics: SocketAddr::new(metrics.address, metrics.port),
+        proxies: proxies(&http.trusted_proxies, faults),
         origins: origins(&file.client.allowed_origins, faults),
         verifier: tokens(file, faults).and_then(|tokens| verifier(&tokens, faults)),
         dev: None,
@@ -115,27 +80,21 @@ fn build(file: &File, faults: &mut Vec<Fault>) -> Config {
         api_errors: api::error_mode(&file.http_api, faults),
         namespaces,
         limits,
-        drain: drain(&file.shutdown),
+        drain: Drain {
+            lb_wait: file.shutdown.lb_wait,
+            spread: file.shutdown.spread,
+            deadline: file.shutdown.deadline,
+        },
         engine: broker::engine(&file.engine, faults),
         cluster: broker::cluster_key(file, faults),
         name: file.node.name.clone(),
+        settings: Vec::new(),
+        warnings: Vec::new(),
     }
 }
 
 pub(super) fn fault(faults: &mut Vec<Fault>, place: impl Into<String>, problem: impl Into<String>) {
     faults.push(Fault { place: place.into(), problem: problem.into() });
-}
-
-fn address(section: &str, address: Option<&str>, port: u16, faults: &mut Vec<Fault>) -> SocketAddr {
-    let ip = match address.map(str::parse::<IpAddr>) {
-        None => Ipv4Addr::LOCALHOST.into(),
-        Some(Ok(ip)) => ip,
-        Some(Err(_)) => {
-            fault(faults, format!("{section}.address"), "not an IP address, such as 127.0.0.1");
-            Ipv4Addr::LOCALHOST.into()
-        }
-    };
-    SocketAddr::new(ip, port)
 }
 
 fn proxies(networks: &[String], faults: &mut Vec<Fault>) -> Proxies {
@@ -173,7 +132,7 @@ fn origins(entries: &[String], faults: &mut Vec<Fault>) -> Origins {
 }
 
 fn namespaces(file: &File, faults: &mut Vec<Fault>) -> Namespaces {
-    let meta_ttl = file.channel.history_meta_ttl.map_or(META_TTL, |time| time.0);
+    let meta_ttl = file.channel.history_meta_ttl;
     let compat = file.compat.centrifugo;
     let without = file.channel.without_namespace.as_ref().map(|options| {
         namespaces::namespace("channel.without_namespace", options, meta_ttl, compat, faults)
@@ -186,57 +145,26 @@ fn namespaces(file: &File, faults: &mut Vec<Fault>) -> Namespaces {
             let problem = "needs two characters or more of letters, digits, `-`, `_` and `.`";
             fault(faults, format!("{place}.name"), problem);
         }
-        let options = namespaces::namespace(&place, &one.options(), meta_ttl, compat, faults);
+        let options = namespaces::namespace(&place, &one.options, meta_ttl, compat, faults);
         if named.insert(one.name.clone(), options).is_some() {
             fault(faults, format!("{place}.name"), format!("{:?} stands twice", one.name));
         }
     }
-    Namespaces::new(without, named)
+    let longest = file.channel.max_length;
+    if longest == 0 || longest > MAX_NAME {
+        fault(faults, "channel.max_length", format!("must be 1 to {MAX_NAME} bytes"));
+    }
+    Namespaces::new(without, named).with_longest_name(longest)
 }
 
-fn limits(file: &File, faults: &mut Vec<Fault>) -> Limits {
-    let profile = match file.limits.profile.as_deref().map(str::parse::<Profile>) {
-        None => Profile::default(),
-        Some(Ok(profile)) => profile,
-        Some(Err(_)) => {
-            fault(faults, "limits.profile", "neither strict nor standard");
-            Profile::default()
-        }
-    };
+fn limits(file: &File, profile: Profile, faults: &mut Vec<Fault>) -> Limits {
+    if file.limits.profile.parse::<Profile>().is_err() {
+        fault(faults, "limits.profile", "neither strict nor standard");
+    }
     let mut limits = profile.limits();
-    let time = |slot: &mut Duration, value: Option<file::Time>| {
-        if let Some(file::Time(value)) = value {
-            *slot = value;
-        }
-    };
-    time(&mut limits.ping_interval, file.client.ping_interval);
-    time(&mut limits.pong_timeout, file.client.pong_timeout);
-    time(&mut limits.connect_deadline, file.client.stale_close_delay);
-    time(&mut limits.expired_close_delay, file.client.expired_close_delay);
-    time(&mut limits.expired_sub_close_delay, file.client.expired_sub_close_delay);
-    time(&mut limits.message_deadline, file.limits.message_deadline);
-    time(&mut limits.header_timeout, file.limits.header_timeout);
-    time(&mut limits.body_timeout, file.limits.body_timeout);
-    time(&mut limits.write_timeout, file.limits.write_timeout);
-    let count = |slot: &mut usize, value: Option<usize>| {
-        if let Some(value) = value {
-            *slot = value;
-        }
-    };
-    count(&mut limits.channels_per_connection, file.client.channel_limit);
-    count(&mut limits.queue_bytes, file.client.queue_max_size);
-    count(&mut limits.history_publications, file.client.history_max_publication_limit);
-    count(&mut limits.recovery_publications, file.client.recovery_max_publication_limit);
-    count(&mut limits.history_bytes, file.limits.history_bytes);
-    count(&mut limits.node_history_bytes, file.limits.node_history_bytes);
-    count(&mut limits.node_tail_bytes, file.limits.node_tail_bytes);
-    count(&mut limits.websocket_connections, file.client.connection_limit);
-    count(&mut limits.frame_bytes, file.websocket.message_size_limit);
-    count(&mut limits.message_bytes, file.limits.message_bytes);
-    count(&mut limits.queue_messages, file.limits.queue_messages);
-    count(&mut limits.node_queue_bytes, file.limits.node_queue_bytes);
-    count(&mut limits.waiting_connections, file.limits.waiting_connections);
-    count(&mut limits.http_sockets, file.limits.http_sockets);
+    file.client.limits(&mut limits);
+    file.websocket.limits(&mut limits);
+    file.limits.limits(&mut limits);
     if limits.frame_bytes == 0 || limits.frame_bytes > MAX_FRAME {
         fault(faults, "websocket.message_size_limit", format!("must be 1 to {MAX_FRAME} bytes"));
     }
@@ -246,19 +174,9 @@ fn limits(file: &File, faults: &mut Vec<Fault>) -> Limits {
     limits
 }
 
-fn drain(shutdown: &file::Shutdown) -> Drain {
-    let default = Drain::default();
-    let time =
-        |value: Option<file::Time>, default| value.map_or(default, |time: file::Time| time.0);
-    Drain {
-        lb_wait: time(shutdown.lb_wait, default.lb_wait),
-        spread: time(shutdown.spread, default.spread),
-        deadline: time(shutdown.deadline, default.deadline),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::parse;
     use super::*;
 
     const SECRET: &str = "0123456789abcdef0123456789abcdef";
@@ -306,7 +224,7 @@ mod tests {
     #[test]
     fn unknown_options_are_refused_and_named() {
         let found = faults(r#"{"client":{"insecure":true}}"#);
-        assert!(found.iter().any(|fault| fault.contains("`insecure`")), "{found:?}");
+        assert!(found.iter().any(|fault| fault.starts_with("client.insecure: ")), "{found:?}");
         assert!(!faults(r#"{"channel":{"namespaces":[{"name":"aa","proxy":1}]}}"#).is_empty());
     }
 
@@ -319,8 +237,8 @@ mod tests {
 
     #[test]
     fn development_makes_its_own_secrets() {
-        let (one, key) = development().unwrap_or_else(|faults| panic!("{faults:?}"));
-        let (_, other) = development().unwrap_or_else(|faults| panic!("{faults:?}"));
+        let (one, key) = development(Vec::new()).unwrap_or_else(|faults| panic!("{faults:?}"));
+        let (_, other) = development(Vec::new()).unwrap_or_else(|faults| panic!("{faults:?}"));
         assert_ne!(key, other);
         assert!(one.api_keys.check(&key).is_some());
         assert!(one.public.ip().is_loopback() && one.dev.is_some());

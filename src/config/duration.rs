@@ -28,9 +28,30 @@ pub(super) fn parse(text: &str) -> Option<Duration> {
     Some(total)
 }
 
+/// Writes a duration so that [`parse`] reads it, in whole milliseconds.
+pub(super) fn format(duration: Duration) -> String {
+    let millis = duration.as_millis();
+    let mut text = String::new();
+    let mut rest = millis;
+    for (unit, size) in [("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)] {
+        if rest >= size {
+            text += &format!("{}{unit}", rest / size);
+            rest %= size;
+        }
+    }
+    if text.is_empty() { "0s".to_owned() } else { text }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_written_can_be_read() {
+        for text in ["0s", "25s", "1m30s", "300ms", "720h", "1h1m1s1ms"] {
+            assert_eq!(parse(text).map(format).as_deref(), Some(text));
+        }
+    }
 
     #[test]
     fn go_durations_are_read() {

@@ -1,220 +1,146 @@
-//! The file as it is written: Centrifugo v6's structure and option names. An
-//! option that is not listed here is refused, because ignoring one could open a
-//! door.
+//! The options there are: Centrifugo v6's structure and names wherever the concept
+//! is the same. An option that is not listed here is refused, because ignoring one
+//! could open a door.
 
 mod api;
 mod broker;
+mod channel;
+mod client;
+mod limits;
 mod token;
 
-use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use serde::de::{Error, Visitor};
-use serde::{Deserialize, Deserializer};
-
-use super::duration;
+use super::section::section;
 
 pub(super) use api::{ApiKey, HttpApi};
-pub(super) use broker::{Addresses, Engine, RedisEngine, RedisTls};
-pub(super) use token::{SecretText, SubscriptionToken, Token, TokenIssuer};
+pub(super) use broker::{Cluster, Engine, RedisEngine, RedisTls};
+pub(super) use channel::{Channels, Options};
+pub(super) use client::Client;
+pub(super) use limits::{LimitOptions, WebSocket};
+pub(super) use token::{SubscriptionToken, Token, TokenIssuer};
 
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct File {
-    pub(super) http_server: HttpServer,
-    pub(super) metrics: Listener,
-    pub(super) client: Client,
-    pub(super) channel: Channels,
-    pub(super) http_api: HttpApi,
-    pub(super) websocket: WebSocket,
-    pub(super) limits: LimitOptions,
-    pub(super) shutdown: Shutdown,
-    pub(super) engine: Engine,
-    pub(super) node: Node,
-    pub(super) compat: Compat,
-    pub(super) cluster: Cluster,
+section! {
+    /// The whole configuration.
+    File {
+        /// The listener for clients and the server API.
+        http_server: HttpServer,
+        /// The listener for metrics.
+        metrics: Metrics,
+        /// Connections of clients.
+        client: Client,
+        /// What is allowed in which channels.
+        channel: Channels,
+        /// The server API.
+        http_api: HttpApi,
+        /// The WebSocket transport.
+        websocket: WebSocket,
+        /// Bounds that are not a client's own.
+        limits: LimitOptions,
+        /// The broker.
+        engine: Engine,
+        /// The nodes together.
+        cluster: Cluster,
+        /// How the node leaves.
+        shutdown: Shutdown,
+        /// This node.
+        node: Node,
+        /// Taking another server's place.
+        compat: Compat,
+    }
+    unsupported {
+        log: "see the flags --log-level and --log-format of `sealcast serve`",
+        broker: "its name here is engine",
+        map_broker: "there are no map subscriptions",
+        presence_manager: "presence is kept where engine says",
+        rpc: "calls of clients are answered with error 108",
+        proxies: "there are no calls of a backend; decide by tokens and namespace options",
+        consumers: "publish by the server API",
+        shared_poll: "there are no shared poll subscriptions",
+        grpc_api: "use the HTTP server API",
+        sse: "clients connect by WebSocket",
+        http_stream: "clients connect by WebSocket",
+        webtransport: "clients connect by WebSocket",
+        emulation: "clients connect by WebSocket",
+        uni_websocket: "clients connect by WebSocket, in both directions",
+        uni_sse: "clients connect by WebSocket, in both directions",
+        uni_http_stream: "clients connect by WebSocket, in both directions",
+        uni_grpc: "clients connect by WebSocket, in both directions",
+        init: "remove it",
+        admin: "there is no admin page; use the server API",
+        prometheus: "metrics are always served, at metrics.address and metrics.port",
+        health: "health is always served, at /health/live and /health/ready",
+        swagger: "the metrics listener serves /api/openapi.json",
+        debug: "remove it",
+        opentelemetry: "remove it; use the metrics",
+        graphite: "remove it; use the metrics",
+        usage_stats: "nothing is ever sent anywhere; remove it",
+        pid_file: "let the service manager know the process",
+    }
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct Cluster {
-    /// What all nodes share, so that they believe each other.
-    pub(super) key: Option<SecretText>,
+section! {
+    HttpServer {
+        /// The address to listen on. One that is not loopback needs `trusted_proxies`, because
+        /// TLS ends at a proxy.
+        @restart address: IpAddr = Ipv4Addr::LOCALHOST.into(),
+        /// The port for clients and the server API.
+        @restart port: u16 = 8_000,
+        /// Addresses and networks of the proxies whose `X-Forwarded-For` is believed.
+        trusted_proxies: Vec<String>,
+    }
+    unsupported {
+        internal_address: "metrics have metrics.address; the server API is on the public port",
+        internal_port: "metrics have metrics.port; the server API is on the public port",
+        tls: "TLS ends at a proxy",
+        tls_autocert: "TLS ends at a proxy",
+        tls_external: "TLS ends at a proxy",
+        internal_tls: "TLS ends at a proxy",
+        http3: "HTTP/1.1 carries WebSocket",
+    }
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct HttpServer {
-    pub(super) address: Option<String>,
-    pub(super) port: Option<u16>,
-    pub(super) trusted_proxies: Vec<String>,
+section! {
+    Metrics {
+        /// The address of the metrics listener. One that is not loopback needs
+        /// `http_server.trusted_proxies`.
+        @restart address: IpAddr = Ipv4Addr::LOCALHOST.into(),
+        /// The port of the metrics listener.
+        @restart port: u16 = 9_000,
+    }
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct Listener {
-    pub(super) address: Option<String>,
-    pub(super) port: Option<u16>,
+section! {
+    Shutdown {
+        /// How long the node still accepts connections after SIGTERM while it says that it is not
+        /// ready, so that load balancers take notice.
+        @restart lb_wait: Duration = Duration::from_secs(5),
+        /// Over which time clients are then sent away.
+        @restart spread: Duration = Duration::from_secs(20),
+        /// When the node exits at last, whoever is left.
+        @restart deadline: Duration = Duration::from_secs(35),
+    }
+    unsupported {
+        timeout: "its name here is deadline",
+        termination_delay: "its name here is lb_wait",
+    }
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct Client {
-    pub(super) allowed_origins: Vec<String>,
-    pub(super) token: Token,
-    pub(super) subscription_token: SubscriptionToken,
-    pub(super) allow_anonymous_connect_without_token: bool,
-    pub(super) disallow_anonymous_connection_tokens: bool,
-    pub(super) user_connection_limit: Option<usize>,
-    pub(super) connect_include_server_time: bool,
-    pub(super) subscribe_to_user_personal_channel: PersonalChannel,
-    pub(super) ping_interval: Option<Time>,
-    pub(super) pong_timeout: Option<Time>,
-    pub(super) stale_close_delay: Option<Time>,
-    pub(super) expired_close_delay: Option<Time>,
-    pub(super) expired_sub_close_delay: Option<Time>,
-    pub(super) channel_limit: Option<usize>,
-    pub(super) queue_max_size: Option<usize>,
-    pub(super) history_max_publication_limit: Option<usize>,
-    pub(super) recovery_max_publication_limit: Option<usize>,
-    pub(super) connection_limit: Option<usize>,
+section! {
+    Node {
+        /// The node's name in the server API; the host's name unless given.
+        @restart name: Option<String>,
+    }
+    unsupported {
+        info_metrics_aggregate_interval: "remove it",
+    }
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct PersonalChannel {
-    pub(super) enabled: bool,
-    pub(super) personal_channel_namespace: Option<String>,
-    pub(super) single_connection: bool,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct Channels {
-    pub(super) without_namespace: Option<Options>,
-    pub(super) namespaces: Vec<Named>,
-    pub(super) history_meta_ttl: Option<Time>,
-}
-
-/// The options of a namespace. Serde cannot both flatten and refuse unknown
-/// members, so `Named` repeats them by way of the macro.
-macro_rules! namespace_options {
-    ($($option:ident: $kind:ty,)*) => {
-        #[derive(Clone, Default, Deserialize)]
-        #[serde(default, deny_unknown_fields)]
-        pub(super) struct Options { $(pub(super) $option: $kind,)* }
-
-        #[derive(Deserialize)]
-        #[serde(deny_unknown_fields)]
-        pub(super) struct Named {
-            pub(super) name: String,
-            $(#[serde(default)] $option: $kind,)*
-        }
-
-        impl Named {
-            pub(super) fn options(&self) -> Options {
-                Options { $($option: self.$option.clone(),)* }
-            }
-        }
-    };
-}
-
-namespace_options! {
-    allow_subscribe_for_client: bool,
-    allow_subscribe_for_anonymous: bool,
-    allow_publish_for_client: bool,
-    allow_publish_for_subscriber: bool,
-    allow_publish_for_anonymous: bool,
-    allow_user_limited_channels: bool,
-    publication_data_format: String,
-    presence: bool,
-    join_leave: bool,
-    force_push_join_leave: bool,
-    history_size: usize,
-    history_ttl: Option<Time>,
-    history_meta_ttl: Option<Time>,
-    force_positioning: bool,
-    allow_positioning: bool,
-    force_recovery: bool,
-    allow_recovery: bool,
-    force_recovery_mode: String,
-    auto_cache_recover: bool,
-    allowed_delta_types: Option<Vec<String>>,
-    delta_publish: bool,
-    allow_tags_filter: bool,
-    allow_presence_for_client: bool,
-    allow_presence_for_subscriber: bool,
-    allow_presence_for_anonymous: bool,
-    allow_history_for_client: bool,
-    allow_history_for_subscriber: bool,
-    allow_history_for_anonymous: bool,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct WebSocket {
-    pub(super) message_size_limit: Option<usize>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct LimitOptions {
-    pub(super) profile: Option<String>,
-    pub(super) message_bytes: Option<usize>,
-    pub(super) queue_messages: Option<usize>,
-    pub(super) node_queue_bytes: Option<usize>,
-    pub(super) history_bytes: Option<usize>,
-    pub(super) node_history_bytes: Option<usize>,
-    pub(super) node_tail_bytes: Option<usize>,
-    pub(super) waiting_connections: Option<usize>,
-    pub(super) http_sockets: Option<usize>,
-    pub(super) message_deadline: Option<Time>,
-    pub(super) header_timeout: Option<Time>,
-    pub(super) body_timeout: Option<Time>,
-    pub(super) write_timeout: Option<Time>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct Shutdown {
-    pub(super) lb_wait: Option<Time>,
-    pub(super) spread: Option<Time>,
-    pub(super) deadline: Option<Time>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct Node {
-    pub(super) name: Option<String>,
-}
-
-/// Where a node is less strict, for a while, to take the place of another server.
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct Compat {
-    pub(super) centrifugo: bool,
-}
-
-/// A duration, written as text.
-#[derive(Clone, Copy)]
-pub(super) struct Time(pub(super) Duration);
-
-impl<'de> Deserialize<'de> for Time {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Time, D::Error> {
-        struct Text;
-        impl Visitor<'_> for Text {
-            type Value = Time;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a duration like \"25s\", \"300ms\" or \"1m30s\"")
-            }
-
-            fn visit_str<E: Error>(self, text: &str) -> Result<Time, E> {
-                duration::parse(text)
-                    .map(Time)
-                    .ok_or_else(|| E::invalid_value(serde::de::Unexpected::Str(text), &self))
-            }
-        }
-        from.deserialize_str(Text)
+section! {
+    Compat {
+        /// Take what Centrifugo takes, for the time of a move: tokens without `exp` or `sub`, HMAC
+        /// secrets under 32 bytes, payloads that are not JSON; unknown options only warn.
+        centrifugo: bool,
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Fault;
 use super::build::fault;
 use super::file::Options;
-use crate::auth::{DataFormat, History, Namespace, Readers, RecoveryMode};
+use crate::auth::{ChannelRegex, DataFormat, History, Namespace, Readers, RecoveryMode};
 
 /// The longest time that history may be kept (S4-22).
 const MAX_HISTORY_TTL: Duration = Duration::from_secs(30 * 24 * 3_600);
@@ -33,6 +33,7 @@ pub(super) fn namespace(
         publish_for_subscriber: options.allow_publish_for_subscriber,
         publish_for_anonymous: options.allow_publish_for_anonymous,
         user_limited_channels: options.allow_user_limited_channels,
+        channel_regex: channel_regex(place, options, faults),
         data_format: data_format(place, options, compat, faults),
         history,
         force_positioning: options.force_positioning,
@@ -67,7 +68,7 @@ fn history(
     meta_ttl: Duration,
     faults: &mut Vec<Fault>,
 ) -> Option<History> {
-    let ttl = options.history_ttl.map_or(Duration::ZERO, |time| time.0);
+    let ttl = options.history_ttl.unwrap_or_default();
     match (options.history_size, ttl.is_zero()) {
         (0, true) => return None,
         (0, false) => {
@@ -83,11 +84,21 @@ fn history(
     if ttl > MAX_HISTORY_TTL {
         fault(faults, format!("{place}.history_ttl"), "longer than 30 days (720h)");
     }
-    let meta_ttl = options.history_meta_ttl.map_or(meta_ttl, |time| time.0);
+    let meta_ttl = options.history_meta_ttl.unwrap_or(meta_ttl);
     if meta_ttl < ttl {
         fault(faults, format!("{place}.history_meta_ttl"), "shorter than history_ttl");
     }
     Some(History { size: options.history_size, ttl, meta_ttl })
+}
+
+fn channel_regex(place: &str, options: &Options, faults: &mut Vec<Fault>) -> Option<ChannelRegex> {
+    let pattern = options.channel_regex.as_str();
+    if pattern.is_empty() {
+        return None;
+    }
+    ChannelRegex::parse(pattern)
+        .map_err(|bad| fault(faults, format!("{place}.channel_regex"), bad.to_string()))
+        .ok()
 }
 
 fn data_format(
@@ -123,7 +134,7 @@ fn recovery_mode(place: &str, options: &Options, faults: &mut Vec<Fault>) -> Rec
 }
 
 fn allow_delta(place: &str, options: &Options, faults: &mut Vec<Fault>) -> bool {
-    let Some(kinds) = &options.allowed_delta_types else { return true };
+    let kinds = &options.allowed_delta_types;
     if let Some(other) = kinds.iter().find(|kind| *kind != "fossil") {
         let problem = format!("{other:?} is not known; known is fossil");
         fault(faults, format!("{place}.allowed_delta_types"), problem);

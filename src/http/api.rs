@@ -47,6 +47,7 @@ pub(super) async fn call(
     let headers = request.headers();
     let Some(caller) = presented_key(headers).and_then(|key| app.api_keys.check(key)) else {
         app.metrics().api_unauthorized.increment(1);
+        tracing::info!(event = "api_unauthorized", "a call of the server API had no valid key");
         return StatusCode::UNAUTHORIZED.into_response();
     };
     if headers.contains_key(header::CONTENT_ENCODING) {

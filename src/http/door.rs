@@ -13,6 +13,9 @@ const MAX_TARGET: usize = 8 << 10;
 /// Most parameters of a query.
 const MAX_PARAMETERS: usize = 32;
 
+/// Longest origin that is shown, characters: a host's name has at most 253.
+const LONGEST_ORIGIN: usize = 300;
+
 /// Refuses a request that is too large, or that names no host or several, and
 /// ends its connection.
 pub(super) async fn check_form(request: Request, next: Next) -> Response {
@@ -51,4 +54,11 @@ pub(super) fn check_origin(app: &App, headers: &HeaderMap) -> Result<(), StatusC
     }
     app.metrics().origin_rejected.increment(1);
     Err(StatusCode::FORBIDDEN)
+}
+
+/// The origin that a request names, cut where it is too long to be one, for people;
+/// empty if there is none.
+pub(super) fn origin(headers: &HeaderMap) -> String {
+    let origin = headers.get(header::ORIGIN).map(|value| String::from_utf8_lossy(value.as_bytes()));
+    origin.unwrap_or_default().chars().take(LONGEST_ORIGIN).collect()
 }

@@ -1,6 +1,6 @@
 //! The WebSocket handshake (RFC 6455, 4.2), and what follows it.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -28,13 +28,15 @@ pub(super) async fn upgrade(
     match accept(&app, &mut request) {
         Ok(accepted) => {
             let response = switching(&accepted);
-            app.tasks.spawn(start(Arc::clone(&app), accepted));
+            let client = app.proxies.client(peer.ip(), request.headers());
+            app.tasks.spawn(start(Arc::clone(&app), accepted, client));
             response
         }
         Err(refusal) => {
             app.metrics().attempt(refusal.attempt());
             log_refusal(&app, peer, request.headers(), &refusal);
-            refusal.response()
+            let explained = app.dev.is_some().then(|| explain(&refusal, request.headers()));
+            refusal.response(explained.flatten())
         }
     }
 }
@@ -51,6 +53,7 @@ struct Accepted {
 
 /// A handshake that is refused, and the reason in the answer's body.
 enum Refusal {
+    Origin,
     Client(StatusCode, &'static str),
     Full,
     Leaving,
@@ -58,9 +61,7 @@ enum Refusal {
 
 fn accept(app: &App, request: &mut Request) -> Result<Accepted, Refusal> {
     let headers = request.headers();
-    door::check_origin(app, headers).map_err(|status| {
-        Refusal::Client(status, "origin not allowed; add it to client.allowed_origins")
-    })?;
+    door::check_origin(app, headers).map_err(|_| Refusal::Origin)?;
     if app.health.is_leaving() {
         return Err(Refusal::Leaving);
     }
@@ -184,7 +185,7 @@ fn switching(accepted: &Accepted) -> Response {
 
 /// Takes the socket out of hyper and hands it to the connection's own task; this
 /// one, with what the handshake needed, is gone then.
-async fn start(app: Arc<App>, accepted: Accepted) {
+async fn start(app: Arc<App>, accepted: Accepted, client: IpAddr) {
     let Accepted { upgrade, encoding, pings, places, .. } = accepted;
     let Ok(upgraded) = upgrade.await else { return };
     let Some((stream, leftover)) = net::into_socket(upgraded) else {
@@ -194,8 +195,16 @@ async fn start(app: Arc<App>, accepted: Accepted) {
     let policy = &app.policy;
     let hub = Arc::clone(policy.relay.hub());
     let connection = Connection::new(uuid::Uuid::new_v4(), encoding, pings, stream);
+    tracing::debug!(
+        event = "opened",
+        client = %connection.id(),
+        address = %address::prefix(client),
+        ?encoding,
+        "a WebSocket was opened"
+    );
     let registration = Registration::new(&hub, Arc::clone(&connection));
-    let session = Client::new(Arc::clone(policy), Arc::clone(&connection), registration, places);
+    let policies = Arc::clone(&app.policies);
+    let session = Client::new(policies, Arc::clone(&connection), registration, places);
     let limits = net::receiver_limits(&policy.limits);
     let deadline = policy.limits.message_deadline.into();
     app.tasks.spawn(net::drive(hub, connection, session, limits, deadline, leftover));
@@ -204,27 +213,31 @@ async fn start(app: Arc<App>, accepted: Accepted) {
 impl Refusal {
     fn attempt(&self) -> Attempt {
         match self {
-            Refusal::Client(..) => Attempt::ClientError,
+            Refusal::Origin | Refusal::Client(..) => Attempt::ClientError,
             Refusal::Full | Refusal::Leaving => Attempt::Limited,
         }
     }
 
     fn reason(&self) -> &'static str {
         match self {
+            Refusal::Origin => "origin not allowed",
             Refusal::Client(_, reason) => reason,
             Refusal::Full => "the node has as many connections as it takes",
             Refusal::Leaving => "the node is stopping",
         }
     }
 
-    fn response(self) -> Response {
-        let mut response = Response::new(Body::from(format!("{}\n", self.reason())));
+    /// The answer, whose body is the reason, or what explains it.
+    fn response(self, explained: Option<String>) -> Response {
+        let text = explained.as_deref().unwrap_or(self.reason());
+        let mut response = Response::new(Body::from(format!("{text}\n")));
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
         headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
         // What comes behind a failed handshake is not a request to answer.
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         match self {
+            Refusal::Origin => *response.status_mut() = StatusCode::FORBIDDEN,
             Refusal::Client(status, _) => *response.status_mut() = status,
             Refusal::Full | Refusal::Leaving => {
                 headers.insert(header::RETRY_AFTER, health::retry_after().as_secs().into());
@@ -235,14 +248,28 @@ impl Refusal {
     }
 }
 
-/// At debug level, because anyone can cause it; the numbers tell operators. The
-/// origin is the sender's text and is escaped by the `Debug` form.
+/// The origin is the sender's text: the log escapes it.
 fn log_refusal(app: &App, peer: SocketAddr, headers: &HeaderMap, refusal: &Refusal) {
-    tracing::debug!(
+    tracing::info!(
         event = "handshake_refused",
         reason = refusal.reason(),
-        client = %address::prefix(app.proxies.client(peer.ip(), headers)),
-        origin = ?headers.get(header::ORIGIN),
+        address = %address::prefix(app.proxies.client(peer.ip(), headers)),
+        origin = door::origin(headers),
         "a WebSocket handshake was refused"
     );
+}
+
+/// What someone who develops against the node should know of a refused origin.
+fn explain(refusal: &Refusal, headers: &HeaderMap) -> Option<String> {
+    let Refusal::Origin = refusal else { return None };
+    let origin = door::origin(headers);
+    let what = if origin.is_empty() {
+        "a request with cookies must have an Origin header".to_owned()
+    } else {
+        format!("the origin {origin:?} is not allowed")
+    };
+    Some(format!(
+        "{what}; with --dev only the pages of this node may connect. For others run it with \
+         --config, and put their origin into client.allowed_origins."
+    ))
 }

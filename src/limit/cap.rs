@@ -9,7 +9,7 @@ pub struct Cap(Arc<Counted>);
 
 #[derive(Debug)]
 struct Counted {
-    most: usize,
+    most: AtomicUsize,
     taken: AtomicUsize,
 }
 
@@ -24,7 +24,7 @@ impl Cap {
     /// A cap of `most` permits.
     #[must_use]
     pub fn new(most: usize) -> Cap {
-        Cap(Arc::new(Counted { most, taken: AtomicUsize::new(0) }))
+        Cap(Arc::new(Counted { most: AtomicUsize::new(most), taken: AtomicUsize::new(0) }))
     }
 
     /// A permit, if one is left.
@@ -39,7 +39,7 @@ impl Cap {
         self.0
             .taken
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |taken| {
-                taken.checked_add(count).filter(|taken| *taken <= self.0.most)
+                taken.checked_add(count).filter(|taken| *taken <= self.most())
             })
             .ok()
             .map(|_| Permit { of: Arc::clone(&self.0), count })
@@ -54,7 +54,12 @@ impl Cap {
     /// How many permits there are.
     #[must_use]
     pub fn most(&self) -> usize {
-        self.0.most
+        self.0.most.load(Ordering::Acquire)
+    }
+
+    /// Sets how many permits there are. Those that are out stay out.
+    pub fn set_most(&self, most: usize) {
+        self.0.most.store(most, Ordering::Release);
     }
 }
 
@@ -133,6 +138,10 @@ mod tests {
         assert!(cap.take().is_none());
         drop(first);
         assert_eq!(cap.taken(), 1);
+        assert!(cap.take().is_some());
+        cap.set_most(1);
+        assert!(cap.take().is_none());
+        cap.set_most(3);
         assert!(cap.take().is_some());
     }
 

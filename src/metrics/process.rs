@@ -1,4 +1,5 @@
-//! The usual `process_*` numbers, read from `/proc/self` when they are asked for.
+//! The usual `process_*` numbers, read from `/proc/self`, and the runtime's, when they
+//! are asked for.
 
 use metrics::{Key, Recorder};
 use metrics_exporter_prometheus::PrometheusRecorder;
@@ -25,16 +26,24 @@ pub(super) fn sample(recorder: &PrometheusRecorder) {
     );
     let limits = rustix::process::getrlimit(rustix::process::Resource::Nofile);
     set("process_max_fds", limits.current.map(|most| most as f64));
-    set("process_cpu_seconds", cpu_seconds());
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let (user, system, began) = (seconds(&stat, 14), seconds(&stat, 15), seconds(&stat, 22));
+    set("process_cpu_seconds", user.zip(system).map(|(user, system)| user + system));
+    set("process_start_time_seconds", began.zip(boot()).map(|(began, boot)| boot + began));
+    let runtime = tokio::runtime::Handle::try_current().ok();
+    set("sealcast_tasks", runtime.map(|runtime| runtime.metrics().num_alive_tasks() as f64));
 }
 
-/// User and system time of the process: the fields 14 and 15 of `stat`, counted
-/// in ticks, of which Linux has always shown 100 a second to user space.
-fn cpu_seconds() -> Option<f64> {
-    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+/// A field of `/proc/self/stat` that counts ticks, of which Linux has always shown
+/// 100 a second to user space. Fields count from 1; the second is the name.
+fn seconds(stat: &str, field: usize) -> Option<f64> {
     let (_, after_name) = stat.rsplit_once(')')?;
-    let mut fields = after_name.split_whitespace().skip(11);
-    let user = fields.next()?.parse::<f64>().ok()?;
-    let system = fields.next()?.parse::<f64>().ok()?;
-    Some((user + system) / 100.0)
+    let ticks: f64 = after_name.split_whitespace().nth(field.checked_sub(3)?)?.parse().ok()?;
+    Some(ticks / 100.0)
+}
+
+/// When the system began, seconds since 1970.
+fn boot() -> Option<f64> {
+    let stat = std::fs::read_to_string("/proc/stat").ok()?;
+    stat.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()
 }

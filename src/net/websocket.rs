@@ -59,6 +59,7 @@ pub fn drive<S: Session>(
 ) -> impl Future<Output = ()> + Send {
     hub.metrics().connections.increment(1.0);
     Driver {
+        began: hub.clock().now(),
         receiver: Receiver::new(ws::Role::Server, limits),
         message_deadline,
         leftover: (!leftover.is_empty()).then(|| Box::new(leftover.to_vec())),
@@ -70,6 +71,7 @@ pub fn drive<S: Session>(
 }
 
 struct Driver<S> {
+    began: Millis,
     receiver: Receiver,
     message_deadline: Millis,
     #[expect(clippy::box_collection, reason = "one word in a resting connection")]
@@ -196,12 +198,33 @@ impl<S> Drop for Driver<S> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.hub.metrics().panics.increment(1);
-            tracing::error!(event = "connection_panic", "a panic ended a connection");
+            let client = self.connection.id();
+            tracing::error!(event = "connection_panic", %client, "a panic ended a connection");
             self.connection.close(&self.hub, Disconnect::INTERNAL);
         }
         let code = self.connection.finish(&self.hub);
         self.hub.metrics().disconnect(code);
         self.hub.metrics().connections.decrement(1.0);
+        let lasted = self.hub.clock().now().0.saturating_sub(self.began.0);
+        log_end(&self.connection, code, lasted);
+    }
+}
+
+/// Ordinary ends are only told at debug level.
+fn log_end(connection: &Connection, code: u16, duration_ms: u64) {
+    let known = Disconnect::ALL.iter().find(|disconnect| disconnect.code == code);
+    let (event, client) = ("disconnected", connection.id());
+    let reason = known.map_or("", |disconnect| disconnect.reason);
+    let ordinary = [
+        Disconnect::NORMAL.code,
+        Disconnect::CONNECTION_CLOSED.code,
+        Disconnect::SHUTDOWN.code,
+        Disconnect::NO_PONG.code,
+    ];
+    if known.is_none() || ordinary.contains(&code) {
+        tracing::debug!(event, %client, code, reason, duration_ms, "a connection has ended");
+    } else {
+        tracing::info!(event, %client, code, reason, duration_ms, "a connection was ended");
     }
 }
 

@@ -14,8 +14,8 @@ use super::connect::{self, Admitted};
 use super::form::channel_of;
 use super::inflight::InFlight;
 use super::operation::{Actor, Kind, Operation};
-use super::{Message, Places, Policy, Session, form};
-use crate::auth::Identity;
+use super::{Message, Places, Policies, Policy, Session, form};
+use crate::auth::{Denied, Identity};
 use crate::hub::{self, Connection, Deadline, Millis, Notes, Pings, Registration, UserPlace};
 use crate::limit::Permit;
 use crate::metrics::{Attempt, Metrics};
@@ -25,7 +25,9 @@ const REFUSED_TIMEOUT: Millis = Millis(5_000);
 
 /// See [`Session`].
 pub struct Client {
+    /// The one in force when the connection last said something, or woke.
     policy: Arc<Policy>,
+    policies: Arc<Policies>,
     connection: Arc<Connection>,
     state: State,
     inflight: InFlight,
@@ -72,6 +74,12 @@ impl From<ErrorCode> for Refusal {
     }
 }
 
+impl From<Denied> for Refusal {
+    fn from(denied: Denied) -> Refusal {
+        Refusal::Reply(denied.into())
+    }
+}
+
 impl From<Disconnect> for Refusal {
     fn from(disconnect: Disconnect) -> Refusal {
         Refusal::Close(disconnect)
@@ -80,6 +88,7 @@ impl From<Disconnect> for Refusal {
 
 impl Session for Client {
     fn message(&mut self, message: Message<'_>, context: &mut Context<'_>) {
+        self.renew_policy();
         let bytes = match (message, self.connection.encoding()) {
             (Message::Text(text), Encoding::Json) => text.as_bytes(),
             (Message::Binary(bytes), Encoding::Protobuf) => bytes,
@@ -93,6 +102,7 @@ impl Session for Client {
     }
 
     fn resume(&mut self, context: &mut Context<'_>) {
+        self.renew_policy();
         self.go_on_connecting(context);
         if let State::Active(actor) = &mut self.state {
             let now = self.policy.relay.hub().clock().now();
@@ -117,23 +127,37 @@ impl Client {
     /// A connection that has to authenticate before the deadline.
     #[must_use]
     pub fn new(
-        policy: Arc<Policy>,
+        policies: Arc<Policies>,
         connection: Arc<Connection>,
         registration: Registration,
         places: Places,
     ) -> Client {
+        let policy = policies.current();
         let now = policy.relay.hub().clock().now();
         connection
             .set_deadline(Deadline::Connect, now.after(policy.limits.connect_deadline.into()));
         policy.relay.hub().metrics().connections_waiting.increment(1.0);
         Client {
             policy,
+            policies,
             connection,
             state: State::Waiting { _place: places.waiting },
             inflight: InFlight::default(),
             granted: Vec::new(),
             registration,
             _place: places.connection,
+        }
+    }
+
+    /// What begins from now on begins under the policy in force.
+    fn renew_policy(&mut self) {
+        if !self.policies.renew(&mut self.policy) {
+            return;
+        }
+        match &mut self.state {
+            State::Active(actor) => actor.policy = Arc::clone(&self.policy),
+            State::Connecting(connecting) => connecting.actor.policy = Arc::clone(&self.policy),
+            State::Waiting { .. } | State::Refused => {}
         }
     }
 
@@ -180,10 +204,7 @@ impl Client {
             Err(refusal) => {
                 clean_up(&actor);
                 match self.refused(refusal) {
-                    Refusal::Reply(code) => {
-                        self.metrics().command_error("connect", code.code());
-                        self.reply(&Reply::error(id, code));
-                    }
+                    Refusal::Reply(code) => self.refuse(id, "connect", code),
                     Refusal::Close(disconnect) => {
                         // What has come to its end must not be asked again.
                         self.leave_waiting(State::Refused);
@@ -215,8 +236,7 @@ impl Client {
         match done {
             Ok(()) => Ok(()),
             Err(Refusal::Reply(code)) => {
-                self.metrics().command_error(method, code.code());
-                self.reply(&Reply::error(id, code));
+                self.refuse(id, method, code);
                 Ok(())
             }
             Err(Refusal::Close(disconnect)) => Err(disconnect),
@@ -262,6 +282,8 @@ impl Client {
 
     fn connected(&mut self, actor: Actor, user_place: Option<UserPlace>) {
         self.metrics().attempt(Attempt::Ok);
+        let anonymous = actor.identity.user.is_anonymous();
+        tracing::debug!(event = "connected", client = %self.connection.id(), anonymous, "connected");
         connect::begin(&self.policy, &self.connection);
         let Identity { user, info } = Identity::clone(&actor.identity);
         let personal = self.policy.admission.personal.as_ref();
@@ -349,6 +371,10 @@ impl Client {
         push(&self.policy, &self.connection, reply);
     }
 
+    fn refuse(&self, id: u32, method: &'static str, code: ErrorCode) {
+        refuse(&self.policy, &self.connection, (id, method), code, None);
+    }
+
     fn close(&self, disconnect: Disconnect) {
         self.connection.close(self.policy.relay.hub(), disconnect);
     }
@@ -382,6 +408,35 @@ fn clean_up(actor: &Actor) {
     {
         runtime.spawn(actor.clone().clean_up());
     }
+}
+
+/// Answers a command, which is named by its id and method, with an error; counts
+/// and logs it. Of a channel the log only has the namespace: what follows may name
+/// a user.
+pub(super) fn refuse(
+    policy: &Policy,
+    connection: &Connection,
+    (id, method): (u32, &'static str),
+    code: ErrorCode,
+    namespace: Option<&str>,
+) {
+    policy.relay.hub().metrics().command_error(method, code.code());
+    let (event, client, number, reason) =
+        ("command_refused", connection.id(), code.code(), code.message());
+    match code {
+        ErrorCode::Internal => {
+            tracing::warn!(event, %client, method, code = number, reason, "a command failed");
+        }
+        ErrorCode::PermissionDenied | ErrorCode::UnknownChannel => {
+            let namespace = namespace.unwrap_or_default();
+            let text = "a client may not do this";
+            tracing::info!(event, %client, method, code = number, reason, namespace, "{text}");
+        }
+        _ => {
+            tracing::debug!(event, %client, method, code = number, reason, "a command was refused");
+        }
+    }
+    push(policy, connection, &Reply::error(id, code));
 }
 
 /// Puts a reply on the connection's outbox.

@@ -12,7 +12,8 @@ use super::expiry::{expire, still_good};
 use super::operation::Actor;
 use super::subscribe::{self, Grant};
 use crate::auth::{
-    Authorized, Claims, DataFormat, Identity, Refused, Subscribe, SubscriptionOptions, TokenDenied,
+    Authorized, Claims, DataFormat, Denied, Identity, Refused, Subscribe, SubscriptionOptions,
+    TokenDenied,
 };
 use crate::hub::{Connection, Deadline, Millis, Pings, Registration, UserPlace};
 
@@ -43,7 +44,7 @@ pub(super) fn connect(
     request: &Connect<'_>,
 ) -> Result<Admitted, Refusal> {
     let now = policy.unix_now();
-    let claims = authenticate(policy, &request.token.0, now)?;
+    let claims = authenticate(policy, connection, &request.token.0, now)?;
     still_good(claims.expires_at, now)?;
     let place = take_place(policy, registration, &claims)?;
     let granted = granted(policy, &claims)?;
@@ -106,7 +107,13 @@ pub(super) fn granted(
     })
 }
 
-pub(super) fn verify(policy: &Policy, token: &str, now: u64) -> Result<Claims, Refused> {
+/// Verifies a connection token; counts it, and logs why it is refused.
+pub(super) fn verify(
+    policy: &Policy,
+    connection: &Connection,
+    token: &str,
+    now: u64,
+) -> Result<Claims, Refused> {
     let verified = match &policy.verifier {
         Some(verifier) => verifier.connection(token, now),
         None => Err(Refused::Invalid("no_key")),
@@ -114,20 +121,34 @@ pub(super) fn verify(policy: &Policy, token: &str, now: u64) -> Result<Claims, R
     let metrics = policy.relay.hub().metrics();
     match &verified {
         Ok(_) => metrics.auth("success", "ok"),
-        Err(refused) => metrics.auth("failure", refused.reason()),
+        Err(refused) => {
+            metrics.auth("failure", refused.reason());
+            log_refused(connection, "connection", refused.reason());
+        }
     }
     verified
 }
 
-fn authenticate(policy: &Policy, token: &str, now: u64) -> Result<Claims, Refusal> {
+fn log_refused(connection: &Connection, kind: &'static str, reason: &'static str) {
+    let (event, client) = ("token_refused", connection.id());
+    tracing::info!(event, %client, kind, reason, "a token was refused");
+}
+
+fn authenticate(
+    policy: &Policy,
+    connection: &Connection,
+    token: &str,
+    now: u64,
+) -> Result<Claims, Refusal> {
     if token.is_empty() {
         if !policy.admission.anonymous {
             policy.relay.hub().metrics().auth("failure", "no_token");
+            log_refused(connection, "connection", "no_token");
             return Err(Disconnect::BAD_REQUEST.into());
         }
         return Ok(Claims::anonymous());
     }
-    let claims = verify(policy, token, now).map_err(|refused| match refused {
+    let claims = verify(policy, connection, token, now).map_err(|refused| match refused {
         Refused::Expired => Refusal::Reply(ErrorCode::TokenExpired),
         Refused::Invalid(_) => Refusal::Close(Disconnect::INVALID_TOKEN),
     })?;
@@ -179,7 +200,11 @@ fn chosen(
     name: String,
 ) -> Result<Option<Authorized<Subscribe>>, Refusal> {
     let Ok(channel) = Channel::parse(&name) else { return Ok(None) };
-    let namespace = policy.namespaces.of(&channel).ok_or(Disconnect::BAD_REQUEST)?;
+    let namespace = match policy.namespaces.of(&channel) {
+        Ok(namespace) => namespace,
+        Err(Denied::BadName) => return Ok(None),
+        Err(_) => return Err(Disconnect::BAD_REQUEST.into()),
+    };
     if namespace.data_format == DataFormat::Binary && connection.encoding() == Encoding::Json {
         // A subscribe of its own would be refused, and this would end the connect.
         return Ok(None);
@@ -202,10 +227,13 @@ impl Actor {
         let client = self.connection.id().to_string();
         let verified =
             verifier.authorize_subscribe(token, now, &self.identity.user, &client, channel);
-        let (wish, claims) = verified.map_err(|denied| match denied {
-            TokenDenied::Expired => Refusal::Reply(ErrorCode::TokenExpired),
-            TokenDenied::Invalid => ErrorCode::PermissionDenied.into(),
-            TokenDenied::Mismatch => Disconnect::INVALID_TOKEN.into(),
+        let (wish, claims) = verified.map_err(|denied| {
+            log_refused(&self.connection, "subscription", denied.reason());
+            match denied {
+                TokenDenied::Expired => Refusal::Reply(ErrorCode::TokenExpired),
+                TokenDenied::Invalid(_) => ErrorCode::PermissionDenied.into(),
+                TokenDenied::Mismatch => Disconnect::INVALID_TOKEN.into(),
+            }
         })?;
         still_good(claims.expires_at, now)?;
         Ok((wish, Grant { expires_at: claims.expires_at, options: claims.options }))

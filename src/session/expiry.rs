@@ -69,7 +69,7 @@ impl Actor {
             return Err(Disconnect::BAD_REQUEST.into());
         }
         let now = policy.unix_now();
-        let claims = match verify(policy, token, now) {
+        let claims = match verify(policy, connection, token, now) {
             Ok(claims) if claims.user == identity.user => claims,
             Ok(_) | Err(Refused::Invalid(_)) => return Err(Disconnect::INVALID_TOKEN.into()),
             Err(Refused::Expired) => return Err(Disconnect::EXPIRED.into()),

@@ -41,7 +41,7 @@ pub(super) fn subscribe(request: &Subscribe<'_>) -> Result<(Channel, Kind), Refu
 /// Checks a publish's form. Who may publish is decided when it begins.
 pub(super) fn publish(policy: &Policy, request: &Publish<'_>) -> Result<(Channel, Kind), Refusal> {
     let channel = channel_of(&request.channel)?;
-    let namespace = policy.namespaces.of(&channel).ok_or(ErrorCode::UnknownChannel)?;
+    let namespace = policy.namespaces.of(&channel)?;
     if request.kind == 1 {
         return Err(ErrorCode::PermissionDenied.into());
     }

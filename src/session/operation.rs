@@ -9,9 +9,9 @@ use sealcast_wire::reply::{Body, ClientInfo, HistoryResult};
 use sealcast_wire::{Channel, Disconnect, ErrorCode, Payload, Reply, Unsubscribed};
 
 use super::Policy;
-use super::client::{Refusal, push};
+use super::client::{Refusal, push, refuse};
 use super::subscribe::{self, Request};
-use crate::auth::{Identity, Namespace, Publish, Readers};
+use crate::auth::{Denied, Identity, Namespace, Publish, Readers};
 use crate::broker::{HistoryError, HistoryQuery, Retention, Unavailable};
 use crate::hub::Connection;
 use crate::relay::How;
@@ -70,6 +70,7 @@ impl Operation {
         Box::pin(async move {
             let Operation { id, channel, kind } = self;
             let method = kind.method();
+            let namespace = Some(channel.clone());
             let done = match kind {
                 Kind::Subscribe(request) => {
                     subscribe::subscribe(&actor, id, channel, *request).await
@@ -85,12 +86,11 @@ impl Operation {
                 Ok(()) => {}
                 Err(Refusal::Close(disconnect)) => actor.close(disconnect),
                 Err(Refusal::Reply(code)) => {
-                    let metrics = actor.policy.relay.hub().metrics();
-                    metrics.command_error(method, code.code());
                     if code == ErrorCode::PermissionDenied {
-                        metrics.permission_denied(method);
+                        actor.policy.relay.hub().metrics().permission_denied(method);
                     }
-                    actor.reply(&Reply::error(id, code));
+                    let namespace = namespace.as_ref().and_then(Channel::namespace);
+                    refuse(&actor.policy, &actor.connection, (id, method), code, namespace);
                 }
             }
         })
@@ -125,8 +125,8 @@ impl Actor {
         self.connection.close(self.policy.relay.hub(), disconnect);
     }
 
-    fn namespace(&self, channel: &Channel) -> Result<&Namespace, ErrorCode> {
-        self.policy.namespaces.of(channel).ok_or(ErrorCode::UnknownChannel)
+    fn namespace(&self, channel: &Channel) -> Result<&Namespace, Denied> {
+        self.policy.namespaces.of(channel)
     }
 
     /// Ends a subscription, and cleans up after it.

@@ -144,7 +144,7 @@ impl Actor {
 
     async fn subscribe_again(&self, channel: Channel, grant: Grant) -> Result<(), Refusal> {
         let Grant { expires_at, options } = grant;
-        let namespace = self.policy.namespaces.of(&channel).ok_or(ErrorCode::UnknownChannel)?;
+        let namespace = self.policy.namespaces.of(&channel)?;
         let namespace = &namespace.with(options.overrides);
         let (expires, _) = self.expiry(expires_at);
         self.connection.set_terms(&channel, Some(Terms { expires, info: options.info }));

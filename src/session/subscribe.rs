@@ -82,9 +82,7 @@ pub(super) async fn subscribe(
     if connection.subscription_count() >= policy.limits.channels_per_connection {
         return Err(ErrorCode::LimitExceeded.into());
     }
-    if policy.namespaces.of(&channel).is_none() {
-        return Err(ErrorCode::UnknownChannel.into());
-    }
+    policy.namespaces.of(&channel)?;
     match request.kind {
         ..=0 => {}
         1..=3 => return Err(ErrorCode::PermissionDenied.into()),
@@ -99,10 +97,13 @@ pub(super) async fn subscribe(
     };
     let reject = request.flag & REJECT_UNRECOVERED != 0;
     let made = make(actor, wish, request, grant, false).await?;
-    let caching = policy.namespaces.of(&made.channel).map(|one| one.recovery_mode)
-        == Some(RecoveryMode::Cache);
+    let caching =
+        policy.namespaces.of(&made.channel).map(|one| one.recovery_mode) == Ok(RecoveryMode::Cache);
     let SubscribeResult { was_recovering, recoverable, recovered, .. } = made.result;
     if reject && !caching && was_recovering && recoverable && !recovered {
+        let Made { joined, channel, traces, who, .. } = made;
+        drop(joined);
+        withdraw(actor, channel, traces, &who).await;
         return Err(ErrorCode::UnrecoverablePosition.into());
     }
     let body = Body::Subscribe(Box::new(made.result.clone()));
@@ -120,7 +121,7 @@ pub(super) async fn make(
 ) -> Result<Made, Refusal> {
     let Actor { policy, connection, identity } = actor;
     let channel = wish.get().channel.clone();
-    let namespace = policy.namespaces.of(&channel).ok_or(ErrorCode::UnknownChannel)?;
+    let namespace = policy.namespaces.of(&channel)?;
     let overridden = grant.as_ref().map(|grant| namespace.with(grant.options.overrides));
     let namespace = overridden.as_ref().unwrap_or(namespace);
     if !actor.may_get(namespace.data_format) {
@@ -224,9 +225,7 @@ impl Made {
             Err(NotAdded::Twice) => return Err(ErrorCode::AlreadySubscribed.into()),
             Err(NotAdded::TooMany) => {
                 // Subscribes that ran side by side: this one came too late.
-                connection.take_traces(&channel);
-                let traces = Traces { announced: false, ..traces };
-                let _ = policy.relay.clean_up(channel, traces, &who).await;
+                withdraw(actor, channel, traces, &who).await;
                 return Err(ErrorCode::LimitExceeded.into());
             }
         }
@@ -259,6 +258,14 @@ impl Actor {
             || publications.all(|one| json::is_value(&one.data));
         if fine { Ok(()) } else { Err(Disconnect::INAPPROPRIATE_PROTOCOL) }
     }
+}
+
+/// Takes back what a subscription that never became one left at the broker.
+async fn withdraw(actor: &Actor, channel: Channel, traces: Traces, who: &Arc<ClientInfo>) {
+    actor.connection.take_traces(&channel);
+    // Nobody was told that it came.
+    let traces = Traces { announced: false, ..traces };
+    let _ = actor.policy.relay.clean_up(channel, traces, who).await;
 }
 
 fn decide(namespace: &Namespace, identity: &Identity, request: &Request) -> Granted {

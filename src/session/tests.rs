@@ -55,7 +55,8 @@ impl Bench {
         let registration = Registration::new(&hub, Arc::clone(&connection));
         let cap = Cap::new(2);
         let places = Places { connection: cap.take().unwrap(), waiting: cap.take().unwrap() };
-        let client = Client::new(policy, Arc::clone(&connection), registration, places);
+        let client =
+            Client::new(Policies::new(policy), Arc::clone(&connection), registration, places);
         assert_eq!(cap.taken(), 2);
         let mut bench = Bench { broker, hub, connection, script, client };
         bench.say(r#"{"id":1,"connect":{}}"#);

@@ -1,6 +1,6 @@
 //! Caps at and one past their edge, and what a panic takes along.
 
-mod panicking;
+pub(crate) mod panicking;
 
 use std::net::SocketAddr;
 

@@ -1,5 +1,5 @@
 //! Order under churn: clients that subscribe, publish and vanish at random, and a
-//! checker of what they saw. `SEALCAST_SEEDS` says how many runs, from seed 1 on.
+//! checker of what they saw. `CHURN_SEEDS` says how many runs, from seed 1 on.
 //! A seed fixes what the clients try, not how it falls together.
 
 use std::sync::Arc;
@@ -34,7 +34,7 @@ const LAST: Id = 1_000_000_000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn one_order_nothing_twice_and_nothing_acknowledged_lost() {
-    let seeds = std::env::var("SEALCAST_SEEDS").map_or(1, |seeds| seeds.parse().unwrap());
+    let seeds = std::env::var("CHURN_SEEDS").map_or(1, |seeds| seeds.parse().unwrap());
     for seed in 1..=seeds {
         let story = run(seed).await;
         let violations = checker::check(&story.log);

@@ -15,7 +15,7 @@ use crate::support::node::TestNode;
 const MASK: [u8; 4] = [0x11, 0x22, 0x33, 0x44];
 
 /// A masked frame with any first byte.
-fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
     ws::put_masked_frame(&mut bytes, Opcode::Text, MASK, payload);
     bytes[0] = first;
@@ -23,7 +23,7 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
 }
 
 /// A header that announces a length in eight bytes, and a mask.
-fn announced(first: u8, length: u64) -> Vec<u8> {
+pub(crate) fn announced(first: u8, length: u64) -> Vec<u8> {
     [&[first, 0xff][..], &length.to_be_bytes(), &MASK].concat()
 }
 
@@ -212,11 +212,11 @@ async fn deep_commands_are_refused_in_either_encoding() {
 }
 
 /// The head of a length-delimited Protobuf field.
-fn field(number: usize, length: usize) -> Vec<u8> {
+pub(crate) fn field(number: usize, length: usize) -> Vec<u8> {
     [varint(number << 3 | 2), varint(length)].concat()
 }
 
-fn varint(mut value: usize) -> Vec<u8> {
+pub(crate) fn varint(mut value: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
     while value >= 0x80 {
         bytes.push(value as u8 | 0x80);

@@ -2,8 +2,12 @@
 //! what must never be in its log.
 
 mod canary;
+mod develop;
 mod drain;
+mod log;
+mod metrics;
 mod refusal;
+mod samples;
 
 use std::net::SocketAddr;
 
@@ -24,7 +28,7 @@ async fn a_node_says_where_it_is_and_that_it_is_well() {
     assert_eq!(process.ready["event"], "ready");
     assert!(process.ready.get("api_key").is_none(), "the configured key is not printed");
     assert!(process.public.ip().is_loopback() && process.metrics.ip().is_loopback());
-    for path in ["/health", "/health/live", "/health/ready"] {
+    for path in ["/health", "/health/live", "/health/ready", "/health/startup"] {
         let answer = get(process.public, path).await;
         assert_eq!((answer.status, answer.text().trim()), (200, "{}"), "{path}");
         assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));

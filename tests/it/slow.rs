@@ -113,7 +113,7 @@ async fn who_does_not_even_read_a_little_is_ended_when_a_write_takes_too_long() 
 
 /// A subscriber whose kernel keeps little for it, and which reads only when it is
 /// told to.
-async fn reluctant(node: &TestNode) -> Wire {
+pub(crate) async fn reluctant(node: &TestNode) -> Wire {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4 << 10).unwrap();
     let stream = socket.connect(node.public).await.unwrap();
@@ -187,7 +187,7 @@ async fn ended(node: &TestNode, code: u16) -> f64 {
 }
 
 /// Bytes that the node holds for clients that do not read.
-fn held(node: &TestNode) -> usize {
+pub(crate) fn held(node: &TestNode) -> usize {
     node.node.as_ref().unwrap().app().policy.relay.hub().budget().held()
 }
 

@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import time
 
-BINARY = os.environ.get("SEALCAST_BIN") or str(
+BINARY = os.environ.get("TESTED_SEALCAST") or str(
     pathlib.Path(__file__).parents[2] / "target/debug/sealcast"
 )
 SECRET = "a secret of the tests, 32 bytes or more"

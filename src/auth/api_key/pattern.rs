@@ -1,17 +1,18 @@
 //! Patterns of channel names.
 
-use globset::{GlobBuilder, GlobMatcher};
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
-/// Longest pattern, bytes. Compiling one takes space in proportion.
+/// Longest pattern, bytes. Compiling one takes space in proportion, also on the
+/// stack for each level of its braces.
 const MAX_PATTERN: usize = 1_024;
 
 /// A pattern that whole channel names match: `*`, `?`, `[…]` and `{a,b}` as in file
 /// names, where `*` and `?` stand for any character. Case counts.
 #[derive(Clone, Debug)]
-pub struct ChannelPattern(GlobMatcher);
+pub struct ChannelPattern(GlobSet);
 
 /// The text is not a pattern: empty, longer than 1024 bytes, not ASCII as channel
-/// names are, or a bracket or brace stands alone.
+/// names are, nested too deeply, or a bracket or brace stands alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a pattern of channel names, such as news:* or {{chat,game}}:*")]
 pub struct BadPattern;
@@ -22,13 +23,13 @@ impl ChannelPattern {
     /// # Errors
     /// See [`BadPattern`].
     pub fn parse(text: &str) -> Result<ChannelPattern, BadPattern> {
-        // Compiling panics on what is too large, and on odd ranges of bytes, which
-        // short ASCII patterns cannot describe.
         if text.is_empty() || text.len() > MAX_PATTERN || !text.is_ascii() {
             return Err(BadPattern);
         }
         let glob = GlobBuilder::new(text).build().map_err(|_| BadPattern)?;
-        Ok(ChannelPattern(glob.compile_matcher()))
+        // A set tells what a single pattern panics at: too large, nested too deeply.
+        let set = GlobSetBuilder::new().add(glob).build().map_err(|_| BadPattern)?;
+        Ok(ChannelPattern(set))
     }
 
     /// Whether the whole name matches.
@@ -69,7 +70,8 @@ mod tests {
             }
         }
         let long = "{a,b}".repeat(MAX_PATTERN);
-        for bad in ["", "[", "[a", "{a", "a}", "[z-a]", r"a\", "é", "[é-ü]", &long] {
+        let deep = format!("{}a{}", "{".repeat(500), "}".repeat(500));
+        for bad in ["", "[", "[a", "{a", "a}", "[z-a]", r"a\", "é", "[é-ü]", &long, &deep] {
             assert_eq!(ChannelPattern::parse(bad).map(|_| ()), Err(BadPattern), "{bad}");
         }
     }

@@ -133,6 +133,17 @@ impl Key {
         self.until.is_none_or(|until| now < until) && self.verifies(message, signature)
     }
 
+    /// When the key was no longer good, Unix seconds, if it has signed the message.
+    pub(super) fn outlived(&self, message: &[u8], signature: &str, now: u64) -> Option<u64> {
+        self.until.filter(|until| *until <= now && self.verifies(message, signature))
+    }
+
+    /// What can be signed with: an HMAC secret, but no public key.
+    pub(super) fn secret(&self) -> Option<&[u8]> {
+        let hmac = matches!(self.algorithm, Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512);
+        self.key.try_get_as_bytes().ok().filter(|_| hmac)
+    }
+
     fn new(algorithm: Algorithm, key: DecodingKey) -> Key {
         Key { algorithm, key, until: None }
     }
@@ -167,7 +178,7 @@ impl Key {
 }
 
 /// The one algorithm of the HMAC secrets.
-pub(super) fn hmac_algorithm(options: &KeyOptions) -> Result<Algorithm, KeyError> {
+fn hmac_algorithm(options: &KeyOptions) -> Result<Algorithm, KeyError> {
     match options.hmac_algorithm.as_deref() {
         None | Some("HS256") => Ok(Algorithm::HS256),
         Some("HS384") => Ok(Algorithm::HS384),

@@ -2,6 +2,7 @@
 
 mod claims;
 mod confusion;
+mod explain;
 mod form;
 mod issuers;
 mod keys;

@@ -101,7 +101,7 @@ pub(super) struct Trusted {
 
 /// One issuer with its checked keys.
 pub(super) struct Party {
-    issuer: Option<String>,
+    pub(super) issuer: Option<String>,
     pub(super) audience: Option<String>,
     pub(super) keys: Vec<Key>,
 }
@@ -131,6 +131,11 @@ impl Trusted {
             max_lifetime: trust.max_lifetime,
             user_claim: trust.user_claim.clone(),
         }
+    }
+
+    /// Everyone whose tokens are taken, as configured.
+    pub(super) fn parties(&self) -> &[Party] {
+        &self.parties
     }
 
     /// Whose keys a token is to be verified with: by its `iss` and nothing else.

@@ -40,7 +40,7 @@ fn personal(
     }
     let personal = PersonalChannels { namespace, single_connection: written.single_connection };
     let example = User::parse("user").ok().and_then(|user| personal.of(&user)?.ok());
-    if example.is_none_or(|channel| namespaces.of(&channel).is_none()) {
+    if example.is_none_or(|channel| namespaces.of(&channel).is_err()) {
         let problem = match &personal.namespace {
             Some(name) => format!("{name:?} is not in channel.namespaces"),
             None => "needed, because channel.without_namespace is not there".into(),
@@ -52,7 +52,7 @@ fn personal(
 
 #[cfg(test)]
 mod tests {
-    use super::super::parse;
+    use super::super::super::parse;
     use super::*;
 
     const TOKEN: &str = r#""token":{"hmac_secret_key":"0123456789abcdef0123456789abcdef"}"#;

@@ -1,7 +1,8 @@
 //! `http_api`: the keys of the server API, and what each may do.
 
 use super::super::Fault;
-use super::super::file::{ApiKey as Entry, HttpApi, SecretText};
+use super::super::file::{ApiKey as Entry, HttpApi};
+use super::super::secret::SecretText;
 use super::fault;
 use crate::auth::{ApiKey, ApiKeys, ApiMethod, BadApiKey, ChannelPattern, Scope};
 use crate::http::ErrorMode;

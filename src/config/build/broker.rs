@@ -1,6 +1,7 @@
 //! Which broker, and where it is.
 
-use super::super::file::{Addresses, Engine, File, RedisEngine, RedisTls, SecretText};
+use super::super::file::{Engine, File, RedisEngine, RedisTls};
+use super::super::secret::SecretText;
 use super::super::{Engine as Choice, Fault};
 use super::fault;
 use crate::auth::ClusterKey;
@@ -8,26 +9,24 @@ use crate::broker::{Credentials, Endpoint, RedisConfig, Tls};
 
 /// Centrifugo's, which is Redis' own port on this machine.
 const ADDRESS: &str = "redis://127.0.0.1:6379";
-/// What stands for this installation in the names at Redis.
-const PREFIX: &str = "sealcast";
 
 pub(super) fn engine(engine: &Engine, faults: &mut Vec<Fault>) -> Choice {
-    match engine.r#type.as_deref() {
-        None | Some("memory") => {
+    match engine.r#type.as_str() {
+        "memory" => {
             if engine.redis.is_some() {
                 let problem = "not \"redis\", but engine.redis says something";
                 fault(faults, "engine.type", problem);
             }
             Choice::Memory
         }
-        Some("redis") => {
+        "redis" => {
             let none = RedisEngine::default();
             match redis(engine.redis.as_ref().unwrap_or(&none), faults) {
                 Some(redis) => Choice::Redis(redis),
                 None => Choice::Memory,
             }
         }
-        Some(_) => {
+        _ => {
             fault(faults, "engine.type", "neither memory nor redis");
             Choice::Memory
         }
@@ -38,7 +37,7 @@ pub(super) fn engine(engine: &Engine, faults: &mut Vec<Fault>) -> Choice {
 /// command them, so nodes on Redis do not start.
 pub(super) fn cluster_key(file: &File, faults: &mut Vec<Fault>) -> Option<ClusterKey> {
     let Some(key) = &file.cluster.key else {
-        if file.engine.r#type.as_deref() == Some("redis") {
+        if file.engine.r#type == "redis" {
             let problem = "needed with the engine redis: 32 random bytes, the same on every node";
             fault(faults, "cluster.key", problem);
         }
@@ -52,28 +51,22 @@ pub(super) fn cluster_key(file: &File, faults: &mut Vec<Fault>) -> Option<Cluste
 }
 
 fn redis(engine: &RedisEngine, faults: &mut Vec<Fault>) -> Option<RedisConfig> {
-    let address = match &engine.address {
+    let address = match engine.address.as_ref().map(|addresses| addresses.0.as_slice()) {
         None => ADDRESS,
-        Some(Addresses::One(address)) => address.text(),
-        Some(Addresses::Several(list)) => match list.as_slice() {
-            [address] => address.text(),
-            _ => {
-                fault(faults, "engine.redis.address", "must be one address");
-                return None;
-            }
-        },
+        Some([address]) => address.text(),
+        Some(_) => {
+            fault(faults, "engine.redis.address", "must be one address");
+            return None;
+        }
     };
     let with = Credentials {
         user: engine.user.clone(),
         password: engine.password.as_ref().map(|password| password.text().to_owned()),
-        db: engine.db,
+        db: engine.db.and_then(|db| i64::try_from(db).ok()),
         tls: tls(&engine.tls, faults),
     };
     match Endpoint::parse(address, &with) {
-        Ok(endpoint) => {
-            let prefix = engine.prefix.clone().unwrap_or_else(|| PREFIX.to_owned());
-            Some(RedisConfig { endpoint, prefix })
-        }
+        Ok(endpoint) => Some(RedisConfig { endpoint, prefix: engine.prefix.clone() }),
         Err(bad) => {
             fault(faults, "engine.redis.address", bad.to_string());
             None
@@ -116,7 +109,7 @@ fn pem(text: &str) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::parse;
+    use super::super::super::parse;
     use super::*;
 
     fn read(engine: &str) -> Result<Choice, Vec<String>> {

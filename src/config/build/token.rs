@@ -16,18 +16,18 @@ pub(super) fn tokens(file: &File, faults: &mut Vec<Fault>) -> Option<TokenConfig
     let connection = Trust {
         issuers: issuers(
             "client.token",
-            token.issuer("client.token".into()),
+            token.issuer.issuer("client.token".into()),
             token.issuers.as_deref(),
             faults,
         ),
-        max_lifetime: lifetime(token.max_lifetime.map(|time| time.0.as_secs())),
+        max_lifetime: lifetime(token.max_lifetime.map(|time| time.as_secs())),
         user_claim: user_claim("client.token", token.user_id_claim.as_deref(), faults),
     };
     let place = "client.subscription_token";
     let own = &file.client.subscription_token;
     let subscription = Trust {
-        issuers: issuers(place, own.issuer(place.into()), own.issuers.as_deref(), faults),
-        max_lifetime: lifetime(own.max_lifetime.map(|time| time.0.as_secs())),
+        issuers: issuers(place, own.issuer.issuer(place.into()), own.issuers.as_deref(), faults),
+        max_lifetime: lifetime(own.max_lifetime.map(|time| time.as_secs())),
         user_claim: user_claim(place, own.user_id_claim.as_deref(), faults),
     };
     if own.enabled && subscription.issuers.is_empty() {
@@ -110,7 +110,7 @@ fn issuers(
         fault(faults, format!("{place}.issuers"), "empty");
     }
     let entries = list.iter().enumerate().map(|(at, entry)| {
-        let mut issuer = entry.issuer(format!("{place}.issuers[{at}]"));
+        let mut issuer = entry.issuer.issuer(format!("{place}.issuers[{at}]"));
         // A nameless entry is a fault, also where it is the only one.
         issuer.issuer.get_or_insert_default();
         issuer.audience = issuer.audience.or_else(|| audience.clone());
@@ -121,7 +121,7 @@ fn issuers(
 
 #[cfg(test)]
 mod tests {
-    use super::super::parse;
+    use super::super::super::parse;
 
     const SECRET: &str = "0123456789abcdef0123456789abcdef";
     const ED25519: &str = include_str!("../../auth/token/testdata/test-only-ed25519.public.pem");

@@ -1,31 +1,35 @@
-//! `http_api`, as it is written.
+//! `http_api`.
 
-use serde::{Deserialize, Deserializer};
+use super::super::secret::SecretText;
+use super::section;
 
-use super::SecretText;
-
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(in crate::config) struct HttpApi {
-    pub(in crate::config) key: Option<SecretText>,
-    pub(in crate::config) keys: Vec<ApiKey>,
-    pub(in crate::config) error_mode: String,
+section! {
+    HttpApi {
+        /// The key of the server API, which may do everything; 16 characters at least.
+        key: Option<SecretText>,
+        /// More keys, each with what it may do.
+        keys: Vec<ApiKey>,
+        /// `transport` tells errors by the HTTP status; empty tells them in the body.
+        error_mode: String,
+    }
+    unsupported {
+        insecure: "the server API always asks for a key",
+        disabled: "without a key nobody can use it; remove http_api",
+        external: "the server API is on the public port; keep /api from the proxy's outside",
+        handler_prefix: "the server API is at /api",
+    }
 }
 
-/// An entry of `keys`.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(in crate::config) struct ApiKey {
-    pub(in crate::config) name: String,
-    pub(in crate::config) key: SecretText,
-    #[serde(default, deserialize_with = "list")]
-    pub(in crate::config) methods: Option<Vec<String>>,
-    #[serde(default, deserialize_with = "list")]
-    pub(in crate::config) channels: Option<Vec<String>>,
-}
-
-/// A list that is there. `null` is refused: left over from a template, it would
-/// allow everything.
-fn list<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<String>>, D::Error> {
-    Vec::deserialize(from).map(Some)
+section! {
+    /// An entry of `keys`.
+    ApiKey {
+        /// The key's name in metrics.
+        name: String,
+        /// The key; 16 characters at least.
+        key: SecretText,
+        /// The methods that it may call; all unless given.
+        methods: Option<Vec<String>>,
+        /// Patterns of the channels that it may reach, such as `news:*`; all unless given.
+        channels: Option<Vec<String>>,
+    }
 }

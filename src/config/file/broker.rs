@@ -1,41 +1,86 @@
-//! `engine`, as it is written.
+//! `engine` and `cluster`: what nodes share.
 
-use serde::Deserialize;
+use serde_json::{Value, json};
 
-use super::SecretText;
+use super::super::kind::{Kind, Written, must_be};
+use super::super::reader::Reader;
+use super::super::secret::SecretText;
+use super::section;
 
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(in crate::config) struct Engine {
-    pub(in crate::config) r#type: Option<String>,
-    pub(in crate::config) redis: Option<RedisEngine>,
+section! {
+    Engine {
+        /// `memory`, for one node, or `redis`, for any number.
+        @restart r#type: String = "memory".to_owned(),
+        /// Where Redis is.
+        redis: Option<RedisEngine>,
+    }
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(in crate::config) struct RedisEngine {
-    /// May hold a password.
-    pub(in crate::config) address: Option<Addresses>,
-    pub(in crate::config) user: Option<String>,
-    pub(in crate::config) password: Option<SecretText>,
-    pub(in crate::config) db: Option<i64>,
-    pub(in crate::config) prefix: Option<String>,
-    pub(in crate::config) tls: RedisTls,
+section! {
+    RedisEngine {
+        /// The address of a primary: `host:port`, or `redis://` and `rediss://` with all that these
+        /// can say; redis://127.0.0.1:6379 unless given.
+        @restart address: Option<Addresses>,
+        /// The user that the node is to Redis.
+        @restart user: Option<String>,
+        /// The user's password.
+        @restart password: Option<SecretText>,
+        /// The number of the database.
+        @restart db: Option<u64>,
+        /// Tells several installations in one Redis apart.
+        @restart prefix: String = "sealcast".to_owned(),
+        /// TLS to Redis.
+        tls: RedisTls,
+    }
 }
 
-/// One address, or a list.
-#[derive(Deserialize)]
-#[serde(untagged)]
-pub(in crate::config) enum Addresses {
-    One(SecretText),
-    Several(Vec<SecretText>),
+section! {
+    RedisTls {
+        /// Speak TLS.
+        @restart enabled: bool,
+        /// The authority that Redis' certificate must be of: PEM, or the path of a file.
+        @restart server_ca_pem: Option<String>,
+        /// The node's own certificate: PEM, or the path of a file.
+        @restart cert_pem: Option<String>,
+        /// Its key: PEM, or the path of a file.
+        @restart key_pem: Option<SecretText>,
+    }
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(in crate::config) struct RedisTls {
-    pub(in crate::config) enabled: bool,
-    pub(in crate::config) server_ca_pem: Option<String>,
-    pub(in crate::config) cert_pem: Option<String>,
-    pub(in crate::config) key_pem: Option<SecretText>,
+section! {
+    Cluster {
+        /// What all nodes share, so that they believe each other: 32 random characters or more.
+        /// Needed with the engine redis.
+        @restart key: Option<SecretText>,
+    }
+}
+
+/// One address or several; they may hold passwords.
+#[derive(Clone)]
+pub(in crate::config) struct Addresses(pub(in crate::config) Vec<SecretText>);
+
+impl Kind for Addresses {
+    const IS_SECRET: bool = true;
+    const WRITTEN: Written = Written::Text;
+
+    fn name() -> String {
+        "secret".to_owned()
+    }
+
+    fn read(reader: &mut Reader<'_>, place: &str, written: &Value) -> Option<Addresses> {
+        match written {
+            Value::String(_) => {
+                SecretText::read(reader, place, written).map(|one| Addresses(vec![one]))
+            }
+            Value::Array(_) => Vec::read(reader, place, written).map(Addresses),
+            other => {
+                reader.fault(place, must_be("a text or a list of texts", other));
+                None
+            }
+        }
+    }
+
+    fn show(&self) -> Option<Value> {
+        Some(json!("[redacted]"))
+    }
 }

@@ -70,7 +70,7 @@ pub(super) fn find<'a>(
 ) -> Result<(Reach, &'a Namespace), ErrorCode> {
     let channel = Channel::parse(name.unwrap_or_default()).map_err(|_| ErrorCode::BadRequest)?;
     let reach = caller.reach(channel)?;
-    let namespace = app.policy.namespaces.of(reach.channel()).ok_or(ErrorCode::UnknownChannel)?;
+    let namespace = app.policy.namespaces.of(reach.channel())?;
     Ok((reach, namespace))
 }
 

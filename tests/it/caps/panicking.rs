@@ -1,25 +1,18 @@
 //! A session that panics, behind the accept loop and the connection code of the
 //! product.
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::Context;
 
-use hyper::body::Incoming;
-use hyper::{Request, Response, StatusCode, header};
-use sealcast::hub::{Clock, Connection, Hub, Pings, Registration};
-use sealcast::limit::{Cap, Limits, Profile};
+use sealcast::hub::{Clock, Connection, Hub, Registration};
+use sealcast::limit::Profile;
 use sealcast::metrics::Metrics;
-use sealcast::net::{self, Acceptor};
 use sealcast::session::{Message, Session};
-use sealcast_client::Options;
-use sealcast_wire::Encoding;
 use sealcast_wire::ws::{self, Opcode};
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
-use crate::support::client::Wire;
+use crate::codes::{Told, close_of};
+use crate::support::driven::{self, open};
 use crate::support::eventually;
 use crate::support::node::number;
 
@@ -46,6 +39,14 @@ async fn a_panic_ends_its_connection_and_nothing_else() {
     assert_eq!(number(&rendered, "sealcast_connections"), 2.0);
 }
 
+/// How a connection ends whose session panics.
+pub(crate) async fn provoked() -> Told {
+    let (address, _) = serve();
+    let mut fragile = open(address).await;
+    fragile.say("panic").await;
+    close_of(&mut fragile).await
+}
+
 /// Echoes, but for one word.
 struct Fragile {
     hub: Arc<Hub>,
@@ -69,59 +70,15 @@ impl Session for Fragile {
     }
 }
 
-async fn open(address: SocketAddr) -> Wire {
-    let options = Options::new(format!("ws://{address}/"));
-    Wire(sealcast_client::Connection::open(&options).await.unwrap())
-}
-
 fn serve() -> (SocketAddr, Arc<Metrics>) {
-    let limits = Profile::Standard.limits();
     let metrics = Metrics::new("it");
+    let limits = Profile::Standard.limits();
     let hub = Hub::new(1, &limits, Clock::start(), Arc::clone(&metrics));
-    let tasks = TaskTracker::new();
-    let listener = net::listen(([127, 0, 0, 1], 0).into()).unwrap();
-    let address = listener.local_addr().unwrap();
-    let acceptor = Acceptor {
-        sockets: Cap::new(10),
-        header_timeout: limits.header_timeout,
-        tasks: tasks.clone(),
-        stop: CancellationToken::new(),
-        metrics: Arc::clone(&metrics),
+    let session = Arc::clone(&hub);
+    let make = move |connection, _registration| Fragile {
+        hub: Arc::clone(&session),
+        connection,
+        _registration,
     };
-    let service = hyper::service::service_fn(move |request| {
-        let answer = upgrade(request, &hub, &limits, &tasks);
-        async move { Ok::<_, Infallible>(answer) }
-    });
-    tokio::spawn(acceptor.run(listener, service));
-    (address, metrics)
-}
-
-fn upgrade(
-    mut request: Request<Incoming>,
-    hub: &Arc<Hub>,
-    limits: &Limits,
-    tasks: &TaskTracker,
-) -> Response<String> {
-    let key = request.headers()[header::SEC_WEBSOCKET_KEY].to_str().unwrap();
-    let response = Response::builder()
-        .status(StatusCode::SWITCHING_PROTOCOLS)
-        .header(header::CONNECTION, "Upgrade")
-        .header(header::UPGRADE, "websocket")
-        .header(header::SEC_WEBSOCKET_ACCEPT, ws::accept_key(key))
-        .body(String::new());
-    let upgrading = hyper::upgrade::on(&mut request);
-    let (hub, receiver) = (Arc::clone(hub), net::receiver_limits(limits));
-    let deadline = limits.message_deadline.into();
-    tasks.spawn(async move {
-        let (stream, leftover) = net::into_socket(upgrading.await.unwrap()).unwrap();
-        let connection =
-            Connection::new(uuid::Uuid::new_v4(), Encoding::Json, Pings::Replies, stream);
-        let session = Fragile {
-            hub: Arc::clone(&hub),
-            connection: Arc::clone(&connection),
-            _registration: Registration::new(&hub, Arc::clone(&connection)),
-        };
-        net::drive(hub, connection, session, receiver, deadline, leftover).await;
-    });
-    response.unwrap()
+    (driven::serve(&hub, make), metrics)
 }

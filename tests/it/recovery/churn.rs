@@ -1,6 +1,6 @@
 //! Recovery under churn: clients that drop and come back at random while others
 //! publish, and history is trimmed, expires and is removed meanwhile. Whoever was
-//! not told otherwise has everything, once, in order. `SEALCAST_SEEDS` says how
+//! not told otherwise has everything, once, in order. `CHURN_SEEDS` says how
 //! many runs, from seed 1 on.
 
 use std::collections::{BTreeMap, HashMap};
@@ -33,7 +33,7 @@ pub(super) type Tops = Option<Arc<Vec<u64>>>;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn whoever_is_not_told_otherwise_has_everything_once_and_in_order() {
-    let seeds = std::env::var("SEALCAST_SEEDS").map_or(1, |seeds| seeds.parse().unwrap());
+    let seeds = std::env::var("CHURN_SEEDS").map_or(1, |seeds| seeds.parse().unwrap());
     for seed in 1..=seeds {
         run(seed).await;
     }

@@ -3,6 +3,7 @@
 pub(crate) mod api;
 pub(crate) mod client;
 pub(crate) mod descriptors;
+pub(crate) mod driven;
 pub(crate) mod http;
 pub(crate) mod node;
 pub(crate) mod process;

@@ -77,6 +77,11 @@ impl Process {
         kill_process(self.pid(), signal).unwrap();
     }
 
+    /// What it has logged so far.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(&self.stderr).unwrap()
+    }
+
     pub(crate) fn pid(&self) -> Pid {
         Pid::from_child(&self.child)
     }

@@ -1,5 +1,7 @@
 //! Tokens, good and bad.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 
@@ -27,6 +29,18 @@ pub(crate) fn signed_with(claims: Value, secret: &str, algorithm: Algorithm) -> 
     let key = EncodingKey::from_secret(secret.as_bytes());
     jsonwebtoken::encode(&Header::new(algorithm), &claims, &key).unwrap()
 }
+
+/// Any header and any claims, which need not even be JSON, under a signature of
+/// the nodes' secret that holds.
+pub(crate) fn signed_text(header: &str, claims: &str) -> String {
+    let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
+    let key = EncodingKey::from_secret(SECRET.as_bytes());
+    let signature = jsonwebtoken::crypto::sign(signed.as_bytes(), &key, Algorithm::HS256).unwrap();
+    format!("{signed}.{signature}")
+}
+
+/// The header of every good token here.
+pub(crate) const HEADER: &str = r#"{"alg":"HS256","typ":"JWT"}"#;
 
 pub(crate) fn now() -> u64 {
     sealcast::server::unix_now()

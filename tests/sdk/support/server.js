@@ -7,8 +7,8 @@ import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { within } from './event.js';
 
-const BINARY = process.env.SEALCAST_BIN
-  ? resolve(process.env.SEALCAST_BIN)
+const BINARY = process.env.TESTED_SEALCAST
+  ? resolve(process.env.TESTED_SEALCAST)
   : resolve(import.meta.dirname, '../../../target/debug/sealcast');
 const READY_MS = 20_000;
 const EXIT_MS = 20_000;

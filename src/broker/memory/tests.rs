@@ -1,0 +1,57 @@
+//! What the embedded broker keeps is bounded, whoever makes it grow.
+
+use sealcast_wire::Publication;
+
+use super::*;
+use crate::broker::{Retention, Sharding};
+
+const META_TTL: Duration = Duration::from_secs(30 * 24 * 3_600);
+const KEEP: Retention =
+    Retention { entries: 100, bytes: 1 << 20, ttl: Duration::from_secs(60), meta_ttl: META_TTL };
+
+fn broker(most_bytes: usize) -> Memory {
+    Memory::new(Feed::new(Sharding::new(1), 0).0, most_bytes)
+}
+
+fn channel(number: usize) -> Channel {
+    Channel::parse(&format!("room-{number}")).expect("valid")
+}
+
+async fn look(broker: &Memory, number: usize) -> Page {
+    let query = HistoryQuery { limit: 10, ..HistoryQuery::default() };
+    broker.history(channel(number), query, META_TTL).await.expect("answered")
+}
+
+async fn publish(broker: &Memory, number: usize) {
+    let publication = Publication { data: "{}".into(), ..Publication::default() };
+    let outgoing =
+        Outgoing { publication, keep: Some(KEEP), idempotency: None, version: None, delta: false };
+    broker.publish(channel(number), outgoing).await.expect("taken");
+}
+
+#[tokio::test(start_paused = true)]
+async fn looking_at_many_streams_costs_no_more_than_the_budget() {
+    let broker = broker(1 << 20);
+    publish(&broker, 0).await;
+    let epoch = look(&broker, 0).await.position.epoch;
+    for number in 1..10_000 {
+        look(&broker, number).await;
+    }
+    let held = broker.state.lock().held();
+    assert!(held <= 1 << 20, "{held} bytes");
+    assert!(broker.state.lock().streams.len() > 1_000, "and no fewer than it allows");
+    let kept = look(&broker, 0).await;
+    assert_eq!((kept.position.epoch, kept.publications.len()), (epoch, 1), "entries go last");
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_small_streams_are_shed_too() {
+    let broker = broker(100 * 1_024);
+    for number in 0..5_000 {
+        publish(&broker, number).await;
+        assert!(broker.state.lock().held() <= 100 * 1_024);
+    }
+    let state = broker.state.lock();
+    assert_eq!(state.bytes, state.streams.values().map(Stream::bytes).sum::<usize>());
+    assert!(state.streams.len() > 50);
+}

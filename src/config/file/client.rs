@@ -1,0 +1,72 @@
+//! `client`: connections and what they may use.
+
+use std::time::Duration;
+
+use super::section;
+use super::{SubscriptionToken, Token};
+
+section! {
+    Client {
+        /// Origins of the pages that may connect, such as `https://app.example.com`; none unless
+        /// given.
+        allowed_origins: Vec<String>,
+        /// Tokens of connections.
+        token: Token,
+        /// Tokens of subscriptions, where they have keys of their own.
+        subscription_token: SubscriptionToken,
+        /// Clients without a token may connect, as the anonymous user.
+        allow_anonymous_connect_without_token: bool,
+        /// Tokens of the anonymous user are refused.
+        disallow_anonymous_connection_tokens: bool,
+        /// Most connections of one user on a node; any number unless given, or with 0.
+        user_connection_limit: Option<usize>,
+        /// Clients are told the time when they connect.
+        connect_include_server_time: bool,
+        /// A channel for each user, to which every connection of that user is subscribed.
+        subscribe_to_user_personal_channel: PersonalChannel,
+        /// Time between pings, whole seconds.
+        @restart ping_interval: Duration => ping_interval,
+        /// The longest time until a ping is answered.
+        @restart pong_timeout: Duration => pong_timeout,
+        /// The longest time until a connection has authenticated.
+        stale_close_delay: Duration => connect_deadline,
+        /// How long a connection may outlive its token, to bring a new one.
+        expired_close_delay: Duration => expired_close_delay,
+        /// How long a subscription may outlive its token.
+        expired_sub_close_delay: Duration => expired_sub_close_delay,
+        /// Most subscriptions of one connection.
+        channel_limit: usize => channels_per_connection,
+        /// Most bytes waiting for one connection; beyond, it ends with 3008.
+        @restart queue_max_size: usize => queue_bytes,
+        /// Most publications of one page of history.
+        history_max_publication_limit: usize => history_publications,
+        /// Most publications that a recovery brings back.
+        recovery_max_publication_limit: usize => recovery_publications,
+        /// Most connections of the node.
+        connection_limit: usize => websocket_connections,
+    }
+    unsupported {
+        proxy: "there are no calls of a backend; decide by tokens",
+        insecure: "connections always need a token, or allow_anonymous_connect_without_token",
+        insecure_skip_token_signature_verify: "tokens are always verified",
+        user_id_http_header: "users are known by their tokens",
+        presence_update_interval: "remove it; presence ends with the connection",
+        concurrency: "remove it; commands of different channels run side by side",
+        channel_position_check_delay: "remove it; positions are always watched",
+        channel_position_max_time_lag: "remove it; positions are always watched",
+        connection_rate_limit: "limit new connections at the proxy",
+        connect_code_to_unidirectional_disconnect: "there are no unidirectional transports",
+    }
+}
+
+section! {
+    /// `subscribe_to_user_personal_channel`.
+    PersonalChannel {
+        /// Every user is subscribed to a channel of their own, `#user`.
+        enabled: bool,
+        /// The namespace of these channels; none unless given.
+        personal_channel_namespace: Option<String>,
+        /// Of a user's connections only the latest stays.
+        single_connection: bool,
+    }
+}

@@ -1,0 +1,57 @@
+//! `limits` and `websocket`: bounds.
+
+use std::time::Duration;
+
+use super::section;
+
+section! {
+    LimitOptions {
+        /// Where the numbers come from that are not given: `standard`, for the open internet, or
+        /// `strict`, for a few people who know each other.
+        @restart profile: String = "standard".to_owned(),
+        /// The largest payload of one publication, bytes.
+        message_bytes: usize => message_bytes,
+        /// Most publications and replies waiting for one connection.
+        @restart queue_messages: usize => queue_messages,
+        /// Bytes that the node holds for all slow connections and unfinished frames.
+        @restart node_queue_bytes: usize => node_queue_bytes,
+        /// Most bytes of one channel's history.
+        history_bytes: usize => history_bytes,
+        /// Most bytes of all history that the node keeps.
+        @restart node_history_bytes: usize => node_history_bytes,
+        /// Most bytes of recent publications that the node keeps for recoveries.
+        @restart node_tail_bytes: usize => node_tail_bytes,
+        /// Most connections that have not authenticated, within `client.connection_limit`.
+        waiting_connections: usize => waiting_connections,
+        /// Sockets that may be open beside WebSockets, for the server API and handshakes.
+        @restart http_sockets: usize => http_sockets,
+        /// The longest time in which a WebSocket message must arrive whole.
+        message_deadline: Duration => message_deadline,
+        /// The longest time in which a request's header must arrive.
+        @restart header_timeout: Duration => header_timeout,
+        /// The longest time in which a request's body must arrive.
+        body_timeout: Duration => body_timeout,
+        /// The longest time in which a write may make no progress.
+        @restart write_timeout: Duration => write_timeout,
+    }
+}
+
+section! {
+    WebSocket {
+        /// The largest WebSocket message, bytes; 1048576 at most. A request's body may be four
+        /// times as large.
+        message_size_limit: usize => frame_bytes,
+    }
+    unsupported {
+        disabled: "WebSocket is the only transport",
+        handler_prefix: "it is always /connection/websocket",
+        compression: "frames are not compressed",
+        compression_level: "frames are not compressed",
+        compression_min_size: "frames are not compressed",
+        compression_prepared_message_cache_size: "frames are not compressed",
+        read_buffer_size: "remove it; a resting connection has no buffers",
+        write_buffer_size: "remove it; a resting connection has no buffers",
+        use_write_buffer_pool: "remove it; a resting connection has no buffers",
+        write_timeout: "its name here is limits.write_timeout",
+    }
+}
