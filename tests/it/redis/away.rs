@@ -59,7 +59,7 @@ async fn is_away_and_comes_back(fault: Fault) {
         assert!(away.elapsed() < Duration::from_millis(3_500), "it says that it is well");
         sleep(Duration::from_millis(10)).await;
     }
-    assert_eq!(node.get("/health").await.status, 503);
+    assert_eq!(node.get("/health/ready").await.status, 503);
     refuses(&node, &mut publisher, fault).await;
 
     match fault {
