@@ -6,13 +6,17 @@
 mod at_rest;
 mod breaker;
 mod endpoint;
+mod hello;
 mod keys;
 mod lane;
 mod link;
+mod place;
 mod present;
 mod primary;
 mod record;
 mod scripts;
+mod sentinel;
+mod source;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,13 +33,17 @@ use super::{
     Presence, PresenceStats, Retention, Since, Tails, Unavailable, Unrecoverable,
 };
 use crate::metrics::Metrics;
+use hello::Mode;
 use keys::{Kind, Name, Names};
 use link::{Arrivals, Link};
+use place::Place;
 use present::Present;
 use primary::{Primary, Way, answered};
 use record::Record;
 
-pub use endpoint::{BadEndpoint, Credentials, Endpoint, Tls, Unfit};
+pub use endpoint::{BadEndpoint, Credentials, Endpoint, Tls};
+pub use place::Unfit;
+pub use sentinel::Sentinels;
 
 /// How long a node tries to reach Redis before it refuses to start.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -44,9 +52,18 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug)]
 pub struct RedisConfig {
     /// Where it is.
-    pub endpoint: Endpoint,
+    pub topology: Topology,
     /// Tells several installations in one Redis apart.
     pub prefix: String,
+}
+
+/// How what is used of Redis hangs together.
+#[derive(Clone, Debug)]
+pub enum Topology {
+    /// A primary at a fixed address.
+    Single(Endpoint),
+    /// A primary that sentinels watch, and replace when it fails.
+    Watched(Sentinels),
 }
 
 /// A part of the broker that runs as long as the node, and its name. Without it
@@ -73,18 +90,20 @@ impl Redis {
         feed: Feed,
         metrics: &Arc<Metrics>,
     ) -> Result<(Arc<Redis>, Vec<Work>), Unfit> {
-        let RedisConfig { endpoint, prefix } = config;
-        endpoint.check(PATIENCE).await?;
+        let RedisConfig { topology, prefix } = config;
+        let place = match topology {
+            Topology::Single(endpoint) => Place::At(endpoint, Mode::Standalone),
+            Topology::Watched(sentinels) => Place::Watched(sentinels),
+        };
+        place.check(PATIENCE).await?;
         let names = Names::new(prefix);
         let own = names.node(&uuid::Uuid::new_v4().to_string());
-        let (primary, lanes) = Primary::new(&endpoint, metrics).map_err(|error| {
-            Unfit::Unreachable { address: endpoint.to_string(), problem: error.to_string() }
-        })?;
+        let (primary, lanes) = Primary::new(place.clone(), metrics);
         let primary = Arc::new(primary);
         let tails = Arc::clone(feed.tails());
         let (arrivals, forwards) = Arrivals::new(feed, metrics);
         let topics = (own, names.control());
-        let link = Link::new(endpoint, topics, Arc::clone(&primary), arrivals, metrics);
+        let link = Link::new(place, topics, Arc::clone(&primary), arrivals, metrics);
         let broker = Arc::new(Redis {
             names,
             primary,

@@ -1,5 +1,6 @@
 //! The contract of [`sealcast::broker::Broker`], for each broker there is.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::support::PATIENCE;
 use crate::support::redis::RedisServer;
+use crate::support::sentinel::Watched;
 
 /// A broker with the feed of one node behind it.
 pub(crate) struct Bench {
@@ -29,7 +31,7 @@ pub(crate) struct Bench {
     /// If that is the broker: it forgets when it is swept.
     memory: Option<Arc<Memory>>,
     /// Lives as long as the broker that needs it.
-    _server: Option<RedisServer>,
+    _servers: Option<Box<dyn Any + Send>>,
 }
 
 /// A module of tests, one for each promise.
@@ -91,6 +93,7 @@ macro_rules! in_process_contract {
 
 contract!(memory, super::memory());
 contract!(redis, super::redis());
+contract!(sentinel, super::sentinel());
 in_process_contract!(memory_feed, super::memory());
 
 const SHARDS: usize = 4;
@@ -101,14 +104,21 @@ async fn memory() -> Bench {
     let (feed, receivers) = Feed::new(sharding.clone(), 1 << 20);
     let memory = Arc::new(Memory::new(feed, 1 << 20));
     let broker = Arc::clone(&memory) as Arc<dyn Broker>;
-    Bench { broker, sharding, feed: receivers, memory: Some(memory), _server: None }
+    Bench { broker, sharding, feed: receivers, memory: Some(memory), _servers: None }
 }
 
 /// One node on a Redis of its own.
 async fn redis() -> Bench {
     let server = RedisServer::start().await;
     let bench = Bench::on(server.config()).await;
-    Bench { _server: Some(server), ..bench }
+    Bench { _servers: Some(Box::new(server)), ..bench }
+}
+
+/// The same, where sentinels say.
+async fn sentinel() -> Bench {
+    let watched = Watched::start().await;
+    let bench = Bench::on(watched.config()).await;
+    Bench { _servers: Some(Box::new(watched)), ..bench }
 }
 
 async fn a_subscriber_gets_what_is_published_afterwards_as_it_was(mut bench: Bench) {
@@ -367,7 +377,7 @@ impl Bench {
         for (_, work) in works {
             tokio::spawn(work);
         }
-        Bench { broker, sharding, feed: receivers, memory: None, _server: None }
+        Bench { broker, sharding, feed: receivers, memory: None, _servers: None }
     }
 
     /// The next delivery, and the shard by which it came.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use deadpool_redis::{Connection, Pool};
+use deadpool_redis::Connection;
 use parking_lot::Mutex;
 use redis::aio::ConnectionLike as _;
 use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind, Value};
@@ -19,6 +19,7 @@ use tokio::time::Instant;
 
 use super::breaker::Breaker;
 use super::scripts;
+use super::source::Source;
 use crate::metrics::Metrics;
 
 /// Commands that go out together at most.
@@ -87,7 +88,7 @@ impl Fuse {
 /// Serves one lane.
 pub(super) struct Lane {
     jobs: mpsc::Receiver<Job>,
-    pool: Pool,
+    source: Arc<Source>,
     fuse: Arc<Fuse>,
     metrics: Arc<Metrics>,
     connection: Option<Connection>,
@@ -100,11 +101,11 @@ pub(super) struct Lane {
 impl Lane {
     pub(super) fn new(
         jobs: mpsc::Receiver<Job>,
-        pool: Pool,
+        source: Arc<Source>,
         fuse: Arc<Fuse>,
         metrics: Arc<Metrics>,
     ) -> Lane {
-        Lane { jobs, pool, fuse, metrics, connection: None, ended: 0, next: None }
+        Lane { jobs, source, fuse, metrics, connection: None, ended: 0, next: None }
     }
 
     /// Runs until nobody can send a job any more.
@@ -168,7 +169,7 @@ impl Lane {
         self.drop_if_ended().await;
         let connection = match &mut self.connection {
             Some(connection) => connection,
-            none => none.insert(connect(&self.pool).await?),
+            none => none.insert(self.source.connect().await?),
         };
         let (commands, answers): (Vec<_>, Vec<_>) =
             batch.into_iter().map(|job| (job.command, job.answer)).unzip();
@@ -215,21 +216,6 @@ impl Lane {
             tracing::error!(event = "redis_refused", %error, "Redis refused a command");
         }
         unfit.map_or(Ok(()), |error| Err(error.into()))
-    }
-}
-
-/// A connection with the scripts loaded.
-async fn connect(pool: &Pool) -> Result<Connection, RedisError> {
-    let mut connection = pool.get().await.map_err(|error| match error {
-        deadpool_redis::PoolError::Backend(error) => error,
-        other => RedisError::from((ErrorKind::Io, "no connection", other.to_string())),
-    })?;
-    match scripts::load().exec_async(&mut connection).await {
-        Ok(()) => Ok(connection),
-        Err(error) => {
-            drop(Connection::take(connection));
-            Err(error)
-        }
     }
 }
 

@@ -17,15 +17,16 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use redis::aio::MultiplexedConnection;
-use redis::{Client, PushInfo, PushKind, RedisError, Value};
+use redis::{PushInfo, PushKind, RedisError, Value};
 use sealcast_wire::Channel;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::super::feed::{Delivery, Feed, Sharding};
 use super::super::{CALL_TIMEOUT, Tails, Unavailable};
-use super::endpoint::{self, Endpoint};
+use super::endpoint;
 use super::keys::{Kind, Name};
+use super::place::Place;
 use super::primary::{Primary, Way};
 use super::record::{self, BadRecord, Own, Record, Stored};
 use crate::metrics::Metrics;
@@ -54,7 +55,7 @@ pub(super) struct Arrivals {
 
 /// The link to one primary. Its task is [`Link::run`].
 pub(super) struct Link {
-    endpoint: Endpoint,
+    place: Place,
     /// The node's own topic: probes and heartbeats.
     own: Name,
     /// The topic of all nodes.
@@ -158,14 +159,14 @@ async fn forward(arrivals: Arc<Arrivals>, feed: Arc<Feed>, at: usize) {
 
 impl Link {
     pub(super) fn new(
-        endpoint: Endpoint,
+        place: Place,
         (own, control): (Name, Name),
         primary: Arc<Primary>,
         arrivals: Arc<Arrivals>,
         metrics: &Arc<Metrics>,
     ) -> Arc<Link> {
         Arc::new(Link {
-            endpoint,
+            place,
             own,
             control,
             primary,
@@ -246,9 +247,7 @@ impl Link {
             }
             Ok(())
         };
-        let client = Client::open(self.endpoint.info())?;
-        let settings = endpoint::settings().set_push_sender(take);
-        let connection = client.get_multiplexed_async_connection_with_config(&settings).await?;
+        let connection = self.place.connect(&endpoint::settings().set_push_sender(take)).await?;
         Ok((connection, broken))
     }
 

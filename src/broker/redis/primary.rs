@@ -2,18 +2,16 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
-use deadpool_redis::{Manager, Pool, PoolConfig, Runtime, Timeouts};
-use redis::aio::SendError;
-use redis::{Cmd, PushInfo, PushKind, RedisError, Value};
+use redis::{Cmd, Value};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::super::{CALL_TIMEOUT, Unavailable};
-use super::endpoint::{self, ANSWER_TIMEOUT, CONNECT_TIMEOUT, Endpoint};
 use super::keys::Name;
 use super::lane::{Fuse, Job, Lane};
+use super::place::Place;
+use super::source::Source;
 use crate::metrics::Metrics;
 
 /// Lanes for what changes something, and as many for what only reads: a long
@@ -44,19 +42,19 @@ pub(super) struct Primary {
 }
 
 impl Primary {
-    /// The primary at `endpoint`, and what serves its lanes.
+    /// The primary at `place`, and what serves its lanes.
     pub(super) fn new(
-        endpoint: &Endpoint,
+        place: Place,
         metrics: &Arc<Metrics>,
-    ) -> Result<(Primary, Vec<impl Future<Output = ()> + Send + 'static>), RedisError> {
+    ) -> (Primary, Vec<impl Future<Output = ()> + Send + 'static>) {
         let fuse = Arc::new(Fuse::new(Arc::clone(metrics)));
-        let pool = pool(endpoint, &fuse)?;
+        let source = Arc::new(Source::new(place, Arc::clone(&fuse), 2 * LANES));
         let (mut works, mut lanes) = (Vec::new(), Vec::new());
         for _ in 0..2 * LANES {
             // The places bound it; a lane alone may take them all.
             let (lane, jobs) = mpsc::channel(MOST_WAITING);
             let (fuse, metrics) = (Arc::clone(&fuse), Arc::clone(metrics));
-            works.push(Lane::new(jobs, pool.clone(), fuse, metrics).run());
+            works.push(Lane::new(jobs, Arc::clone(&source), fuse, metrics).run());
             lanes.push(lane);
         }
         let reads = lanes.split_off(LANES);
@@ -68,7 +66,7 @@ impl Primary {
             fuse,
             metrics: Arc::clone(metrics),
         };
-        Ok((primary, works))
+        (primary, works)
     }
 
     /// Sends a command, and waits for the answer until the call's deadline. It
@@ -128,24 +126,4 @@ impl Primary {
 /// If there is none.
 pub(super) async fn answered(answer: oneshot::Receiver<Value>) -> Result<Value, Unavailable> {
     timeout(CALL_TIMEOUT, answer).await.map_err(|_| Unavailable)?.map_err(|_| Unavailable)
-}
-
-/// A pool from which each lane takes one connection and keeps it.
-fn pool(endpoint: &Endpoint, fuse: &Arc<Fuse>) -> Result<Pool, RedisError> {
-    const WAIT: Duration = Duration::from_millis(200);
-    let fuse = Arc::clone(fuse);
-    let note = move |push: PushInfo| -> Result<(), SendError> {
-        if push.kind == PushKind::Disconnection {
-            fuse.note_end();
-        }
-        Ok(())
-    };
-    let settings = endpoint::settings().set_push_sender(note);
-    let manager = Manager::new_with_config(endpoint.info(), settings)?;
-    let timeouts =
-        Timeouts { wait: Some(WAIT), create: Some(CONNECT_TIMEOUT), recycle: Some(ANSWER_TIMEOUT) };
-    let config = PoolConfig { max_size: 2 * LANES, timeouts, ..PoolConfig::default() };
-    Pool::builder(manager).config(config).runtime(Runtime::Tokio1).build().map_err(|error| {
-        RedisError::from((redis::ErrorKind::InvalidClientConfig, "no pool", error.to_string()))
-    })
 }

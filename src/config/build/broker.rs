@@ -4,7 +4,7 @@ use super::super::file::{Addresses, Engine, File, RedisEngine, RedisTls, SecretT
 use super::super::{Engine as Choice, Fault};
 use super::fault;
 use crate::auth::ClusterKey;
-use crate::broker::{Credentials, Endpoint, RedisConfig, Tls};
+use crate::broker::{BadEndpoint, Credentials, Endpoint, RedisConfig, Sentinels, Tls, Topology};
 
 /// Centrifugo's, which is Redis' own port on this machine.
 const ADDRESS: &str = "redis://127.0.0.1:6379";
@@ -52,37 +52,91 @@ pub(super) fn cluster_key(file: &File, faults: &mut Vec<Fault>) -> Option<Cluste
 }
 
 fn redis(engine: &RedisEngine, faults: &mut Vec<Fault>) -> Option<RedisConfig> {
-    let address = match &engine.address {
-        None => ADDRESS,
-        Some(Addresses::One(address)) => address.text(),
-        Some(Addresses::Several(list)) => match list.as_slice() {
-            [address] => address.text(),
-            _ => {
-                fault(faults, "engine.redis.address", "must be one address");
-                return None;
-            }
-        },
-    };
     let with = Credentials {
         user: engine.user.clone(),
         password: engine.password.as_ref().map(|password| password.text().to_owned()),
         db: engine.db,
-        tls: tls(&engine.tls, faults),
+        tls: tls("engine.redis.tls", &engine.tls, faults),
     };
-    match Endpoint::parse(address, &with) {
-        Ok(endpoint) => {
-            let prefix = engine.prefix.clone().unwrap_or_else(|| PREFIX.to_owned());
-            Some(RedisConfig { endpoint, prefix })
+    let sentinels = sentinels(engine, &with, faults);
+    let topology = match (&engine.sentinel_address, &engine.address) {
+        (Some(_), Some(_)) => {
+            let problem = "given beside sentinel_address, which says where the primary is";
+            fault(faults, "engine.redis.address", problem);
+            return None;
         }
+        (Some(_), None) => Topology::Watched(sentinels?),
+        (None, address) => {
+            let place = "engine.redis.address";
+            let texts = address.as_ref().map_or(vec![ADDRESS], Addresses::texts);
+            let [endpoint] = <[Endpoint; 1]>::try_from(endpoints(place, &texts, &with, faults)?)
+                .map_err(|_| fault(faults, place, "must be one address"))
+                .ok()?;
+            Topology::Single(endpoint)
+        }
+    };
+    let prefix = engine.prefix.clone().unwrap_or_else(|| PREFIX.to_owned());
+    Some(RedisConfig { topology, prefix })
+}
+
+/// Who knows where the primary is, if that is asked.
+fn sentinels(
+    engine: &RedisEngine,
+    primary: &Credentials,
+    faults: &mut Vec<Fault>,
+) -> Option<Sentinels> {
+    let place = "engine.redis.sentinel_address";
+    let with = Credentials {
+        user: engine.sentinel_user.clone(),
+        password: engine.sentinel_password.as_ref().map(|password| password.text().to_owned()),
+        db: None,
+        tls: tls("engine.redis.sentinel_tls", &engine.sentinel_tls, faults),
+    };
+    let name = engine.sentinel_master_name.as_deref();
+    let Some(addresses) = &engine.sentinel_address else {
+        if name.is_some() || with.user.is_some() || with.password.is_some() || with.tls.is_some() {
+            fault(faults, place, "missing, but something else is said of sentinels");
+        }
+        return None;
+    };
+    let addresses = endpoints(place, &addresses.texts(), &with, faults)?;
+    let Some(name) = name else {
+        let problem = "needed with sentinel_address: what the sentinels call the primary";
+        fault(faults, "engine.redis.sentinel_master_name", problem);
+        return None;
+    };
+    match Sentinels::new(addresses, name, primary) {
+        Ok(sentinels) => Some(sentinels),
         Err(bad) => {
-            fault(faults, "engine.redis.address", bad.to_string());
+            fault(faults, "engine.redis.tls", bad.to_string());
             None
         }
     }
 }
 
-fn tls(tls: &RedisTls, faults: &mut Vec<Fault>) -> Option<Tls> {
-    let place = "engine.redis.tls";
+/// All of them, or what is wrong with the first that is none.
+fn endpoints(
+    place: &str,
+    texts: &[&str],
+    with: &Credentials,
+    faults: &mut Vec<Fault>,
+) -> Option<Vec<Endpoint>> {
+    if texts.is_empty() {
+        fault(faults, place, "an empty list");
+        return None;
+    }
+    let endpoints = texts.iter().map(|text| Endpoint::parse(text, with)).collect();
+    match endpoints {
+        Ok(endpoints) => Some(endpoints),
+        Err(bad) => {
+            let bad: BadEndpoint = bad;
+            fault(faults, place, bad.to_string());
+            None
+        }
+    }
+}
+
+fn tls(place: &str, tls: &RedisTls, faults: &mut Vec<Fault>) -> Option<Tls> {
     let RedisTls { enabled, server_ca_pem, cert_pem, key_pem } = tls;
     if !enabled {
         if server_ca_pem.is_some() || cert_pem.is_some() || key_pem.is_some() {
@@ -130,7 +184,9 @@ mod tests {
 
     fn endpoint(engine: &str) -> String {
         match read(engine) {
-            Ok(Choice::Redis(redis)) => redis.endpoint.to_string(),
+            Ok(Choice::Redis(RedisConfig { topology: Topology::Single(endpoint), .. })) => {
+                endpoint.to_string()
+            }
             other => panic!("{other:?}"),
         }
     }
@@ -184,7 +240,37 @@ mod tests {
         }
         let shown = format!("{:?}", read(r#"{"type":"redis","redis":{"password":"hunter2"}}"#));
         assert!(!shown.contains("hunter2"), "{shown}");
-        let unknown = read(r#"{"type":"redis","redis":{"sentinel_address":"h:1"}}"#);
+        let unknown = read(r#"{"type":"redis","redis":{"replica_client_enabled":true}}"#);
         assert!(unknown.is_err(), "an option that is not done is not passed over");
+    }
+
+    #[test]
+    fn sentinels_are_given_with_the_name_of_what_they_watch() {
+        let read = |redis: &str| read(&format!(r#"{{"type":"redis","redis":{redis}}}"#));
+        let full = r#"{"sentinel_address":["a:1","b:2"],"sentinel_master_name":"m",
+            "sentinel_user":"ada","sentinel_password":"hunter2","password":"hunter2"}"#;
+        let Ok(Choice::Redis(RedisConfig { topology: Topology::Watched(sentinels), .. })) =
+            read(full)
+        else {
+            panic!("not taken")
+        };
+        assert_eq!(sentinels.to_string(), "\"m\" by sentinels redis://a:1, redis://b:2");
+        assert!(!format!("{sentinels:?}").contains("hunter2"));
+        for (redis, place) in [
+            (r#"{"sentinel_address":"a:1"}"#, "engine.redis.sentinel_master_name"),
+            (r#"{"sentinel_master_name":"m"}"#, "engine.redis.sentinel_address"),
+            (r#"{"sentinel_password":"hunter2"}"#, "engine.redis.sentinel_address"),
+            (
+                r#"{"sentinel_address":[],"sentinel_master_name":"m"}"#,
+                "engine.redis.sentinel_address",
+            ),
+            (
+                r#"{"address":"b:1","sentinel_address":"a:1","sentinel_master_name":"m"}"#,
+                "engine.redis.address",
+            ),
+        ] {
+            let faults = read(redis).expect_err(redis);
+            assert!(matches!(&faults[..], [one] if one.starts_with(place)), "{redis}: {faults:?}");
+        }
     }
 }

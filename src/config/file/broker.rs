@@ -21,6 +21,12 @@ pub(in crate::config) struct RedisEngine {
     pub(in crate::config) db: Option<i64>,
     pub(in crate::config) prefix: Option<String>,
     pub(in crate::config) tls: RedisTls,
+    /// May hold passwords.
+    pub(in crate::config) sentinel_address: Option<Addresses>,
+    pub(in crate::config) sentinel_master_name: Option<String>,
+    pub(in crate::config) sentinel_user: Option<String>,
+    pub(in crate::config) sentinel_password: Option<SecretText>,
+    pub(in crate::config) sentinel_tls: RedisTls,
 }
 
 /// One address, or a list.
@@ -29,6 +35,15 @@ pub(in crate::config) struct RedisEngine {
 pub(in crate::config) enum Addresses {
     One(SecretText),
     Several(Vec<SecretText>),
+}
+
+impl Addresses {
+    pub(in crate::config) fn texts(&self) -> Vec<&str> {
+        match self {
+            Addresses::One(address) => vec![address.text()],
+            Addresses::Several(list) => list.iter().map(SecretText::text).collect(),
+        }
+    }
 }
 
 #[derive(Default, Deserialize)]

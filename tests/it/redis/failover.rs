@@ -1,0 +1,72 @@
+//! A primary that dies for good, and a replica that takes its place.
+
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use super::start::refusal;
+use super::{Listener, Publisher, ROOMS};
+use crate::broker_contract::Bench;
+use crate::support::sentinel::Watched;
+
+/// How soon everything must be well after the replica is promoted.
+const WELL_WITHIN: Duration = Duration::from_secs(5);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_the_primary_is_killed_the_promoted_replica_is_used_and_gaps_are_told() {
+    let mut watched = Watched::with_replica().await;
+    let mut bench = Bench::on(watched.config()).await;
+    let mut listener = Listener::start(&bench).await;
+    let publisher = Publisher::start(&bench.broker);
+    listener.during(&mut bench, publisher.goes_on(200)).await;
+    let mut published = publisher.stop().await;
+    watched.has_everything().await;
+    watched.primary.kill();
+    // Nothing is acknowledged before there is a primary again.
+    let publisher = Publisher::start(&bench.broker);
+    listener.during(&mut bench, watched.is_promoted()).await;
+    let back = listener.during(&mut bench, publisher.goes_on(200)).await;
+    assert!(back < WELL_WITHIN, "publishing took {back:?} to come back");
+    assert!(publisher.failures() > 0, "the fault did not bite");
+    listener.is_told(&mut bench, ROOMS).await;
+    // The one that died comes back as what it was: nobody falls for it.
+    watched.primary.start_again().await;
+    listener.during(&mut bench, publisher.goes_on(200)).await;
+    let replica = watched.replica.as_ref().unwrap();
+    let _: usize = replica.ask("CLIENT KILL TYPE pubsub").await;
+    let _: usize = replica.ask("CLIENT KILL TYPE normal SKIPME yes").await;
+    listener.is_told(&mut bench, 2 * ROOMS).await;
+    listener.during(&mut bench, publisher.goes_on(200)).await;
+    published.extend(publisher.stop().await);
+    listener.has_within(&mut bench, &published, WELL_WITHIN).await;
+}
+
+/// It lives and keeps its clients, but the others have agreed on another one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_primary_that_freezes_is_left_for_its_successor() {
+    let watched = Watched::with_replica().await;
+    let mut bench = Bench::on(watched.config()).await;
+    let mut listener = Listener::start(&bench).await;
+    let publisher = Publisher::start(&bench.broker);
+    listener.during(&mut bench, publisher.goes_on(200)).await;
+    let mut published = publisher.stop().await;
+    watched.has_everything().await;
+    watched.primary.signal(Signal::STOP);
+    listener.during(&mut bench, watched.is_promoted()).await;
+    let publisher = Publisher::start(&bench.broker);
+    let back = listener.during(&mut bench, publisher.goes_on(200)).await;
+    assert!(back < WELL_WITHIN, "publishing took {back:?} to come back");
+    watched.primary.signal(Signal::CONT);
+    listener.during(&mut bench, publisher.goes_on(200)).await;
+    listener.is_told(&mut bench, ROOMS).await;
+    published.extend(publisher.stop().await);
+    listener.has_within(&mut bench, &published, WELL_WITHIN).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sentinels_that_do_not_know_the_name_are_told_at_the_start() {
+    let watched = Watched::start().await;
+    let told = refusal(watched.config_named("another")).await;
+    assert!(told.contains("cannot reach Redis at \"another\" by sentinels"), "{told}");
+    assert!(told.contains("does not know"), "{told}");
+}

@@ -1,0 +1,85 @@
+//! A primary that a sentinel watches, and a replica to take its place.
+
+use std::time::Duration;
+
+use sealcast::broker::{Credentials, Endpoint, RedisConfig, Sentinels, Topology};
+use tokio::time::{sleep, timeout};
+
+use super::PATIENCE;
+use super::redis::{RedisServer, config};
+
+/// What the sentinel calls the primary.
+const NAME: &str = "the-primary";
+
+/// All of them run, until dropped.
+pub(crate) struct Watched {
+    pub(crate) primary: RedisServer,
+    pub(crate) replica: Option<RedisServer>,
+    sentinel: RedisServer,
+}
+
+impl Watched {
+    /// A primary alone.
+    pub(crate) async fn start() -> Watched {
+        let primary = RedisServer::start().await;
+        let sentinel = RedisServer::sentinel(&watching(&primary)).await;
+        Watched { primary, replica: None, sentinel }
+    }
+
+    /// With a replica that has everything, and is known.
+    pub(crate) async fn with_replica() -> Watched {
+        let primary = RedisServer::start().await;
+        // At once, not after some seconds in case others want a copy as well.
+        let _: () = primary.ask("CONFIG SET repl-diskless-sync-delay 0").await;
+        let of = primary.port.to_string();
+        let replica = RedisServer::with(&["--replicaof", "127.0.0.1", &of]).await;
+        replica.says("INFO replication", "master_link_status:up").await;
+        let sentinel = RedisServer::sentinel(&watching(&primary)).await;
+        sentinel.says("INFO sentinel", "slaves=1").await;
+        Watched { primary, replica: Some(replica), sentinel }
+    }
+
+    /// How a broker uses it. Of two sentinels one is not there.
+    pub(crate) fn config(&self) -> RedisConfig {
+        self.config_named(NAME)
+    }
+
+    pub(crate) fn config_named(&self, name: &str) -> RedisConfig {
+        let with = Credentials::default();
+        let sentinels = ["127.0.0.1:1", &self.sentinel.address()]
+            .map(|address| Endpoint::parse(address, &with).unwrap());
+        config(Topology::Watched(Sentinels::new(sentinels.into(), name, &with).unwrap()))
+    }
+
+    /// Waits until the replica has all that the primary has.
+    pub(crate) async fn has_everything(&self) {
+        let offset = async |server: &RedisServer, of: &str| {
+            let info: String = server.ask("INFO replication").await;
+            let line = info.lines().find_map(|line| line.strip_prefix(of));
+            line.map(|offset| offset.parse::<u64>().unwrap()).unwrap_or_default()
+        };
+        let replica = self.replica.as_ref().expect("there is one");
+        let all = offset(&self.primary, "master_repl_offset:").await;
+        let waiting = async {
+            while offset(replica, "slave_repl_offset:").await < all {
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(PATIENCE, waiting).await.expect("the replica follows");
+    }
+
+    /// Waits until the replica is the primary.
+    pub(crate) async fn is_promoted(&self) {
+        let replica = self.replica.as_ref().expect("there is one");
+        replica.says("INFO replication", "role:master").await;
+    }
+}
+
+fn watching(primary: &RedisServer) -> String {
+    let port = primary.port;
+    format!(
+        "sentinel monitor {NAME} 127.0.0.1 {port} 1\n\
+         sentinel down-after-milliseconds {NAME} 500\n\
+         sentinel failover-timeout {NAME} 5000\n"
+    )
+}
