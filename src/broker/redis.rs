@@ -3,9 +3,11 @@
 //! Commands go through lanes ([`primary`], [`lane`]), publications come in by the
 //! link ([`link`]). Whatever must be one step at Redis is a script ([`scripts`]).
 
+mod agreement;
 mod at_rest;
 mod breaker;
 mod endpoint;
+mod health;
 mod hello;
 mod keys;
 mod lane;
@@ -14,6 +16,8 @@ mod place;
 mod present;
 mod primary;
 mod record;
+mod ring;
+mod router;
 mod scripts;
 mod sentinel;
 mod source;
@@ -26,20 +30,25 @@ use futures_util::future::{BoxFuture, FutureExt as _};
 use redis::{Cmd, Value};
 use sealcast_wire::reply::ClientInfo;
 use sealcast_wire::{Channel, Epoch, Position};
+use tokio::time::{Instant, timeout};
 
 use super::feed::Feed;
 use super::{
-    Broker, HistoryError, HistoryQuery, IDEMPOTENCY_WINDOW, IdempotencyKey, Outgoing, Page,
-    Presence, PresenceStats, Retention, Since, Tails, Unavailable, Unrecoverable,
+    Broker, CALL_TIMEOUT, HistoryError, HistoryQuery, IDEMPOTENCY_WINDOW, IdempotencyKey, Outgoing,
+    Page, Presence, PresenceStats, Retention, Since, Tails, Unavailable, Unrecoverable,
 };
 use crate::metrics::Metrics;
+use agreement::Agreement;
+use health::Health;
 use hello::Mode;
 use keys::{Kind, Name, Names};
-use link::{Arrivals, Link};
+use link::{Arrivals, Link, Subject};
 use place::Place;
 use present::Present;
 use primary::{Primary, Way, answered};
 use record::Record;
+use ring::Ring;
+use router::{Member, Router};
 
 pub use endpoint::{BadEndpoint, Credentials, Endpoint, Tls};
 pub use place::Unfit;
@@ -60,8 +69,9 @@ pub struct RedisConfig {
 /// How what is used of Redis hangs together.
 #[derive(Clone, Debug)]
 pub enum Topology {
-    /// A primary at a fixed address.
-    Single(Endpoint),
+    /// A primary at a fixed address, or several that know nothing of each other,
+    /// among which the channels are spread.
+    Primaries(Vec<Endpoint>),
     /// A primary that sentinels watch, and replace when it fails.
     Watched(Sentinels),
 }
@@ -73,8 +83,9 @@ pub type Work = (&'static str, BoxFuture<'static, ()>);
 /// See [`Broker`] and the module's text.
 pub struct Redis {
     names: Names,
-    primary: Arc<Primary>,
-    link: Arc<Link>,
+    /// Where nodes speak to each other: at each primary one.
+    controls: Vec<Name>,
+    router: Arc<Router>,
     present: Present,
     tails: Arc<Tails>,
     metrics: Arc<Metrics>,
@@ -91,32 +102,58 @@ impl Redis {
         metrics: &Arc<Metrics>,
     ) -> Result<(Arc<Redis>, Vec<Work>), Unfit> {
         let RedisConfig { topology, prefix } = config;
-        let place = match topology {
-            Topology::Single(endpoint) => Place::At(endpoint, Mode::Standalone),
-            Topology::Watched(sentinels) => Place::Watched(sentinels),
-        };
-        place.check(PATIENCE).await?;
         let names = Names::new(prefix);
-        let own = names.node(&uuid::Uuid::new_v4().to_string());
-        let (primary, lanes) = Primary::new(place.clone(), metrics);
-        let primary = Arc::new(primary);
+        let (places, identities): (Vec<_>, Vec<_>) = match topology {
+            Topology::Primaries(endpoints) => {
+                let place = |at: Endpoint| {
+                    let identity = at.identity();
+                    (Place::At(at, Mode::Standalone), identity)
+                };
+                endpoints.into_iter().map(place).unzip()
+            }
+            Topology::Watched(sentinels) => {
+                let identity = sentinels.to_string();
+                (vec![Place::Watched(sentinels)], vec![identity])
+            }
+        };
+        let agreement = Agreement::new(&names, &identities);
+        for place in &places {
+            place.check(PATIENCE).await?;
+            agreement.check(place).await?;
+        }
         let tails = Arc::clone(feed.tails());
+        let health = Health::new(metrics);
         let (arrivals, forwards) = Arrivals::new(feed, metrics);
-        let topics = (own, names.control());
-        let link = Link::new(place, topics, Arc::clone(&primary), arrivals, metrics);
+        let own = names.node(&uuid::Uuid::new_v4().to_string());
+        let mut works: Vec<Work> = Vec::new();
+        let mut members = Vec::new();
+        for (at, place) in places.into_iter().enumerate() {
+            let (primary, lanes) = Primary::new(place.clone(), &health, metrics);
+            let primary = Arc::new(primary);
+            let parts = (Arc::clone(&primary), Arc::clone(&arrivals));
+            let link = Link::new((at, place), own, parts, &health, metrics);
+            works.push(("redis link", Arc::clone(&link).run().boxed()));
+            works.extend(lanes.into_iter().map(|lane| ("redis lane", lane.boxed())));
+            members.push(Member { at, primary, link });
+        }
+        works.extend(forwards.into_iter().map(|forward| ("redis feed", forward.boxed())));
+        let router = Arc::new(Router::new(Ring::new(&identities), members, arrivals));
+        let controls = router.one_each(names.controls());
+        for control in &controls {
+            router.want(*control, Subject::Control);
+        }
+        let agreed = agreement.keep(names.list(), Arc::clone(&router));
+        works.push(("redis agreement", agreed.boxed()));
         let broker = Arc::new(Redis {
             names,
-            primary,
-            link: Arc::clone(&link),
+            controls,
+            router,
             present: Present::default(),
             tails,
             metrics: Arc::clone(metrics),
         });
-        let mut works: Vec<Work> = vec![("redis link", link.run().boxed())];
-        works.extend(lanes.into_iter().map(|lane| ("redis lane", lane.boxed())));
-        works.extend(forwards.into_iter().map(|forward| ("redis feed", forward.boxed())));
         let keeping = Arc::clone(&broker);
-        let keep = async move { keeping.present.keep(&keeping.names, &keeping.primary).await };
+        let keep = async move { keeping.present.keep(&keeping.names, &keeping.router).await };
         works.push(("redis presence", keep.boxed()));
         Ok((broker, works))
     }
@@ -159,7 +196,7 @@ impl Redis {
 
     /// A call that answers nothing worth knowing.
     async fn done(&self, name: Name, command: Cmd, bytes: usize) -> Result<(), Unavailable> {
-        self.primary.call(Way::Write, name, command, bytes).await.map(|_| ())
+        self.router.call(Way::Write, name, command, bytes).await.map(|_| ())
     }
 }
 
@@ -171,7 +208,7 @@ impl Broker for Redis {
     ) -> BoxFuture<'_, Result<Option<Position>, Unavailable>> {
         Box::pin(async move {
             let (name, command, bytes) = self.publish_command(&channel, outgoing);
-            match self.primary.call(Way::Write, name, command, bytes).await? {
+            match self.router.call(Way::Write, name, command, bytes).await? {
                 Value::Int(_) => Ok(None),
                 Value::BulkString(text) if text.is_empty() => Ok(None),
                 Value::BulkString(text) => position(&text).map(Some),
@@ -205,7 +242,7 @@ impl Broker for Redis {
         Box::pin(async move {
             let name = self.names.channel(&channel);
             let command = history_command(name, &query, meta_ttl);
-            let read = self.primary.call(Way::Read, name, command, 0).await?;
+            let read = self.router.call(Way::Read, name, command, 0).await?;
             let Value::Array(parts) = read else { return Err(Unavailable.into()) };
             let mut parts = parts.into_iter();
             let Some(Value::BulkString(at)) = parts.next() else { return Err(Unavailable.into()) };
@@ -257,14 +294,14 @@ impl Broker for Redis {
         who: Arc<ClientInfo>,
     ) -> BoxFuture<'_, Result<(), Unavailable>> {
         Box::pin(async move {
-            let entered = self.present.enter((&self.names, &self.primary), &channel, who)?;
+            let entered = self.present.enter((&self.names, &self.router), &channel, who)?;
             answered(entered).await.map(|_| ())
         })
     }
 
     fn exit(&self, channel: Channel, client: String) -> BoxFuture<'_, Result<(), Unavailable>> {
         Box::pin(async move {
-            let left = self.present.exit((&self.names, &self.primary), &channel, client)?;
+            let left = self.present.exit((&self.names, &self.router), &channel, client)?;
             answered(left).await.map(|_| ())
         })
     }
@@ -273,7 +310,7 @@ impl Broker for Redis {
         Box::pin(async move {
             let name = self.names.channel(&channel);
             let command = present::ask(&scripts::PRESENCE, name);
-            let read = self.primary.call(Way::Read, name, command, 0).await?;
+            let read = self.router.call(Way::Read, name, command, 0).await?;
             let Value::Array(parts) = read else { return Err(Unavailable) };
             let mut presence = Presence::new();
             for part in parts.chunks_exact(2) {
@@ -298,7 +335,7 @@ impl Broker for Redis {
         Box::pin(async move {
             let name = self.names.channel(&channel);
             let command = present::ask(&scripts::STATS, name);
-            let read = self.primary.call(Way::Read, name, command, 0).await?;
+            let read = self.router.call(Way::Read, name, command, 0).await?;
             match redis::from_redis_value(read) {
                 Ok((clients, users)) => Ok(PresenceStats { clients, users }),
                 Err(_) => Err(Unavailable),
@@ -307,28 +344,44 @@ impl Broker for Redis {
     }
 
     fn subscribe(&self, channel: Channel) -> BoxFuture<'_, Result<(), Unavailable>> {
-        Box::pin(async move { self.link.subscribe(self.names.channel(&channel), &channel).await })
+        Box::pin(async move {
+            let name = self.names.channel(&channel);
+            self.router.subscribe(name, Subject::Channel(channel)).await
+        })
     }
 
     fn unsubscribe(&self, channel: Channel) -> BoxFuture<'_, Result<(), Unavailable>> {
         Box::pin(async move {
-            self.link.unsubscribe(self.names.channel(&channel));
+            self.router.unsubscribe(self.names.channel(&channel));
             self.tails.close(&channel);
             Ok(())
         })
     }
 
+    /// By one primary, the same for all nodes; if that is away by the next. Every
+    /// node listens at each. What was sent twice bears one counter, and is taken once.
     fn tell(&self, message: Bytes) -> BoxFuture<'_, Result<(), Unavailable>> {
         Box::pin(async move {
-            let name = self.names.control();
-            let mut command = redis::cmd("PUBLISH");
-            command.arg(name.key(Kind::Topic)).arg(&*message);
-            self.done(name, command, message.len()).await
+            let mut told = Err(Unavailable);
+            let began = Instant::now();
+            for (left, control) in (0..self.controls.len()).rev().zip(&self.controls) {
+                let mut command = redis::cmd("PUBLISH");
+                command.arg(control.key(Kind::Topic)).arg(&*message);
+                let done = self.done(*control, command, message.len());
+                // Half of the time that is left, as long as there is a next.
+                let rest = CALL_TIMEOUT.saturating_sub(began.elapsed());
+                let most = if left > 0 { rest / 2 } else { rest };
+                told = timeout(most, done).await.unwrap_or(Err(Unavailable));
+                if told.is_ok() {
+                    break;
+                }
+            }
+            told
         })
     }
 
     fn probe(&self, mark: u64) -> BoxFuture<'_, Result<(), Unavailable>> {
-        Box::pin(self.link.probe(mark))
+        Box::pin(self.router.probe(mark))
     }
 }
 

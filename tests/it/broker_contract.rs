@@ -20,7 +20,7 @@ use tokio::sync::mpsc::Receiver;
 use tokio::time::{Instant, timeout};
 
 use crate::support::PATIENCE;
-use crate::support::redis::RedisServer;
+use crate::support::redis::{RedisServer, spread};
 use crate::support::sentinel::Watched;
 
 /// A broker with the feed of one node behind it.
@@ -94,6 +94,7 @@ macro_rules! in_process_contract {
 contract!(memory, super::memory());
 contract!(redis, super::redis());
 contract!(sentinel, super::sentinel());
+contract!(several, super::several());
 in_process_contract!(memory_feed, super::memory());
 
 const SHARDS: usize = 4;
@@ -119,6 +120,13 @@ async fn sentinel() -> Bench {
     let watched = Watched::start().await;
     let bench = Bench::on(watched.config()).await;
     Bench { _servers: Some(Box::new(watched)), ..bench }
+}
+
+/// The same, with the channels spread over several primaries.
+async fn several() -> Bench {
+    let servers = [RedisServer::start().await, RedisServer::start().await];
+    let bench = Bench::on(spread(&servers)).await;
+    Bench { _servers: Some(Box::new(servers)), ..bench }
 }
 
 async fn a_subscriber_gets_what_is_published_afterwards_as_it_was(mut bench: Bench) {

@@ -4,6 +4,7 @@
 mod failover;
 mod faults;
 mod nodes;
+mod several;
 mod start;
 mod stored;
 mod tls;

@@ -127,6 +127,11 @@ impl Endpoint {
         ConnectionInfo::clone(&self.info)
     }
 
+    /// What tells it from others.
+    pub(super) fn identity(&self) -> String {
+        format!("{self}/{}", self.info.redis_settings().db())
+    }
+
     /// Speaks in the same way with another one.
     pub(super) fn at(&self, host: &str, port: u16) -> Endpoint {
         let (host, info) = (host.to_owned(), ConnectionInfo::clone(&self.info));

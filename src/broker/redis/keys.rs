@@ -10,6 +10,9 @@ use super::super::IdempotencyKey;
 
 /// Bytes of a name's hash: 160 bits.
 const BYTES: usize = 20;
+/// How many names the nodes speak to each other by. That all of them lie at one of
+/// several primaries is as good as impossible.
+const CONTROLS: usize = 16;
 /// Bytes of what stands for a user.
 pub(super) const USER_BYTES: usize = 16;
 /// What every key and every topic begins with; the access rules name it.
@@ -37,6 +40,8 @@ pub(super) enum Kind {
     Users,
     /// The topic of publish and subscribe.
     Topic,
+    /// String: what stands for the list of primaries.
+    List,
 }
 
 impl Kind {
@@ -49,6 +54,7 @@ impl Kind {
             Kind::Until => "x",
             Kind::Users => "u",
             Kind::Topic => "t",
+            Kind::List => "l",
         }
     }
 }
@@ -74,9 +80,15 @@ impl Names {
         self.name(&["node", id])
     }
 
-    /// The name under which all nodes speak to each other.
-    pub(super) fn control(&self) -> Name {
-        self.name(&["control"])
+    /// The names under which all nodes speak to each other, the first before the
+    /// others. There are several so that they lie at several primaries.
+    pub(super) fn controls(&self) -> impl Iterator<Item = Name> + '_ {
+        (0..CONTROLS).map(|n| self.name(&["control", &n.to_string()]))
+    }
+
+    /// The name under which the nodes agree on the list of primaries.
+    pub(super) fn list(&self) -> Name {
+        self.name(&["list"])
     }
 
     fn name(&self, parts: &[&str]) -> Name {
@@ -131,6 +143,26 @@ impl Name {
 /// What counts a user's presence: users are told apart, not named.
 pub(super) fn user(user: &str) -> [u8; USER_BYTES] {
     hash(&["user", user]).first_chunk::<USER_BYTES>().copied().unwrap_or_default()
+}
+
+/// A number that stands for a primary.
+pub(super) fn seed(primary: &str) -> u64 {
+    let first = hash(&["primary", primary]).first_chunk::<8>().copied().unwrap_or_default();
+    u64::from_be_bytes(first)
+}
+
+/// What stands for a list of primaries, whatever its order. A list of one is like
+/// any other: names go astray only among several.
+pub(super) fn fingerprint(primaries: &[String]) -> String {
+    let mut text = String::new();
+    if let [_, _, ..] = primaries {
+        let mut sorted: Vec<&str> = primaries.iter().map(String::as_str).collect();
+        sorted.sort_unstable();
+        put_hex(&mut text, &hash(&sorted));
+    } else {
+        text.push_str("one");
+    }
+    text
 }
 
 /// The first bits of SHA-256 over the parts, each behind its length, so that no

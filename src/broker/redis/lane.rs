@@ -18,6 +18,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::breaker::Breaker;
+use super::health::Health;
 use super::scripts;
 use super::source::Source;
 use crate::metrics::Metrics;
@@ -44,12 +45,12 @@ pub(super) struct Fuse {
     breaker: Mutex<Breaker>,
     ended: AtomicU64,
     began: Instant,
-    metrics: Arc<Metrics>,
+    health: Arc<Health>,
 }
 
 impl Fuse {
-    pub(super) fn new(metrics: Arc<Metrics>) -> Fuse {
-        Fuse { breaker: Mutex::default(), ended: AtomicU64::new(0), began: Instant::now(), metrics }
+    pub(super) fn new(health: Arc<Health>) -> Fuse {
+        Fuse { breaker: Mutex::default(), ended: AtomicU64::new(0), began: Instant::now(), health }
     }
 
     pub(super) fn allow(&self) -> bool {
@@ -65,7 +66,7 @@ impl Fuse {
         let mut breaker = self.breaker.lock();
         if breaker.is_open() {
             tracing::info!(event = "redis_breaker_closed", "Redis answers again");
-            self.metrics.redis_breaker(false);
+            self.health.breaker_closed();
         }
         breaker.success();
     }
@@ -76,7 +77,7 @@ impl Fuse {
                 event = "redis_breaker_open",
                 "Redis does not answer: calls are refused"
             );
-            self.metrics.redis_breaker(true);
+            self.health.breaker_open();
         }
     }
 

@@ -7,10 +7,10 @@
 //! and each channel that was subscribed before is told of a gap, behind the last
 //! that came by the old connection and before the first that comes by the new.
 
+mod arrivals;
 mod intake;
 mod wanted;
 
-use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -18,20 +18,21 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use redis::aio::MultiplexedConnection;
 use redis::{PushInfo, PushKind, RedisError, Value};
-use sealcast_wire::Channel;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::super::feed::{Delivery, Feed, Sharding};
-use super::super::{CALL_TIMEOUT, Tails, Unavailable};
+use super::super::{CALL_TIMEOUT, Unavailable};
 use super::endpoint;
+use super::health::Health;
 use super::keys::{Kind, Name};
 use super::place::Place;
 use super::primary::{Primary, Way};
-use super::record::{self, BadRecord, Own, Record, Stored};
+use super::record::{self, Own};
 use crate::metrics::Metrics;
-use intake::{Arrival, Intake};
 use wanted::{Confirmed, Wanted};
+
+pub(super) use arrivals::{Arrivals, bad_record};
+pub(super) use wanted::Subject;
 
 /// Topics that are subscribed together at most: Redis answers each.
 const MOST_TOGETHER: usize = 1_000;
@@ -46,20 +47,13 @@ const BEAT_WITHIN: Duration = Duration::from_secs(1);
 /// The longest pause before the next attempt to connect.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// What came from all primaries, on its way to the feed.
-pub(super) struct Arrivals {
-    sharding: Sharding,
-    intakes: Vec<Intake>,
-    metrics: Arc<Metrics>,
-}
-
 /// The link to one primary. Its task is [`Link::run`].
 pub(super) struct Link {
+    /// Which of all links it is.
+    at: usize,
     place: Place,
     /// The node's own topic: probes and heartbeats.
     own: Name,
-    /// The topic of all nodes.
-    control: Name,
     primary: Arc<Primary>,
     arrivals: Arc<Arrivals>,
     wanted: Mutex<Wanted>,
@@ -68,6 +62,7 @@ pub(super) struct Link {
     /// The newest heartbeat that came back.
     beat: AtomicU64,
     came_back: Notify,
+    health: Arc<Health>,
     metrics: Arc<Metrics>,
 }
 
@@ -84,110 +79,45 @@ enum Loss {
     Heartbeat,
 }
 
-impl Arrivals {
-    /// A queue for each shard of `feed`, and what empties them into it.
-    pub(super) fn new(
-        feed: Feed,
-        metrics: &Arc<Metrics>,
-    ) -> (Arc<Arrivals>, Vec<impl Future<Output = ()> + Send + 'static>) {
-        let sharding = feed.sharding().clone();
-        let arrivals = Arc::new(Arrivals {
-            intakes: (0..sharding.count()).map(|_| Intake::default()).collect(),
-            sharding,
-            metrics: Arc::clone(metrics),
-        });
-        let feed = Arc::new(feed);
-        let shards = 0..arrivals.intakes.len();
-        let works = shards.map(|at| forward(Arc::clone(&arrivals), Arc::clone(&feed), at));
-        let works = works.collect();
-        (arrivals, works)
-    }
-
-    fn of(&self, channel: &Channel) -> Option<&Intake> {
-        self.intakes.get(self.sharding.of(channel))
-    }
-
-    fn gap(&self, channel: Channel, since: u64) -> Delivery {
-        self.metrics.gap();
-        Delivery::Gap { channel, since }
-    }
-
-    /// What to deliver, if anything.
-    fn read(&self, arrival: Arrival, tails: &Tails) -> Option<Delivery> {
-        Some(match arrival {
-            Arrival::Probe(mark) => Delivery::Probe(mark),
-            Arrival::Told(message) => Delivery::Told(message.into()),
-            Arrival::Opened(channel) => {
-                tails.open(&channel);
-                return None;
-            }
-            Arrival::Gap(channel, since) => self.gap(channel, since),
-            Arrival::Record(channel, bytes) => match record::read(&channel, bytes) {
-                Ok(Record::Publication(Stored { publication, epoch, delta })) => {
-                    let publication = Arc::new(publication);
-                    Delivery::Publication { channel, publication, epoch, delta }
-                }
-                Ok(Record::Membership { who, came }) => {
-                    Delivery::Membership { channel, who: Arc::new(who), came }
-                }
-                Ok(Record::Erased) => {
-                    tails.forget(&channel);
-                    return None;
-                }
-                Err(error) => {
-                    bad_record(error, &self.metrics);
-                    // If it is kept, it is read again, or ends the subscriptions.
-                    self.gap(channel, 0)
-                }
-            },
-        })
-    }
-}
-
-/// Empties one shard's queue into the feed, as long as anyone reads that.
-async fn forward(arrivals: Arc<Arrivals>, feed: Arc<Feed>, at: usize) {
-    let (Some(intake), Some(shard)) = (arrivals.intakes.get(at), feed.shards().nth(at)) else {
-        return;
-    };
-    loop {
-        let arrival = intake.next().await;
-        let Some(delivery) = arrivals.read(arrival, feed.tails()) else { continue };
-        let Ok(place) = shard.place().await else { return };
-        place.send(delivery);
-    }
-}
-
 impl Link {
     pub(super) fn new(
-        place: Place,
-        (own, control): (Name, Name),
-        primary: Arc<Primary>,
-        arrivals: Arc<Arrivals>,
+        (at, place): (usize, Place),
+        own: Name,
+        (primary, arrivals): (Arc<Primary>, Arc<Arrivals>),
+        health: &Arc<Health>,
         metrics: &Arc<Metrics>,
     ) -> Arc<Link> {
+        health.link_down();
         Arc::new(Link {
+            at,
             place,
             own,
-            control,
             primary,
             arrivals,
             wanted: Mutex::default(),
             changed: Notify::new(),
             beat: AtomicU64::new(0),
             came_back: Notify::new(),
+            health: Arc::clone(health),
             metrics: Arc::clone(metrics),
         })
     }
 
-    /// Wants a channel's publications; returns when Redis has confirmed that on
+    /// Wants what is published on a topic; returns when Redis has confirmed that on
     /// the connection that counts now.
     ///
     /// # Errors
     /// If it has not in time; it is wanted all the same.
-    pub(super) async fn subscribe(&self, name: Name, channel: &Channel) -> Result<(), Unavailable> {
-        let Some(confirmed) = self.wanted.lock().want(name, channel) else { return Ok(()) };
+    pub(super) async fn subscribe(&self, name: Name, subject: Subject) -> Result<(), Unavailable> {
+        let Some(confirmed) = self.wanted.lock().want(name, subject) else { return Ok(()) };
         self.changed.notify_one();
         timeout(CALL_TIMEOUT, confirmed).await.map_err(|_| Unavailable)?.map_err(|_| Unavailable)
+    }
+
+    /// Wants it, and does not wait.
+    pub(super) fn want(&self, name: Name, subject: Subject) {
+        drop(self.wanted.lock().want(name, subject));
+        self.changed.notify_one();
     }
 
     /// No longer wants them.
@@ -214,10 +144,13 @@ impl Link {
             let lost = match self.connect(generation).await {
                 Ok((connection, broken)) => {
                     self.wanted.lock().begin(generation);
-                    let loss = self.live(connection, &broken, generation).await;
+                    let mut up = false;
+                    let loss = self.live(connection, &broken, (generation, &mut up)).await;
                     // From here on nothing of the old connection is taken.
                     self.wanted.lock().end();
-                    self.metrics.redis_up(false);
+                    if up {
+                        self.health.link_down();
+                    }
                     self.metrics.pubsub_reconnect();
                     loss
                 }
@@ -256,13 +189,12 @@ impl Link {
         &self,
         mut connection: MultiplexedConnection,
         broken: &Notify,
-        generation: u64,
+        (generation, up): (u64, &mut bool),
     ) -> Loss {
-        let topics = [self.own.key(Kind::Topic), self.control.key(Kind::Topic)];
-        if let Err(error) = connection.subscribe(&topics).await {
+        if let Err(error) = connection.subscribe(self.own.key(Kind::Topic)).await {
             return error.into();
         }
-        let subscribing = self.subscribe_wanted(connection.clone(), generation);
+        let subscribing = self.subscribe_wanted(connection.clone(), generation, up);
         tokio::select! {
             loss = subscribing => loss,
             loss = self.ping(connection) => loss,
@@ -272,11 +204,15 @@ impl Link {
     }
 
     /// Brings Redis to what is wanted, again and again.
-    async fn subscribe_wanted(&self, mut on: MultiplexedConnection, generation: u64) -> Loss {
+    async fn subscribe_wanted(
+        &self,
+        mut on: MultiplexedConnection,
+        generation: u64,
+        up: &mut bool,
+    ) -> Loss {
         let topics = |names: Vec<Name>| -> Vec<String> {
             names.iter().map(|name| name.key(Kind::Topic)).collect()
         };
-        let mut told = false;
         loop {
             let changes = self.wanted.lock().changes(MOST_TOGETHER);
             let idle = changes.subscribe.is_empty() && changes.unsubscribe.is_empty();
@@ -293,8 +229,8 @@ impl Link {
                 return error.into();
             }
             if idle {
-                if !std::mem::replace(&mut told, true) {
-                    self.metrics.redis_up(true);
+                if !std::mem::replace(up, true) {
+                    self.health.link_up();
                     tracing::info!(event = "link_up", generation, "the link to Redis stands");
                 }
                 self.changed.notified().await;
@@ -363,20 +299,19 @@ impl Link {
                 let Some(Value::BulkString(bytes)) = data.next() else { return false };
                 if name == self.own {
                     self.take_own(bytes);
-                } else if name == self.control {
-                    if let Some(first) = self.arrivals.intakes.first() {
-                        first.other(Arrival::Told(bytes));
+                    return true;
+                }
+                match wanted.subject(name) {
+                    Some(Subject::Channel(channel)) => {
+                        self.arrivals.record(channel, bytes, generation);
                     }
-                } else if let Some(channel) = wanted.channel(name)
-                    && let Some(intake) = self.arrivals.of(channel)
-                    && !intake.record(channel, bytes, generation)
-                {
-                    self.metrics.pubsub_dropped();
+                    Some(Subject::Control) => self.arrivals.told(bytes),
+                    None => {}
                 }
                 true
             }
             (PushKind::Subscribe, Some(name)) => {
-                if name != self.own && name != self.control {
+                if name != self.own {
                     self.subscribed(wanted.subscribed(name));
                 }
                 self.changed.notify_one();
@@ -392,27 +327,15 @@ impl Link {
 
     fn subscribed(&self, confirmed: Confirmed) {
         match confirmed {
-            Confirmed::Unwanted => {}
-            Confirmed::Fresh(channel) => {
-                if let Some(intake) = self.arrivals.of(&channel) {
-                    intake.other(Arrival::Opened(channel));
-                }
-            }
-            Confirmed::Gap(channel, since) => {
-                if let Some(intake) = self.arrivals.of(&channel) {
-                    intake.gap(channel, since);
-                }
-            }
+            Confirmed::Nothing => {}
+            Confirmed::Fresh(channel) => self.arrivals.opened(channel),
+            Confirmed::Gap(channel, since) => self.arrivals.missed(channel, since),
         }
     }
 
     fn take_own(&self, bytes: Vec<u8>) {
         match record::read_own(bytes) {
-            Ok(Own::Probe(mark)) => {
-                for intake in &self.arrivals.intakes {
-                    intake.other(Arrival::Probe(mark));
-                }
-            }
+            Ok(Own::Probe(mark)) => self.arrivals.probe(mark, self.at),
             Ok(Own::Heartbeat(count)) => {
                 self.beat.fetch_max(count, Ordering::Relaxed);
                 self.came_back.notify_one();
@@ -420,10 +343,4 @@ impl Link {
             Err(error) => bad_record(error, &self.metrics),
         }
     }
-}
-
-/// Counts and tells of bytes that are not a record.
-pub(super) fn bad_record(error: BadRecord, metrics: &Metrics) {
-    metrics.redis_error("record");
-    tracing::error!(event = "bad_record", %error, "what came from Redis is not a record");
 }

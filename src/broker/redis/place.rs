@@ -52,6 +52,15 @@ pub enum Unfit {
         /// What it says it is.
         mode: String,
     },
+    /// Nodes run that spread the channels otherwise.
+    #[error(
+        "nodes that use Redis at {address} have another list of primaries; \
+         one minute after the last of them has ended another list can be used"
+    )]
+    List {
+        /// See above.
+        address: String,
+    },
     /// It lacks commands that are needed.
     #[error("Redis at {address} is version {version}; {oldest} is the oldest that will do")]
     Version {

@@ -8,6 +8,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::super::{CALL_TIMEOUT, Unavailable};
+use super::health::Health;
 use super::keys::Name;
 use super::lane::{Fuse, Job, Lane};
 use super::place::Place;
@@ -45,9 +46,10 @@ impl Primary {
     /// The primary at `place`, and what serves its lanes.
     pub(super) fn new(
         place: Place,
+        health: &Arc<Health>,
         metrics: &Arc<Metrics>,
     ) -> (Primary, Vec<impl Future<Output = ()> + Send + 'static>) {
-        let fuse = Arc::new(Fuse::new(Arc::clone(metrics)));
+        let fuse = Arc::new(Fuse::new(Arc::clone(health)));
         let source = Arc::new(Source::new(place, Arc::clone(&fuse), 2 * LANES));
         let (mut works, mut lanes) = (Vec::new(), Vec::new());
         for _ in 0..2 * LANES {

@@ -1,5 +1,7 @@
 //! Which broker, and where it is.
 
+use std::collections::HashSet;
+
 use super::super::file::{Addresses, Engine, File, RedisEngine, RedisTls, SecretText};
 use super::super::{Engine as Choice, Fault};
 use super::fault;
@@ -69,10 +71,13 @@ fn redis(engine: &RedisEngine, faults: &mut Vec<Fault>) -> Option<RedisConfig> {
         (None, address) => {
             let place = "engine.redis.address";
             let texts = address.as_ref().map_or(vec![ADDRESS], Addresses::texts);
-            let [endpoint] = <[Endpoint; 1]>::try_from(endpoints(place, &texts, &with, faults)?)
-                .map_err(|_| fault(faults, place, "must be one address"))
-                .ok()?;
-            Topology::Single(endpoint)
+            let endpoints = endpoints(place, &texts, &with, faults)?;
+            let shown: HashSet<_> = endpoints.iter().map(ToString::to_string).collect();
+            if shown.len() < endpoints.len() {
+                fault(faults, place, "names one of them twice");
+                return None;
+            }
+            Topology::Primaries(endpoints)
         }
     };
     let prefix = engine.prefix.clone().unwrap_or_else(|| PREFIX.to_owned());
@@ -184,8 +189,9 @@ mod tests {
 
     fn endpoint(engine: &str) -> String {
         match read(engine) {
-            Ok(Choice::Redis(RedisConfig { topology: Topology::Single(endpoint), .. })) => {
-                endpoint.to_string()
+            Ok(Choice::Redis(RedisConfig { topology: Topology::Primaries(endpoints), .. })) => {
+                let all: Vec<_> = endpoints.iter().map(ToString::to_string).collect();
+                all.join(" ")
             }
             other => panic!("{other:?}"),
         }
@@ -200,6 +206,8 @@ mod tests {
             let engine = format!(r#"{{"type":"redis","redis":{{"address":{address}}}}}"#);
             assert_eq!(endpoint(&engine), "redis://h:1");
         }
+        let several = r#"{"type":"redis","redis":{"address":["h:1","redis://h:2"]}}"#;
+        assert_eq!(endpoint(several), "redis://h:1 redis://h:2");
         let tls = r#"{"type":"redis","redis":{"address":"h:1","tls":{"enabled":true}}}"#;
         assert_eq!(endpoint(tls), "rediss://h:1");
     }
@@ -221,6 +229,11 @@ mod tests {
             (r#"{"redis":{"address":"h:1"}}"#, "engine.type"),
             (r#"{"type":"redis","redis":{"address":"http://:hunter2@h"}}"#, "engine.redis.address"),
             (r#"{"type":"redis","redis":{"address":["a:1","b:hunter2"]}}"#, "engine.redis.address"),
+            (
+                r#"{"type":"redis","redis":{"address":["a:1","redis://:hunter2@a:1"]}}"#,
+                "engine.redis.address",
+            ),
+            (r#"{"type":"redis","redis":{"address":[]}}"#, "engine.redis.address"),
             (
                 r#"{"type":"redis","redis":{"tls":{"enabled":true,"key_pem":"/hunter2"}}}"#,
                 "engine.redis.tls.key_pem",

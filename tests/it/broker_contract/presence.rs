@@ -24,6 +24,7 @@ macro_rules! presence_contract {
 presence_contract!(memory, super::super::memory());
 presence_contract!(redis, super::super::redis());
 presence_contract!(sentinel, super::super::sentinel());
+presence_contract!(several, super::super::several());
 
 fn client(user: &str, client: &str) -> Arc<ClientInfo> {
     Arc::new(ClientInfo {

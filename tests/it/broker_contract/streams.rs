@@ -39,6 +39,7 @@ macro_rules! streams_contract {
 streams_contract!(memory, super::super::memory());
 streams_contract!(redis, super::super::redis());
 streams_contract!(sentinel, super::super::sentinel());
+streams_contract!(several, super::super::several());
 
 const KEEP: Retention = Retention {
     entries: 10,

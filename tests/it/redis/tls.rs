@@ -86,7 +86,7 @@ async fn commands_and_publications_go_by_tls_and_only_with_certificates() {
     .await;
     let tls = Tls { authority: Some(certificates.read("ca.pem")), own: certificates.own() };
     let address = redis.tls_address();
-    let config = |tls| config(Topology::Single(endpoint(&address, tls).unwrap()));
+    let config = |tls| config(Topology::Primaries(vec![endpoint(&address, tls).unwrap()]));
     let mut bench = Bench::on(config(tls.clone())).await;
     bench.broker.subscribe(channel("room")).await.unwrap();
     bench.broker.publish(channel("room"), numbered(7)).await.unwrap();

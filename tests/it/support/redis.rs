@@ -105,7 +105,7 @@ impl RedisServer {
 
     /// How a broker uses it through something in between.
     pub(crate) fn config_at(address: &str, with: &Credentials) -> RedisConfig {
-        config(Topology::Single(Endpoint::parse(address, with).unwrap()))
+        config(Topology::Primaries(vec![Endpoint::parse(address, with).unwrap()]))
     }
 
     /// Runs a command by a connection of its own.
@@ -172,6 +172,13 @@ impl RedisServer {
         };
         tokio::time::timeout(PATIENCE, answers).await.expect("redis-server answers")
     }
+}
+
+/// How a broker spreads channels over several.
+pub(crate) fn spread(servers: &[RedisServer]) -> RedisConfig {
+    let endpoint =
+        |server: &RedisServer| Endpoint::parse(&server.address(), &Credentials::default()).unwrap();
+    config(Topology::Primaries(servers.iter().map(endpoint).collect()))
 }
 
 /// How a broker uses what hangs together like this.

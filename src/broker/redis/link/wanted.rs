@@ -20,8 +20,16 @@ pub(super) struct Wanted {
     generation: u64,
 }
 
+/// What a topic is of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in super::super) enum Subject {
+    Channel(Channel),
+    /// What nodes say to each other.
+    Control,
+}
+
 struct Topic {
-    channel: Channel,
+    subject: Subject,
     wanted: bool,
     state: State,
     queued: bool,
@@ -49,8 +57,8 @@ pub(super) struct Changes {
 /// What a confirmed subscription is worth.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Confirmed {
-    /// Nobody wants it any more.
-    Unwanted,
+    /// Nobody wants it any more, or nothing follows from it.
+    Nothing,
     /// It receives from here on.
     Fresh(Channel),
     /// It receives again; what came since that generation it may have missed.
@@ -59,9 +67,9 @@ pub(super) enum Confirmed {
 
 impl Wanted {
     /// Wants a topic. `None` if it is subscribed, else what tells when it is.
-    pub(super) fn want(&mut self, name: Name, channel: &Channel) -> Option<oneshot::Receiver<()>> {
+    pub(super) fn want(&mut self, name: Name, subject: Subject) -> Option<oneshot::Receiver<()>> {
         let topic = self.topics.entry(name).or_insert_with(|| Topic {
-            channel: channel.clone(),
+            subject,
             wanted: true,
             state: State::Out,
             queued: false,
@@ -144,20 +152,21 @@ impl Wanted {
 
     /// Redis says that the topic is subscribed.
     pub(super) fn subscribed(&mut self, name: Name) -> Confirmed {
-        let Some(topic) = self.topics.get_mut(&name) else { return Confirmed::Unwanted };
+        let Some(topic) = self.topics.get_mut(&name) else { return Confirmed::Nothing };
         topic.state = State::In;
         if !topic.wanted {
             self.queue(name);
-            return Confirmed::Unwanted;
+            return Confirmed::Nothing;
         }
         for waiting in topic.waiting.drain(..) {
             // Whoever gave up does not hear it.
             let _ = waiting.send(());
         }
         topic.waiting = Vec::new();
-        match topic.missed_since.take() {
-            Some(since) => Confirmed::Gap(topic.channel.clone(), since),
-            None => Confirmed::Fresh(topic.channel.clone()),
+        match (&topic.subject, topic.missed_since.take()) {
+            (Subject::Channel(channel), Some(since)) => Confirmed::Gap(channel.clone(), since),
+            (Subject::Channel(channel), None) => Confirmed::Fresh(channel.clone()),
+            (Subject::Control, _) => Confirmed::Nothing,
         }
     }
 
@@ -177,9 +186,9 @@ impl Wanted {
         true
     }
 
-    /// The channel of a topic that is wanted.
-    pub(super) fn channel(&self, name: Name) -> Option<&Channel> {
-        self.topics.get(&name).filter(|topic| topic.wanted).map(|topic| &topic.channel)
+    /// What a topic that is wanted is of.
+    pub(super) fn subject(&self, name: Name) -> Option<&Subject> {
+        self.topics.get(&name).filter(|topic| topic.wanted).map(|topic| &topic.subject)
     }
 
     fn queue(&mut self, name: Name) {
@@ -201,6 +210,10 @@ mod tests {
         (Names::new(String::new()).channel(&channel), channel)
     }
 
+    fn of(channel: &Channel) -> Subject {
+        Subject::Channel(channel.clone())
+    }
+
     fn subscribe(names: &[Name]) -> Changes {
         Changes { subscribe: names.to_vec(), unsubscribe: Vec::new() }
     }
@@ -214,15 +227,15 @@ mod tests {
         let mut wanted = Wanted::default();
         let (name, channel) = room(1);
         wanted.begin(1);
-        let mut first = wanted.want(name, &channel).expect("not yet");
+        let mut first = wanted.want(name, of(&channel)).expect("not yet");
         assert_eq!(wanted.changes(10), subscribe(&[name]));
-        let mut second = wanted.want(name, &channel).expect("not yet");
+        let mut second = wanted.want(name, of(&channel)).expect("not yet");
         assert_eq!(wanted.changes(10), Changes::default(), "it was asked for already");
         assert!(first.try_recv().is_err());
         assert_eq!(wanted.subscribed(name), Confirmed::Fresh(channel.clone()));
         assert!(first.try_recv().is_ok() && second.try_recv().is_ok());
-        assert!(wanted.want(name, &channel).is_none(), "it is subscribed");
-        assert_eq!(wanted.channel(name), Some(&channel));
+        assert!(wanted.want(name, of(&channel)).is_none(), "it is subscribed");
+        assert_eq!(wanted.subject(name), Some(&of(&channel)));
     }
 
     #[test]
@@ -230,21 +243,21 @@ mod tests {
         let mut wanted = Wanted::default();
         let (name, channel) = room(1);
         wanted.begin(1);
-        drop(wanted.want(name, &channel));
+        drop(wanted.want(name, of(&channel)));
         assert_eq!(wanted.changes(10), subscribe(&[name]));
         wanted.unwant(name);
-        assert_eq!(wanted.channel(name), None, "nothing is delivered any more");
+        assert_eq!(wanted.subject(name), None, "nothing is delivered any more");
         assert_eq!(wanted.changes(10), Changes::default(), "its subscribe is under way");
-        assert_eq!(wanted.subscribed(name), Confirmed::Unwanted);
+        assert_eq!(wanted.subscribed(name), Confirmed::Nothing);
         assert_eq!(wanted.changes(10), unsubscribe(&[name]));
-        let mut waiting = wanted.want(name, &channel).expect("it is being left");
+        let mut waiting = wanted.want(name, of(&channel)).expect("it is being left");
         assert_eq!(wanted.changes(10), Changes::default());
         assert!(wanted.unsubscribed(name));
         assert_eq!(wanted.changes(10), subscribe(&[name]));
         assert_eq!(wanted.subscribed(name), Confirmed::Fresh(channel.clone()));
         assert!(waiting.try_recv().is_ok());
         wanted.unwant(name);
-        drop(wanted.want(name, &channel));
+        drop(wanted.want(name, of(&channel)));
         assert_eq!(wanted.changes(10), Changes::default(), "nothing to do after all");
         wanted.unwant(name);
         assert_eq!(wanted.changes(10), unsubscribe(&[name]));
@@ -258,7 +271,7 @@ mod tests {
         let rooms: Vec<_> = (0..5).map(room).collect();
         wanted.begin(1);
         for (name, channel) in &rooms {
-            drop(wanted.want(*name, channel));
+            drop(wanted.want(*name, of(channel)));
         }
         assert_eq!(wanted.changes(3).subscribe.len(), 3, "in batches");
         assert_eq!(wanted.changes(3).subscribe.len(), 2);
@@ -282,7 +295,7 @@ mod tests {
         assert_eq!(wanted.subscribed(rooms[3].0), told(3));
         let fresh = Confirmed::Fresh(rooms[4].1.clone());
         assert_eq!(wanted.subscribed(rooms[4].0), fresh, "it never was before");
-        assert_eq!(wanted.subscribed(rooms[1].0), Confirmed::Unwanted);
+        assert_eq!(wanted.subscribed(rooms[1].0), Confirmed::Nothing);
         wanted.end();
         wanted.begin(4);
         assert_eq!(wanted.changes(10).subscribe.len(), 3);
@@ -294,7 +307,7 @@ mod tests {
         let mut wanted = Wanted::default();
         let (name, channel) = room(1);
         wanted.begin(1);
-        drop(wanted.want(name, &channel));
+        drop(wanted.want(name, of(&channel)));
         wanted.changes(1);
         wanted.subscribed(name);
         assert!(!wanted.unsubscribed(name));
