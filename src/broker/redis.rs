@@ -6,7 +6,9 @@
 mod agreement;
 mod at_rest;
 mod breaker;
+mod cluster;
 mod endpoint;
+mod follow;
 mod health;
 mod hello;
 mod keys;
@@ -20,8 +22,10 @@ mod ring;
 mod router;
 mod scripts;
 mod sentinel;
+mod slots;
 mod source;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,6 +43,7 @@ use super::{
 };
 use crate::metrics::Metrics;
 use agreement::Agreement;
+use cluster::{Cluster, Parts};
 use health::Health;
 use hello::Mode;
 use keys::{Kind, Name, Names};
@@ -48,7 +53,7 @@ use present::Present;
 use primary::{Primary, Way, answered};
 use record::Record;
 use ring::Ring;
-use router::{Member, Router};
+use router::{Member, Router, Routes};
 
 pub use endpoint::{BadEndpoint, Credentials, Endpoint, Tls};
 pub use place::Unfit;
@@ -74,6 +79,17 @@ pub enum Topology {
     Primaries(Vec<Endpoint>),
     /// A primary that sentinels watch, and replace when it fails.
     Watched(Sentinels),
+    /// A cluster of which these are members.
+    Cluster(Vec<Endpoint>),
+}
+
+impl Topology {
+    fn mode(&self) -> Mode {
+        match self {
+            Topology::Primaries(_) | Topology::Watched(_) => Mode::Standalone,
+            Topology::Cluster(_) => Mode::Cluster,
+        }
+    }
 }
 
 /// A part of the broker that runs as long as the node, and its name. Without it
@@ -83,7 +99,8 @@ pub type Work = (&'static str, BoxFuture<'static, ()>);
 /// See [`Broker`] and the module's text.
 pub struct Redis {
     names: Names,
-    /// Where nodes speak to each other: at each primary one.
+    mode: Mode,
+    /// Where nodes listen to each other.
     controls: Vec<Name>,
     router: Arc<Router>,
     present: Present,
@@ -103,54 +120,46 @@ impl Redis {
     ) -> Result<(Arc<Redis>, Vec<Work>), Unfit> {
         let RedisConfig { topology, prefix } = config;
         let names = Names::new(prefix);
-        let (places, identities): (Vec<_>, Vec<_>) = match topology {
+        let id = uuid::Uuid::new_v4().to_string();
+        let tails = Arc::clone(feed.tails());
+        let health = Health::new(metrics);
+        let (arrivals, forwards) = Arrivals::new(feed, metrics);
+        let (metrics, mode) = (Arc::clone(metrics), topology.mode());
+        let parts = Parts { names: names.clone(), id, arrivals, health, metrics };
+        let metrics = Arc::clone(&parts.metrics);
+        let (router, mut works) = match topology {
+            Topology::Cluster(seeds) => {
+                let cluster = Cluster::find(seeds, parts, PATIENCE).await?;
+                let router = Arc::clone(cluster.router());
+                (router, vec![("redis cluster", cluster.run().boxed())])
+            }
             Topology::Primaries(endpoints) => {
                 let place = |at: Endpoint| {
                     let identity = at.identity();
                     (Place::At(at, Mode::Standalone), identity)
                 };
-                endpoints.into_iter().map(place).unzip()
+                independent(endpoints.into_iter().map(place).unzip(), &parts).await?
             }
             Topology::Watched(sentinels) => {
                 let identity = sentinels.to_string();
-                (vec![Place::Watched(sentinels)], vec![identity])
+                independent((vec![Place::Watched(sentinels)], vec![identity]), &parts).await?
             }
         };
-        let agreement = Agreement::new(&names, &identities);
-        for place in &places {
-            place.check(PATIENCE).await?;
-            agreement.check(place).await?;
-        }
-        let tails = Arc::clone(feed.tails());
-        let health = Health::new(metrics);
-        let (arrivals, forwards) = Arrivals::new(feed, metrics);
-        let own = names.node(&uuid::Uuid::new_v4().to_string());
-        let mut works: Vec<Work> = Vec::new();
-        let mut members = Vec::new();
-        for (at, place) in places.into_iter().enumerate() {
-            let (primary, lanes) = Primary::new(place.clone(), &health, metrics);
-            let primary = Arc::new(primary);
-            let parts = (Arc::clone(&primary), Arc::clone(&arrivals));
-            let link = Link::new((at, place), own, parts, &health, metrics);
-            works.push(("redis link", Arc::clone(&link).run().boxed()));
-            works.extend(lanes.into_iter().map(|lane| ("redis lane", lane.boxed())));
-            members.push(Member { at, primary, link });
-        }
         works.extend(forwards.into_iter().map(|forward| ("redis feed", forward.boxed())));
-        let router = Arc::new(Router::new(Ring::new(&identities), members, arrivals));
-        let controls = router.one_each(names.controls());
+        // By one alone there is nowhere else to speak.
+        let alone = mode == Mode::Standalone && router.one_each(names.controls()).len() == 1;
+        let controls: Vec<_> = names.controls().take(if alone { 1 } else { usize::MAX }).collect();
         for control in &controls {
             router.want(*control, Subject::Control);
         }
-        let agreed = agreement.keep(names.list(), Arc::clone(&router));
-        works.push(("redis agreement", agreed.boxed()));
         let broker = Arc::new(Redis {
             names,
+            mode,
             controls,
             router,
             present: Present::default(),
             tails,
-            metrics: Arc::clone(metrics),
+            metrics,
         });
         let keeping = Arc::clone(&broker);
         let keep = async move { keeping.present.keep(&keeping.names, &keeping.router).await };
@@ -166,21 +175,21 @@ impl Redis {
             (None, None) => {
                 let record = record::unkept(channel, &publication, delta);
                 let bytes = record.len();
-                let mut command = redis::cmd("PUBLISH");
+                let mut command = redis::cmd(self.mode.publish());
                 command.arg(topic).arg(record);
                 (name, command, bytes)
             }
             (None, key @ Some(_)) => {
                 let record = record::unkept(channel, &publication, delta);
                 let bytes = record.len();
-                let mut command = publish_once(name, &topic, key.as_ref());
+                let mut command = publish_once(self.mode, name, &topic, key.as_ref());
                 command.arg(record);
                 (name, command, bytes)
             }
             (Some(keep), key) => {
                 let body = record::body(channel, &publication);
                 let bytes = body.len();
-                let mut command = publish_once(name, &topic, key.as_ref());
+                let mut command = publish_once(self.mode, name, &topic, key.as_ref());
                 let Retention { entries, bytes: most_bytes, ttl, meta_ttl } = keep;
                 let version = version.map(|(version, of)| (format!("{version:020}"), of));
                 let (version, counts_in) = version.unwrap_or_default();
@@ -227,7 +236,7 @@ impl Broker for Redis {
             let name = self.names.channel(&channel);
             let record = record::membership(&channel, &who, came);
             let bytes = record.len();
-            let mut command = redis::cmd("PUBLISH");
+            let mut command = redis::cmd(self.mode.publish());
             command.arg(name.key(Kind::Topic)).arg(record);
             self.done(name, command, bytes).await
         })
@@ -277,7 +286,7 @@ impl Broker for Redis {
             command.arg(&[name.key(Kind::Stream), name.key(Kind::Sizes)]);
             let erased = record::erased();
             let bytes = erased.len();
-            let mut tell = redis::cmd("PUBLISH");
+            let mut tell = redis::cmd(self.mode.publish());
             tell.arg(name.key(Kind::Topic)).arg(erased);
             // In one lane, so behind each other. A node that is not told forgets
             // what it kept when it is too old.
@@ -364,10 +373,11 @@ impl Broker for Redis {
         Box::pin(async move {
             let mut told = Err(Unavailable);
             let began = Instant::now();
-            for (left, control) in (0..self.controls.len()).rev().zip(&self.controls) {
-                let mut command = redis::cmd("PUBLISH");
+            let controls = self.router.one_each(self.controls.iter().copied());
+            for (left, control) in (0..controls.len()).rev().zip(controls) {
+                let mut command = redis::cmd(self.mode.publish());
                 command.arg(control.key(Kind::Topic)).arg(&*message);
-                let done = self.done(*control, command, message.len());
+                let done = self.done(control, command, message.len());
                 // Half of the time that is left, as long as there is a next.
                 let rest = CALL_TIMEOUT.saturating_sub(began.elapsed());
                 let most = if left > 0 { rest / 2 } else { rest };
@@ -385,14 +395,43 @@ impl Broker for Redis {
     }
 }
 
+/// Primaries that know nothing of each other, and what runs for them.
+async fn independent(
+    (places, identities): (Vec<Place>, Vec<String>),
+    parts: &Parts,
+) -> Result<(Arc<Router>, Vec<Work>), Unfit> {
+    let Parts { names, id, arrivals, health, metrics } = parts;
+    let agreement = Agreement::new(names, &identities);
+    for place in &places {
+        place.check(PATIENCE).await?;
+        agreement.check(place).await?;
+    }
+    let own = names.node(id, 0);
+    let (mut works, mut members): (Vec<Work>, _) = (Vec::new(), BTreeMap::new());
+    for (at, place) in places.into_iter().enumerate() {
+        let (primary, lanes) = Primary::new(place.clone(), health, metrics);
+        let primary = Arc::new(primary);
+        let ends = (Arc::clone(&primary), Arc::clone(arrivals));
+        let link = Link::new((at, place), Box::new(move || Some(own)), ends, health, metrics);
+        works.push(("redis link", Arc::clone(&link).run().boxed()));
+        works.extend(lanes.into_iter().map(|lane| ("redis lane", lane.boxed())));
+        members.insert(at, Arc::new(Member { at, primary, link }));
+    }
+    let router = Arc::new(Router::new(Routes::none(), Arc::clone(arrivals)));
+    router.change(Routes::Ring(Ring::new(&identities)), members);
+    let agreed = agreement.keep(names.list(), Arc::clone(&router));
+    works.push(("redis agreement", agreed.boxed()));
+    Ok((router, works))
+}
+
 /// A call of the publish script, up to its window.
-fn publish_once(name: Name, topic: &str, key: Option<&IdempotencyKey>) -> Cmd {
+fn publish_once(mode: Mode, name: Name, topic: &str, key: Option<&IdempotencyKey>) -> Cmd {
     let answer = match key {
         Some(key) => name.answer(key),
         None => name.key(Kind::Meta),
     };
     let keys = [name.key(Kind::Meta), name.key(Kind::Stream), name.key(Kind::Sizes), answer];
-    let mut command = scripts::PUBLISH.call(&keys);
+    let mut command = scripts::publish(mode).call(&keys);
     let window = key.map(|_| millis(IDEMPOTENCY_WINDOW).to_string()).unwrap_or_default();
     command.arg(topic).arg(window);
     command

@@ -20,6 +20,7 @@ use tokio::sync::mpsc::Receiver;
 use tokio::time::{Instant, timeout};
 
 use crate::support::PATIENCE;
+use crate::support::cluster::Cluster;
 use crate::support::redis::{RedisServer, spread};
 use crate::support::sentinel::Watched;
 
@@ -95,6 +96,7 @@ contract!(memory, super::memory());
 contract!(redis, super::redis());
 contract!(sentinel, super::sentinel());
 contract!(several, super::several());
+contract!(cluster, super::cluster());
 in_process_contract!(memory_feed, super::memory());
 
 const SHARDS: usize = 4;
@@ -127,6 +129,13 @@ async fn several() -> Bench {
     let servers = [RedisServer::start().await, RedisServer::start().await];
     let bench = Bench::on(spread(&servers)).await;
     Bench { _servers: Some(Box::new(servers)), ..bench }
+}
+
+/// The same, on a cluster. Others may use it meanwhile, under other names.
+async fn cluster() -> Bench {
+    let cluster = Cluster::shared().await;
+    let bench = Bench::on(cluster.config()).await;
+    Bench { _servers: Some(Box::new(cluster)), ..bench }
 }
 
 async fn a_subscriber_gets_what_is_published_afterwards_as_it_was(mut bench: Bench) {

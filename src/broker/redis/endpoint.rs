@@ -127,6 +127,14 @@ impl Endpoint {
         ConnectionInfo::clone(&self.info)
     }
 
+    /// Its host.
+    pub(super) fn host(&self) -> String {
+        match self.info.addr() {
+            ConnectionAddr::Tcp(host, _) | ConnectionAddr::TcpTls { host, .. } => host.clone(),
+            _ => String::new(),
+        }
+    }
+
     /// What tells it from others.
     pub(super) fn identity(&self) -> String {
         format!("{self}/{}", self.info.redis_settings().db())

@@ -3,12 +3,16 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use tokio::sync::Notify;
+
 use crate::metrics::Metrics;
 
 /// See the module's text.
 pub(super) struct Health {
     links_down: AtomicUsize,
     breakers_open: AtomicUsize,
+    /// Something may not be where it was.
+    doubt: Notify,
     metrics: Arc<Metrics>,
 }
 
@@ -17,8 +21,19 @@ impl Health {
         Arc::new(Health {
             links_down: AtomicUsize::new(0),
             breakers_open: AtomicUsize::new(0),
+            doubt: Notify::new(),
             metrics: Arc::clone(metrics),
         })
+    }
+
+    /// Something failed, or was sent elsewhere.
+    pub(super) fn doubt(&self) {
+        self.doubt.notify_one();
+    }
+
+    /// Waits until that is so.
+    pub(super) async fn doubted(&self) {
+        self.doubt.notified().await;
     }
 
     /// A link that stood, or one more, does not stand.

@@ -30,6 +30,14 @@ impl Mode {
         }
     }
 
+    /// The command that publishes, in scripts too.
+    pub(super) fn publish(self) -> &'static str {
+        match self {
+            Mode::Standalone => "PUBLISH",
+            Mode::Cluster => "SPUBLISH",
+        }
+    }
+
     /// How Redis calls it.
     fn text(self) -> &'static str {
         match self {

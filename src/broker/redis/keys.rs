@@ -75,9 +75,9 @@ impl Names {
         self.name(&["channel", channel.as_str()])
     }
 
-    /// The name of a node, by its id.
-    pub(super) fn node(&self, id: &str) -> Name {
-        self.name(&["node", id])
+    /// The name of a node, by its id, and more of them.
+    pub(super) fn node(&self, id: &str, n: usize) -> Name {
+        self.name(&["node", id, &n.to_string()])
     }
 
     /// The names under which all nodes speak to each other, the first before the
@@ -213,7 +213,7 @@ mod tests {
         for names in &names {
             for text in ["b", "ab", "a:b", "a", "node"] {
                 assert!(seen.insert(names.channel(&channel(text))), "channel {text}");
-                assert!(seen.insert(names.node(text)), "node {text}");
+                assert!(seen.insert(names.node(text, 0)), "node {text}");
             }
         }
         let name = names[0].channel(&channel("a"));

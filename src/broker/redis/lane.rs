@@ -18,6 +18,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::breaker::Breaker;
+use super::follow::{Follow, is_redirect};
 use super::health::Health;
 use super::scripts;
 use super::source::Source;
@@ -62,6 +63,11 @@ impl Fuse {
         self.ended.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Something may not be where it was.
+    fn doubt(&self) {
+        self.health.doubt();
+    }
+
     fn success(&self) {
         let mut breaker = self.breaker.lock();
         if breaker.is_open() {
@@ -72,6 +78,7 @@ impl Fuse {
     }
 
     fn failure(&self) {
+        self.doubt();
         if self.breaker.lock().failure(self.now(), rand::random()) {
             tracing::warn!(
                 event = "redis_breaker_open",
@@ -86,6 +93,15 @@ impl Fuse {
     }
 }
 
+/// A breaker that nobody needs any more is not open.
+impl Drop for Fuse {
+    fn drop(&mut self) {
+        if self.breaker.lock().is_open() {
+            self.health.breaker_closed();
+        }
+    }
+}
+
 /// Serves one lane.
 pub(super) struct Lane {
     jobs: mpsc::Receiver<Job>,
@@ -93,6 +109,8 @@ pub(super) struct Lane {
     fuse: Arc<Fuse>,
     metrics: Arc<Metrics>,
     connection: Option<Connection>,
+    /// In a cluster.
+    follow: Option<Follow>,
     /// How many connections had ended when this one was last known to live.
     ended: u64,
     /// What did not fit into the last pipeline.
@@ -106,7 +124,8 @@ impl Lane {
         fuse: Arc<Fuse>,
         metrics: Arc<Metrics>,
     ) -> Lane {
-        Lane { jobs, source, fuse, metrics, connection: None, ended: 0, next: None }
+        let follow = source.follow();
+        Lane { jobs, source, fuse, metrics, connection: None, follow, ended: 0, next: None }
     }
 
     /// Runs until nobody can send a job any more.
@@ -180,7 +199,7 @@ impl Lane {
         }
         let mut values = connection.req_packed_commands(&pipeline, 0, pipeline.len()).await?;
         if let Some(first) = values.iter().position(is_unknown_script)
-            && values.iter().skip(first).all(is_unknown_script)
+            && values.iter().skip(first).all(|value| is_unknown_script(value) || is_redirect(value))
         {
             // Redis has lost the scripts. Nothing behind the first of these was
             // done, so doing them again now keeps the order.
@@ -194,6 +213,11 @@ impl Lane {
         }
         if values.len() != answers.len() {
             return Err(RedisError::from((ErrorKind::Parse, "not as many replies as commands")));
+        }
+        if let Some(follow) = &mut self.follow
+            && follow.follow(connection, &pipeline, &mut values).await
+        {
+            self.fuse.doubt();
         }
         let mut unfit = None;
         let mut refused = None;

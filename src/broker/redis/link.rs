@@ -12,18 +12,19 @@ mod intake;
 mod wanted;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use redis::aio::MultiplexedConnection;
 use redis::{PushInfo, PushKind, RedisError, Value};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::super::{CALL_TIMEOUT, Unavailable};
 use super::endpoint;
 use super::health::Health;
+use super::hello::Mode;
 use super::keys::{Kind, Name};
 use super::place::Place;
 use super::primary::{Primary, Way};
@@ -40,6 +41,8 @@ const MOST_TOGETHER: usize = 1_000;
 const PING_EVERY: Duration = Duration::from_millis(500);
 /// In which time it must say so.
 const PONG_WITHIN: Duration = Duration::from_millis(700);
+/// How often topics that were refused are asked for again.
+const RETRY_EVERY: Duration = Duration::from_millis(250);
 /// How often the node proves that what it publishes comes back.
 const BEAT_EVERY: Duration = Duration::from_secs(1);
 /// In which time it must.
@@ -52,8 +55,10 @@ pub(super) struct Link {
     /// Which of all links it is.
     at: usize,
     place: Place,
-    /// The node's own topic: probes and heartbeats.
-    own: Name,
+    /// The node's own topic on this connection: probes and heartbeats.
+    own: Mutex<Option<Name>>,
+    /// Chooses it.
+    choose: Choose,
     primary: Arc<Primary>,
     arrivals: Arc<Arrivals>,
     wanted: Mutex<Wanted>,
@@ -61,10 +66,18 @@ pub(super) struct Link {
     changed: Notify,
     /// The newest heartbeat that came back.
     beat: AtomicU64,
+    /// Everything wanted has been asked for.
+    up: AtomicBool,
     came_back: Notify,
     health: Arc<Health>,
     metrics: Arc<Metrics>,
 }
+
+/// Finds a name for the node's own topic at this primary, if there is one.
+pub(super) type Choose = Box<dyn Fn() -> Option<Name> + Send + Sync>;
+
+/// Topics that one link gave away, for another one.
+pub(super) type Given = (Name, wanted::Topic);
 
 /// Why a connection was given up.
 #[derive(Debug, thiserror::Error)]
@@ -77,12 +90,14 @@ enum Loss {
     Ping,
     #[error("the node's own heartbeat did not come back")]
     Heartbeat,
+    #[error("the cluster has no use for it")]
+    Useless,
 }
 
 impl Link {
     pub(super) fn new(
         (at, place): (usize, Place),
-        own: Name,
+        choose: Choose,
         (primary, arrivals): (Arc<Primary>, Arc<Arrivals>),
         health: &Arc<Health>,
         metrics: &Arc<Metrics>,
@@ -91,32 +106,36 @@ impl Link {
         Arc::new(Link {
             at,
             place,
-            own,
+            own: Mutex::default(),
+            choose,
             primary,
             arrivals,
             wanted: Mutex::default(),
             changed: Notify::new(),
             beat: AtomicU64::new(0),
+            up: AtomicBool::new(false),
             came_back: Notify::new(),
             health: Arc::clone(health),
             metrics: Arc::clone(metrics),
         })
     }
 
-    /// Wants what is published on a topic; returns when Redis has confirmed that on
-    /// the connection that counts now.
-    ///
-    /// # Errors
-    /// If it has not in time; it is wanted all the same.
-    pub(super) async fn subscribe(&self, name: Name, subject: Subject) -> Result<(), Unavailable> {
-        let Some(confirmed) = self.wanted.lock().want(name, subject) else { return Ok(()) };
+    /// Wants what is published on a topic. `None` if it is subscribed, else what
+    /// tells when it is; see [`confirmed`].
+    pub(super) fn want(&self, name: Name, subject: Subject) -> Option<oneshot::Receiver<()>> {
+        let waiting = self.wanted.lock().want(name, subject);
         self.changed.notify_one();
-        timeout(CALL_TIMEOUT, confirmed).await.map_err(|_| Unavailable)?.map_err(|_| Unavailable)
+        waiting
     }
 
-    /// Wants it, and does not wait.
-    pub(super) fn want(&self, name: Name, subject: Subject) {
-        drop(self.wanted.lock().want(name, subject));
+    /// Gives away the topics that belong elsewhere.
+    pub(super) fn give(&self, elsewhere: impl Fn(Name) -> bool) -> Vec<Given> {
+        self.wanted.lock().give(elsewhere)
+    }
+
+    /// Takes what other links gave away.
+    pub(super) fn adopt(&self, topics: Vec<Given>) {
+        self.wanted.lock().take(topics);
         self.changed.notify_one();
     }
 
@@ -144,11 +163,10 @@ impl Link {
             let lost = match self.connect(generation).await {
                 Ok((connection, broken)) => {
                     self.wanted.lock().begin(generation);
-                    let mut up = false;
-                    let loss = self.live(connection, &broken, (generation, &mut up)).await;
+                    let loss = self.live(connection, &broken, generation).await;
                     // From here on nothing of the old connection is taken.
                     self.wanted.lock().end();
-                    if up {
+                    if self.up.swap(false, Ordering::Relaxed) {
                         self.health.link_down();
                     }
                     self.metrics.pubsub_reconnect();
@@ -157,6 +175,7 @@ impl Link {
                 Err(error) => Loss::Redis(error),
             };
             tracing::warn!(event = "link_lost", generation, reason = %lost, "no link to Redis");
+            self.health.doubt();
             // After a connection that held, at once; then twice as long each time.
             if began.elapsed() > 2 * LONGEST_PAUSE {
                 pause = Duration::ZERO;
@@ -189,12 +208,14 @@ impl Link {
         &self,
         mut connection: MultiplexedConnection,
         broken: &Notify,
-        (generation, up): (u64, &mut bool),
+        generation: u64,
     ) -> Loss {
-        if let Err(error) = connection.subscribe(self.own.key(Kind::Topic)).await {
-            return error.into();
+        let Some(own) = (self.choose)() else { return Loss::Useless };
+        *self.own.lock() = Some(own);
+        if let Err(loss) = self.ask_for(&mut connection, &[own]).await {
+            return loss;
         }
-        let subscribing = self.subscribe_wanted(connection.clone(), generation, up);
+        let subscribing = self.subscribe_wanted(connection.clone(), generation);
         tokio::select! {
             loss = subscribing => loss,
             loss = self.ping(connection) => loss,
@@ -204,50 +225,65 @@ impl Link {
     }
 
     /// Brings Redis to what is wanted, again and again.
-    async fn subscribe_wanted(
-        &self,
-        mut on: MultiplexedConnection,
-        generation: u64,
-        up: &mut bool,
-    ) -> Loss {
-        let topics = |names: Vec<Name>| -> Vec<String> {
-            names.iter().map(|name| name.key(Kind::Topic)).collect()
-        };
+    async fn subscribe_wanted(&self, mut on: MultiplexedConnection, generation: u64) -> Loss {
         loop {
             let changes = self.wanted.lock().changes(MOST_TOGETHER);
             let idle = changes.subscribe.is_empty() && changes.unsubscribe.is_empty();
-            // The pushed confirmations count, not the answers; but without an
-            // answer the connection is not worth keeping.
-            if !changes.subscribe.is_empty()
-                && let Err(error) = on.subscribe(topics(changes.subscribe)).await
-            {
-                return error.into();
+            if !changes.subscribe.is_empty() {
+                if let Err(loss) = self.ask_for(&mut on, &changes.subscribe).await {
+                    return loss;
+                }
+                if self.is_sharded() && self.wanted.lock().refused(&changes.subscribe) {
+                    self.health.doubt();
+                }
             }
             if !changes.unsubscribe.is_empty()
-                && let Err(error) = on.unsubscribe(topics(changes.unsubscribe)).await
+                && let Err(loss) = self.leave(&mut on, &changes.unsubscribe).await
             {
-                return error.into();
+                return loss;
             }
             if idle {
-                if !std::mem::replace(up, true) {
+                if !self.up.swap(true, Ordering::Relaxed) {
                     self.health.link_up();
                     tracing::info!(event = "link_up", generation, "the link to Redis stands");
                 }
-                self.changed.notified().await;
+                if self.is_sharded() {
+                    let _ = timeout(RETRY_EVERY, self.changed.notified()).await;
+                    self.wanted.lock().retry();
+                } else {
+                    self.changed.notified().await;
+                }
             }
         }
+    }
+
+    /// Subscribes. The pushed confirmations count, not the answers; but without an
+    /// answer the connection is not worth keeping.
+    async fn ask_for(&self, on: &mut MultiplexedConnection, names: &[Name]) -> Result<(), Loss> {
+        if self.is_sharded() {
+            return each(on, "SSUBSCRIBE", names).await;
+        }
+        Ok(on.subscribe(topics(names)).await?)
+    }
+
+    async fn leave(&self, on: &mut MultiplexedConnection, names: &[Name]) -> Result<(), Loss> {
+        if self.is_sharded() {
+            return each(on, "SUNSUBSCRIBE", names).await;
+        }
+        Ok(on.unsubscribe(topics(names)).await?)
     }
 
     async fn ping(&self, mut connection: MultiplexedConnection) -> Loss {
         loop {
             sleep(PING_EVERY).await;
-            let ping = redis::cmd("PING");
-            match timeout(PONG_WITHIN, connection.send_packed_command(&ping)).await {
-                Ok(Ok(Value::SimpleString(pong))) if pong == "PONG" => {}
-                Ok(Err(error)) => return error.into(),
-                _ => return Loss::Ping,
+            if let Err(loss) = pong(&mut connection, self.is_sharded()).await {
+                return loss;
             }
         }
+    }
+
+    fn is_sharded(&self) -> bool {
+        self.place.mode() == Mode::Cluster
     }
 
     /// Publishes a heartbeat to the node itself each second. That Redis cannot be
@@ -271,10 +307,11 @@ impl Link {
 
     /// Answers how many received it.
     async fn send_to_self(&self, record: Vec<u8>) -> Result<i64, Unavailable> {
-        let mut command = redis::cmd("PUBLISH");
+        let own = self.own.lock().ok_or(Unavailable)?;
+        let mut command = redis::cmd(self.place.mode().publish());
         let bytes = record.len();
-        command.arg(self.own.key(Kind::Topic)).arg(record);
-        match self.primary.call(Way::Read, self.own, command, bytes).await? {
+        command.arg(own.key(Kind::Topic)).arg(record);
+        match self.primary.call(Way::Read, own, command, bytes).await? {
             Value::Int(receivers) => Ok(receivers),
             _ => Err(Unavailable),
         }
@@ -294,10 +331,11 @@ impl Link {
             Some(Value::BulkString(topic)) => Name::of_topic(&topic),
             _ => None,
         };
+        let is_own = name.is_some() && name == *self.own.lock();
         match (push.kind, name) {
-            (PushKind::Message, Some(name)) => {
+            (PushKind::Message | PushKind::SMessage, Some(name)) => {
                 let Some(Value::BulkString(bytes)) = data.next() else { return false };
-                if name == self.own {
+                if is_own {
                     self.take_own(bytes);
                     return true;
                 }
@@ -310,8 +348,8 @@ impl Link {
                 }
                 true
             }
-            (PushKind::Subscribe, Some(name)) => {
-                if name != self.own {
+            (PushKind::Subscribe | PushKind::SSubscribe, Some(name)) => {
+                if !is_own {
                     self.subscribed(wanted.subscribed(name));
                 }
                 self.changed.notify_one();
@@ -320,6 +358,15 @@ impl Link {
             (PushKind::Unsubscribe, Some(name)) => {
                 self.changed.notify_one();
                 wanted.unsubscribed(name)
+            }
+            // The slot is served by another one now.
+            (PushKind::SUnsubscribe, Some(name)) => {
+                if !wanted.unsubscribed(name) {
+                    wanted.displaced(name);
+                    self.health.doubt();
+                }
+                self.changed.notify_one();
+                !is_own
             }
             _ => false,
         }
@@ -343,4 +390,54 @@ impl Link {
             Err(error) => bad_record(error, &self.metrics),
         }
     }
+}
+
+/// A link that nobody needs any more is not down.
+impl Drop for Link {
+    fn drop(&mut self) {
+        if !self.up.load(Ordering::Relaxed) {
+            self.health.link_up();
+        }
+    }
+}
+
+/// Waits for what [`Link::want`] answered.
+///
+/// # Errors
+/// If Redis has not confirmed it in time; it is wanted all the same.
+pub(super) async fn confirmed(waiting: Option<oneshot::Receiver<()>>) -> Result<(), Unavailable> {
+    let Some(waiting) = waiting else { return Ok(()) };
+    timeout(CALL_TIMEOUT, waiting).await.map_err(|_| Unavailable)?.map_err(|_| Unavailable)
+}
+
+fn topics(names: &[Name]) -> Vec<String> {
+    names.iter().map(|name| name.key(Kind::Topic)).collect()
+}
+
+/// A command for each topic, because a slot that is not served here refuses a
+/// whole command; and then a ping. When that is answered all answers are there.
+async fn each(on: &mut MultiplexedConnection, verb: &str, names: &[Name]) -> Result<(), Loss> {
+    let mut pipeline = redis::Pipeline::with_capacity(names.len());
+    for topic in topics(names) {
+        pipeline.cmd(verb).arg(topic);
+    }
+    on.send_packed_commands(&pipeline, 0, pipeline.len()).await?;
+    pong(on, true).await
+}
+
+/// Asks whether the connection lives. When Redis leaves a sharded topic by itself,
+/// the library takes that for the answer to whatever waits for one; so there
+/// another ping is sent until one is answered as it should be.
+async fn pong(on: &mut MultiplexedConnection, sharded: bool) -> Result<(), Loss> {
+    let ping = redis::cmd("PING");
+    let asking = async {
+        loop {
+            match on.send_packed_command(&ping).await? {
+                Value::SimpleString(pong) if pong == "PONG" => return Ok(()),
+                _ if sharded => {}
+                _ => return Err(Loss::Ping),
+            }
+        }
+    };
+    timeout(PONG_WITHIN, asking).await.unwrap_or(Err(Loss::Ping))
 }

@@ -6,7 +6,7 @@
 use super::keys::{self, Name};
 
 /// See the module's text.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Ring {
     seeds: Vec<u64>,
 }

@@ -1,13 +1,16 @@
 //! The scripts, constants of the program. A command connection loads them when
 //! it is made, and they are called by their digests.
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use redis::Cmd;
 
+use super::hello::Mode;
+
 /// A script and the digest that calls it.
 pub(super) struct Script {
-    text: &'static str,
+    text: Cow<'static, str>,
     digest: String,
 }
 
@@ -15,12 +18,14 @@ macro_rules! scripts {
     ($($(#[$doc:meta])* $name:ident: [$($part:literal),*],)*) => {
         $($(#[$doc])*
         pub(super) static $name: LazyLock<Script> = LazyLock::new(|| {
-            Script::new(concat!($(include_str!(concat!("scripts/", $part, ".lua")), "\n"),*))
+            Script::new(Cow::Borrowed(
+                concat!($(include_str!(concat!("scripts/", $part, ".lua")), "\n"),*)
+            ))
         });)*
 
         /// Every script.
         fn all() -> impl Iterator<Item = &'static Script> {
-            [$(&*$name),*].into_iter()
+            [$(&*$name,)* &*PUBLISH_SHARDED].into_iter()
         }
     };
 }
@@ -35,9 +40,24 @@ scripts! {
     STATS: ["answer", "present", "stats"],
 }
 
+/// The same as [`PUBLISH`], to who listens at the slot's master.
+static PUBLISH_SHARDED: LazyLock<Script> = LazyLock::new(|| {
+    let of = |mode: Mode| format!("'{}'", mode.publish());
+    Script::new(Cow::Owned(PUBLISH.text.replace(&of(Mode::Standalone), &of(Mode::Cluster))))
+});
+
+/// The script that publishes.
+pub(super) fn publish(mode: Mode) -> &'static Script {
+    match mode {
+        Mode::Standalone => &PUBLISH,
+        Mode::Cluster => &PUBLISH_SHARDED,
+    }
+}
+
 impl Script {
-    fn new(text: &'static str) -> Script {
-        Script { text, digest: redis::Script::new(text).get_hash().to_owned() }
+    fn new(text: Cow<'static, str>) -> Script {
+        let digest = redis::Script::new(&text).get_hash().to_owned();
+        Script { text, digest }
     }
 
     /// A call, to which the arguments are to be added.
@@ -52,7 +72,7 @@ impl Script {
 pub(super) fn load() -> redis::Pipeline {
     let mut pipeline = redis::Pipeline::new();
     for script in all() {
-        pipeline.cmd("SCRIPT").arg("LOAD").arg(script.text).ignore();
+        pipeline.cmd("SCRIPT").arg("LOAD").arg(&*script.text).ignore();
     }
     pipeline
 }

@@ -10,7 +10,8 @@ use redis::aio::SendError;
 use redis::{ErrorKind, PushInfo, PushKind, RedisError};
 
 use super::endpoint::{self, ANSWER_TIMEOUT, CONNECT_TIMEOUT, Endpoint};
-use super::hello;
+use super::follow::Follow;
+use super::hello::{self, Mode};
 use super::lane::Fuse;
 use super::place::Place;
 use super::scripts;
@@ -49,6 +50,14 @@ impl Source {
                 drop(Connection::take(connection));
                 Err(error)
             }
+        }
+    }
+
+    /// What follows what a cluster moves.
+    pub(super) fn follow(&self) -> Option<Follow> {
+        match &self.place {
+            Place::At(endpoint, Mode::Cluster) => Some(Follow::new(endpoint.clone())),
+            Place::At(_, Mode::Standalone) | Place::Watched(_) => None,
         }
     }
 

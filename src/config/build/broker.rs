@@ -61,14 +61,28 @@ fn redis(engine: &RedisEngine, faults: &mut Vec<Fault>) -> Option<RedisConfig> {
         tls: tls("engine.redis.tls", &engine.tls, faults),
     };
     let sentinels = sentinels(engine, &with, faults);
-    let topology = match (&engine.sentinel_address, &engine.address) {
-        (Some(_), Some(_)) => {
-            let problem = "given beside sentinel_address, which says where the primary is";
-            fault(faults, "engine.redis.address", problem);
-            return None;
+    let given = [
+        ("address", &engine.address),
+        ("sentinel_address", &engine.sentinel_address),
+        ("cluster_address", &engine.cluster_address),
+    ];
+    if let [_, (also, _), ..] = given.iter().filter(|(_, at)| at.is_some()).collect::<Vec<_>>()[..]
+    {
+        let problem = "one of address, sentinel_address and cluster_address says where Redis is";
+        fault(faults, format!("engine.redis.{also}"), problem);
+        return None;
+    }
+    let topology = match (&engine.sentinel_address, &engine.cluster_address, &engine.address) {
+        (Some(_), ..) => Topology::Watched(sentinels?),
+        (None, Some(addresses), _) => {
+            if engine.db.is_some_and(|db| db != 0) {
+                fault(faults, "engine.redis.db", "a cluster has none but 0");
+                return None;
+            }
+            let place = "engine.redis.cluster_address";
+            Topology::Cluster(endpoints(place, &addresses.texts(), &with, faults)?)
         }
-        (Some(_), None) => Topology::Watched(sentinels?),
-        (None, address) => {
+        (None, None, address) => {
             let place = "engine.redis.address";
             let texts = address.as_ref().map_or(vec![ADDRESS], Addresses::texts);
             let endpoints = endpoints(place, &texts, &with, faults)?;
@@ -279,8 +293,28 @@ mod tests {
             ),
             (
                 r#"{"address":"b:1","sentinel_address":"a:1","sentinel_master_name":"m"}"#,
-                "engine.redis.address",
+                "engine.redis.sentinel_address",
             ),
+        ] {
+            let faults = read(redis).expect_err(redis);
+            assert!(matches!(&faults[..], [one] if one.starts_with(place)), "{redis}: {faults:?}");
+        }
+    }
+
+    #[test]
+    fn a_cluster_is_given_by_some_of_its_members() {
+        let read = |redis: &str| read(&format!(r#"{{"type":"redis","redis":{redis}}}"#));
+        let Ok(Choice::Redis(RedisConfig { topology: Topology::Cluster(seeds), .. })) =
+            read(r#"{"cluster_address":["a:1","b:2"],"db":0}"#)
+        else {
+            panic!("not taken")
+        };
+        let seeds: Vec<_> = seeds.iter().map(ToString::to_string).collect();
+        assert_eq!(seeds, ["redis://a:1", "redis://b:2"]);
+        for (redis, place) in [
+            (r#"{"cluster_address":["a:1"],"db":1}"#, "engine.redis.db"),
+            (r#"{"cluster_address":[]}"#, "engine.redis.cluster_address"),
+            (r#"{"cluster_address":["a:1"],"address":"b:1"}"#, "engine.redis.cluster_address"),
         ] {
             let faults = read(redis).expect_err(redis);
             assert!(matches!(&faults[..], [one] if one.starts_with(place)), "{redis}: {faults:?}");

@@ -27,6 +27,8 @@ pub(in crate::config) struct RedisEngine {
     pub(in crate::config) sentinel_user: Option<String>,
     pub(in crate::config) sentinel_password: Option<SecretText>,
     pub(in crate::config) sentinel_tls: RedisTls,
+    /// May hold passwords.
+    pub(in crate::config) cluster_address: Option<Addresses>,
 }
 
 /// One address, or a list.

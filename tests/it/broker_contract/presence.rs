@@ -25,6 +25,7 @@ presence_contract!(memory, super::super::memory());
 presence_contract!(redis, super::super::redis());
 presence_contract!(sentinel, super::super::sentinel());
 presence_contract!(several, super::super::several());
+presence_contract!(cluster, super::super::cluster());
 
 fn client(user: &str, client: &str) -> Arc<ClientInfo> {
     Arc::new(ClientInfo {

@@ -40,6 +40,7 @@ streams_contract!(memory, super::super::memory());
 streams_contract!(redis, super::super::redis());
 streams_contract!(sentinel, super::super::sentinel());
 streams_contract!(several, super::super::several());
+streams_contract!(cluster, super::super::cluster());
 
 const KEEP: Retention = Retention {
     entries: 10,

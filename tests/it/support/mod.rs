@@ -2,6 +2,7 @@
 
 pub(crate) mod api;
 pub(crate) mod client;
+pub(crate) mod cluster;
 pub(crate) mod descriptors;
 pub(crate) mod http;
 pub(crate) mod node;

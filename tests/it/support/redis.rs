@@ -111,6 +111,11 @@ impl RedisServer {
     /// Runs a command by a connection of its own.
     pub(crate) async fn ask<T: FromRedisValue>(&self, command: &str) -> T {
         let words: Vec<_> = command.split(' ').collect();
+        self.ask_words(&words).await
+    }
+
+    /// The same, with words that may be empty or hold spaces.
+    pub(crate) async fn ask_words<T: FromRedisValue>(&self, words: &[&str]) -> T {
         let mut command = Cmd::new();
         command.arg(words);
         let client = redis::Client::open(format!("redis://{}", self.address())).unwrap();
@@ -129,6 +134,22 @@ impl RedisServer {
         };
         let asked = tokio::time::timeout(PATIENCE, asking).await;
         assert!(asked.is_ok(), "no {text:?} in the answer to {command:?}: {answer}");
+    }
+
+    /// Waits until it has all that its primary has.
+    pub(crate) async fn follows(&self, primary: &RedisServer) {
+        let offset = async |server: &RedisServer, of: &str| {
+            let info: String = server.ask("INFO replication").await;
+            let line = info.lines().find_map(|line| line.strip_prefix(of));
+            line.map(|offset| offset.trim().parse::<u64>().unwrap()).unwrap_or_default()
+        };
+        let all = offset(primary, "master_repl_offset:").await;
+        let waiting = async {
+            while offset(self, "slave_repl_offset:").await < all {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, waiting).await.expect("the replica follows");
     }
 
     /// Runs it until it answers; `false` if it ends.
@@ -187,7 +208,7 @@ pub(crate) fn config(topology: Topology) -> RedisConfig {
 }
 
 /// Free at this moment.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
 }
 

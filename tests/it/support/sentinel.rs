@@ -1,11 +1,7 @@
 //! A primary that a sentinel watches, and a replica to take its place.
 
-use std::time::Duration;
-
 use sealcast::broker::{Credentials, Endpoint, RedisConfig, Sentinels, Topology};
-use tokio::time::{sleep, timeout};
 
-use super::PATIENCE;
 use super::redis::{RedisServer, config};
 
 /// What the sentinel calls the primary.
@@ -49,23 +45,6 @@ impl Watched {
         let sentinels = ["127.0.0.1:1", &self.sentinel.address()]
             .map(|address| Endpoint::parse(address, &with).unwrap());
         config(Topology::Watched(Sentinels::new(sentinels.into(), name, &with).unwrap()))
-    }
-
-    /// Waits until the replica has all that the primary has.
-    pub(crate) async fn has_everything(&self) {
-        let offset = async |server: &RedisServer, of: &str| {
-            let info: String = server.ask("INFO replication").await;
-            let line = info.lines().find_map(|line| line.strip_prefix(of));
-            line.map(|offset| offset.parse::<u64>().unwrap()).unwrap_or_default()
-        };
-        let replica = self.replica.as_ref().expect("there is one");
-        let all = offset(&self.primary, "master_repl_offset:").await;
-        let waiting = async {
-            while offset(replica, "slave_repl_offset:").await < all {
-                sleep(Duration::from_millis(10)).await;
-            }
-        };
-        timeout(PATIENCE, waiting).await.expect("the replica follows");
     }
 
     /// Waits until the replica is the primary.

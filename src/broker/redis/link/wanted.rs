@@ -18,6 +18,8 @@ pub(super) struct Wanted {
     changed: VecDeque<Name>,
     /// The connection that counts, 0 for none.
     generation: u64,
+    /// Some were displaced, and are to be asked for again.
+    displaced: bool,
 }
 
 /// What a topic is of.
@@ -28,7 +30,7 @@ pub(in super::super) enum Subject {
     Control,
 }
 
-struct Topic {
+pub(in super::super) struct Topic {
     subject: Subject,
     wanted: bool,
     state: State,
@@ -117,6 +119,69 @@ impl Wanted {
             topic.state = State::Out;
             topic.queued = true;
             self.changed.push_back(*name);
+        }
+    }
+
+    /// Redis has left a topic by itself: its slot is served by another one. It is
+    /// not asked for again before [`Wanted::retry`].
+    pub(super) fn displaced(&mut self, name: Name) {
+        let generation = self.generation;
+        if let Some(topic) = self.topics.get_mut(&name) {
+            if topic.state == State::In {
+                topic.missed_since.get_or_insert(generation);
+            }
+            topic.state = State::Out;
+            if topic.wanted {
+                self.displaced = true;
+            } else {
+                self.topics.remove(&name);
+            }
+        }
+    }
+
+    /// Topics of `asked` that were not confirmed are refused. Whether there are any.
+    pub(super) fn refused(&mut self, asked: &[Name]) -> bool {
+        let mut any = false;
+        for name in asked {
+            if self.topics.get(name).is_some_and(|topic| topic.state == State::Joining) {
+                self.displaced(*name);
+                any = true;
+            }
+        }
+        any
+    }
+
+    /// Asks again for what was refused or displaced.
+    pub(super) fn retry(&mut self) {
+        if !std::mem::take(&mut self.displaced) {
+            return;
+        }
+        let out = |(_, topic): &(&Name, &Topic)| topic.wanted && topic.state == State::Out;
+        let all: Vec<_> = self.topics.iter().filter(out).map(|(name, _)| *name).collect();
+        for name in all {
+            self.queue(name);
+        }
+    }
+
+    /// Gives away the topics that belong elsewhere.
+    pub(super) fn give(&mut self, elsewhere: impl Fn(Name) -> bool) -> Vec<(Name, Topic)> {
+        let names: Vec<_> = self.topics.keys().copied().filter(|name| elsewhere(*name)).collect();
+        let mut given = Vec::new();
+        for name in names {
+            self.displaced(name);
+            if let Some(topic) = self.topics.remove(&name) {
+                given.push((name, Topic { queued: false, ..topic }));
+            }
+        }
+        self.changed.retain(|name| self.topics.contains_key(name));
+        given
+    }
+
+    /// Takes what another one gave away.
+    pub(super) fn take(&mut self, topics: Vec<(Name, Topic)>) {
+        for (name, topic) in topics {
+            self.topics.insert(name, topic);
+            self.queue(name);
         }
     }
 
