@@ -19,10 +19,10 @@ use sealcast_wire::{Channel, Publication};
 use tokio::sync::mpsc::Receiver;
 use tokio::time::{Instant, timeout};
 
-use crate::support::PATIENCE;
 use crate::support::cluster::Cluster;
 use crate::support::redis::{RedisServer, spread};
 use crate::support::sentinel::Watched;
+use crate::support::{PATIENCE, eventually};
 
 /// A broker with the feed of one node behind it.
 pub(crate) struct Bench {
@@ -389,11 +389,16 @@ impl Bench {
     pub(crate) async fn on(config: RedisConfig) -> Bench {
         let sharding = Sharding::new(SHARDS);
         let (feed, receivers) = Feed::new(sharding.clone(), 1 << 20);
-        let started = Redis::start(config, feed, &Metrics::new("test")).await;
+        let metrics = Metrics::new("test");
+        let started = Redis::start(config, feed, &metrics).await;
         let (broker, works) = started.unwrap_or_else(|unfit| panic!("{unfit}"));
         for (_, work) in works {
             tokio::spawn(work);
         }
+        eventually("every link stands", || {
+            metrics.render().lines().any(|line| line == "sealcast_redis_up 1")
+        })
+        .await;
         Bench { broker, sharding, feed: receivers, memory: None, _servers: None }
     }
 

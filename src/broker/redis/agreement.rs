@@ -37,7 +37,7 @@ impl Agreement {
     /// If one is, or the primary cannot be asked.
     pub(super) async fn check(&self, place: &Place) -> Result<(), Unfit> {
         let asking = async {
-            let mut connection = place.connect(&endpoint::settings()).await?;
+            let (mut connection, _) = place.connect(&endpoint::settings()).await?;
             self.ask(&mut connection).await
         };
         match asking.await {

@@ -113,6 +113,8 @@ pub(super) struct Lane {
     follow: Option<Follow>,
     /// How many connections had ended when this one was last known to live.
     ended: u64,
+    /// How often the primary had moved when it was made.
+    moves: u64,
     /// What did not fit into the last pipeline.
     next: Option<Job>,
 }
@@ -125,7 +127,17 @@ impl Lane {
         metrics: Arc<Metrics>,
     ) -> Lane {
         let follow = source.follow();
-        Lane { jobs, source, fuse, metrics, connection: None, follow, ended: 0, next: None }
+        Lane {
+            jobs,
+            source,
+            fuse,
+            metrics,
+            connection: None,
+            follow,
+            ended: 0,
+            moves: 0,
+            next: None,
+        }
     }
 
     /// Runs until nobody can send a job any more.
@@ -173,8 +185,12 @@ impl Lane {
     }
 
     /// If any connection has ended since, asks whether this one lives: what is not
-    /// sent by a dead one need not fail.
+    /// sent by a dead one need not fail. And what was a primary when it was made may
+    /// have been replaced: what it takes now it will forget.
     async fn drop_if_ended(&mut self) {
+        if self.source.moves() != self.moves {
+            drop(self.connection.take().map(Connection::take));
+        }
         let ended = self.fuse.ended.load(Ordering::Relaxed);
         if std::mem::replace(&mut self.ended, ended) != ended
             && let Some(connection) = &mut self.connection
@@ -189,7 +205,11 @@ impl Lane {
         self.drop_if_ended().await;
         let connection = match &mut self.connection {
             Some(connection) => connection,
-            none => none.insert(self.source.connect().await?),
+            none => {
+                let (connection, moves) = self.source.connect().await?;
+                self.moves = moves;
+                none.insert(connection)
+            }
         };
         let (commands, answers): (Vec<_>, Vec<_>) =
             batch.into_iter().map(|job| (job.command, job.answer)).unzip();

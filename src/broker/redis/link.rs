@@ -90,6 +90,8 @@ enum Loss {
     Ping,
     #[error("the node's own heartbeat did not come back")]
     Heartbeat,
+    #[error("sentinels have put another primary in its place")]
+    Moved,
     #[error("the cluster has no use for it")]
     Useless,
 }
@@ -161,9 +163,9 @@ impl Link {
             generation += 1;
             let began = Instant::now();
             let lost = match self.connect(generation).await {
-                Ok((connection, broken)) => {
+                Ok((connection, moves, broken)) => {
                     self.wanted.lock().begin(generation);
-                    let loss = self.live(connection, &broken, generation).await;
+                    let loss = self.live((connection, moves), &broken, generation).await;
                     // From here on nothing of the old connection is taken.
                     self.wanted.lock().end();
                     if self.up.swap(false, Ordering::Relaxed) {
@@ -186,11 +188,11 @@ impl Link {
         }
     }
 
-    /// A connection, and what tells that it is not what it should be any more.
+    /// A connection, how often the primary had moved, and what tells that it is not what it should be any more.
     async fn connect(
         self: &Arc<Self>,
         generation: u64,
-    ) -> Result<(MultiplexedConnection, Arc<Notify>), RedisError> {
+    ) -> Result<(MultiplexedConnection, u64, Arc<Notify>), RedisError> {
         let (link, broken) = (Arc::clone(self), Arc::new(Notify::new()));
         let breaks = Arc::clone(&broken);
         let take = move |push: PushInfo| -> Result<(), redis::aio::SendError> {
@@ -199,14 +201,15 @@ impl Link {
             }
             Ok(())
         };
-        let connection = self.place.connect(&endpoint::settings().set_push_sender(take)).await?;
-        Ok((connection, broken))
+        let settings = endpoint::settings().set_push_sender(take);
+        let (connection, moves) = self.place.connect(&settings).await?;
+        Ok((connection, moves, broken))
     }
 
     /// The life of one connection.
     async fn live(
         &self,
-        mut connection: MultiplexedConnection,
+        (mut connection, moves): (MultiplexedConnection, u64),
         broken: &Notify,
         generation: u64,
     ) -> Loss {
@@ -221,6 +224,7 @@ impl Link {
             loss = self.ping(connection) => loss,
             loss = self.beat() => loss,
             () = broken.notified() => Loss::Broken,
+            () = self.place.moved(moves) => Loss::Moved,
         }
     }
 

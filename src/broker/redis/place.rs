@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, RedisError};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::endpoint::{self, Endpoint};
 use super::hello::{self, Hello, Mode};
@@ -74,28 +74,49 @@ pub enum Unfit {
 }
 
 impl Place {
-    /// Where it is now.
+    /// Where it is now, and how often it has moved up to then; see [`Place::moves`].
     ///
     /// # Errors
     /// If nobody knows.
-    pub(super) async fn find(&self) -> Result<Endpoint, RedisError> {
+    pub(super) async fn find(&self) -> Result<(Endpoint, u64), RedisError> {
         match self {
-            Place::At(endpoint, _) => Ok(endpoint.clone()),
+            Place::At(endpoint, _) => Ok((endpoint.clone(), 0)),
             Place::Watched(sentinels) => sentinels.find().await,
         }
     }
 
-    /// A connection to where it is now.
+    /// A connection to where it is now, and how often it has moved up to then.
     ///
     /// # Errors
     /// If there is none, or it leads to what is not a primary.
     pub(super) async fn connect(
         &self,
         settings: &AsyncConnectionConfig,
-    ) -> Result<MultiplexedConnection, RedisError> {
-        let mut connection = self.find().await?.connect(settings).await?;
+    ) -> Result<(MultiplexedConnection, u64), RedisError> {
+        let (endpoint, moves) = self.find().await?;
+        let mut connection = endpoint.connect(settings).await?;
         hello::is_primary(&mut connection, self.mode()).await?;
-        Ok(connection)
+        Ok((connection, moves))
+    }
+
+    /// How often it has moved, as far as anyone has heard.
+    pub(super) fn moves(&self) -> u64 {
+        match self {
+            Place::At(..) => 0,
+            Place::Watched(sentinels) => sentinels.moves(),
+        }
+    }
+
+    /// Waits until it has moved more than so often, asking again and again: whoever
+    /// is connected to a primary that was replaced need not notice it otherwise.
+    pub(super) async fn moved(&self, moves: u64) {
+        const EVERY: Duration = Duration::from_secs(2);
+        let Place::Watched(sentinels) = self else { return std::future::pending().await };
+        while self.moves() == moves {
+            sleep(EVERY).await;
+            // If nobody answers, nothing has changed.
+            let _ = sentinels.find().await;
+        }
     }
 
     /// As what it must run.
@@ -113,7 +134,7 @@ impl Place {
     /// What is wrong with it.
     pub(super) async fn check(&self, patience: Duration) -> Result<(), Unfit> {
         let examine = async || {
-            let found = self.find().await.map_err(|error| unfit(self, &error))?;
+            let (found, _) = self.find().await.map_err(|error| unfit(self, &error))?;
             match examine(&found, self.mode()).await {
                 // The sentinels are just about to know better.
                 Err(Unfit::Replica { address }) if matches!(self, Place::Watched(_)) => {
@@ -154,7 +175,7 @@ pub(super) async fn try_until<T>(
                 Err(unfit @ Unfit::Unreachable { .. }) => last = Some(unfit),
                 other => return other,
             }
-            tokio::time::sleep(PAUSE).await;
+            sleep(PAUSE).await;
         }
     };
     let outcome = timeout(patience, trying).await;

@@ -30,12 +30,14 @@ impl Source {
         Source { place, fuse, most, pool: Mutex::default() }
     }
 
-    /// A connection to the primary, with the scripts loaded.
+    /// A connection to the primary, with the scripts loaded; and how often the
+    /// primary has moved up to then.
     ///
     /// # Errors
     /// If there is none in time, or it leads to what is not a primary.
-    pub(super) async fn connect(&self) -> Result<Connection, RedisError> {
-        let pool = self.pool(&self.place.find().await?)?;
+    pub(super) async fn connect(&self) -> Result<(Connection, u64), RedisError> {
+        let (endpoint, moves) = self.place.find().await?;
+        let pool = self.pool(&endpoint)?;
         let mut connection = pool.get().await.map_err(|error| match error {
             PoolError::Backend(error) => error,
             other => RedisError::from((ErrorKind::Io, "no connection", other.to_string())),
@@ -45,12 +47,17 @@ impl Source {
             scripts::load().exec_async(&mut connection).await
         };
         match ready.await {
-            Ok(()) => Ok(connection),
+            Ok(()) => Ok((connection, moves)),
             Err(error) => {
                 drop(Connection::take(connection));
                 Err(error)
             }
         }
+    }
+
+    /// See [`Place::moves`].
+    pub(super) fn moves(&self) -> u64 {
+        self.place.moves()
     }
 
     /// What follows what a cluster moves.

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use rustix::process::Signal;
+use sealcast::broker::{Delivery, Outgoing};
 
 use super::start::refusal;
-use super::{Listener, Publisher, ROOMS};
-use crate::broker_contract::Bench;
+use super::{KEEP, Listener, Publisher, ROOMS};
+use crate::broker_contract::{Bench, channel, numbered};
+use crate::support::redis::RedisServer;
 use crate::support::sentinel::Watched;
 
 /// How soon everything must be well after the replica is promoted.
@@ -61,6 +63,27 @@ async fn a_primary_that_freezes_is_left_for_its_successor() {
     listener.is_told(&mut bench, ROOMS).await;
     published.extend(publisher.stop().await);
     listener.has_within(&mut bench, &published, WELL_WITHIN).await;
+}
+
+/// As if the node were on the wrong side of a cut network: it serves whoever asks,
+/// and what it takes will be forgotten.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_primary_that_was_replaced_and_does_not_know_it_is_left() {
+    let watched = Watched::start().await;
+    let other = RedisServer::start().await;
+    let mut bench = Bench::on(watched.config()).await;
+    bench.broker.subscribe(channel("room")).await.unwrap();
+    bench.broker.publish(channel("room"), numbered(1)).await.unwrap();
+    assert_eq!(bench.rest().await.len(), 1);
+    watched.watch_instead(&other).await;
+    let (_, gap) = bench.next().await;
+    assert!(matches!(gap, Delivery::Gap { .. }), "{gap:?}");
+    let kept = Outgoing { keep: Some(KEEP), ..numbered(2) };
+    bench.broker.publish(channel("room"), kept).await.unwrap();
+    assert_eq!(bench.rest().await.len(), 1);
+    let streams = async |server: &RedisServer| server.ask::<Vec<String>>("KEYS *:s").await.len();
+    assert_eq!((streams(&watched.primary).await, streams(&other).await), (0, 1));
+    assert_eq!(watched.primary.ask::<Vec<String>>("PUBSUB CHANNELS").await.len(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -47,6 +47,13 @@ impl Watched {
         config(Topology::Watched(Sentinels::new(sentinels.into(), name, &with).unwrap()))
     }
 
+    /// Makes the sentinel call another one so, of which the primary is not told.
+    pub(crate) async fn watch_instead(&self, other: &RedisServer) {
+        let _: () = self.sentinel.ask(&format!("SENTINEL REMOVE {NAME}")).await;
+        let watch = format!("SENTINEL MONITOR {NAME} 127.0.0.1 {} 1", other.port);
+        let _: () = self.sentinel.ask(&watch).await;
+    }
+
     /// Waits until the replica is the primary.
     pub(crate) async fn is_promoted(&self) {
         let replica = self.replica.as_ref().expect("there is one");
