@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use redis::{Cmd, FromRedisValue};
+use redis::{AsyncConnectionConfig, Cmd, FromRedisValue};
 use rustix::process::{Pid, Signal, kill_process};
 use sealcast::broker::{Credentials, Endpoint, RedisConfig, Topology};
 
@@ -116,11 +116,18 @@ impl RedisServer {
 
     /// The same, with words that may be empty or hold spaces.
     pub(crate) async fn ask_words<T: FromRedisValue>(&self, words: &[&str]) -> T {
+        self.try_ask(words).await.unwrap()
+    }
+
+    async fn try_ask<T: FromRedisValue>(&self, words: &[&str]) -> redis::RedisResult<T> {
         let mut command = Cmd::new();
         command.arg(words);
         let client = redis::Client::open(format!("redis://{}", self.address())).unwrap();
-        let mut connection = client.get_multiplexed_async_connection().await.unwrap();
-        command.query_async(&mut connection).await.unwrap()
+        let patient = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(PATIENCE))
+            .set_response_timeout(Some(PATIENCE));
+        let mut connection = client.get_multiplexed_async_connection_with_config(&patient).await?;
+        command.query_async(&mut connection).await
     }
 
     /// Runs a command until the answer has this in it.
@@ -129,7 +136,9 @@ impl RedisServer {
         let asking = async {
             while !answer.contains(text) {
                 tokio::time::sleep(Duration::from_millis(10)).await;
-                answer = self.ask(command).await;
+                // A sentinel that promotes it ends its connections.
+                let words: Vec<_> = command.split(' ').collect();
+                answer = self.try_ask(&words).await.unwrap_or_default();
             }
         };
         let asked = tokio::time::timeout(PATIENCE, asking).await;
