@@ -75,11 +75,7 @@ impl Cluster {
             Err(error) => Err(place::unfit(&all, &error)),
         };
         let masters = place::try_until(patience, &all, look).await?;
-        for master in &masters {
-            if let Some(place) = place_of(&seeds, &master.address) {
-                place.check(patience).await?;
-            }
-        }
+        check(&seeds, &masters, patience).await?;
         let router = Arc::new(Router::new(Routes::none(), Arc::clone(&parts.arrivals)));
         let mut cluster = Cluster {
             seeds,
@@ -198,6 +194,30 @@ impl Cluster {
         self.members.insert(at, Arc::new(Member { at, primary, link }));
         self.at.insert(address.clone(), at);
         Some(at)
+    }
+}
+
+/// Whether the masters will do. One that cannot be reached may be about to be
+/// replaced; the node is not ready before it is. But one at least must be there.
+async fn check(seeds: &[Endpoint], masters: &[Ranges], patience: Duration) -> Result<(), Unfit> {
+    let places: Vec<_> =
+        masters.iter().filter_map(|master| place_of(seeds, &master.address)).collect();
+    let checks = join_all(places.iter().map(|place| place.check(patience))).await;
+    let (mut fit, mut away) = (false, None);
+    for check in checks {
+        match check {
+            Ok(()) => fit = true,
+            Err(unfit @ (Unfit::Unreachable { .. } | Unfit::Replica { .. })) => away = Some(unfit),
+            Err(unfit) => return Err(unfit),
+        }
+    }
+    match away {
+        Some(unfit) if !fit => Err(unfit),
+        Some(unfit) => {
+            tracing::warn!(event = "master_away", %unfit, "a master of the cluster is away");
+            Ok(())
+        }
+        None => Ok(()),
     }
 }
 

@@ -8,7 +8,8 @@ use redis::{Cmd, ErrorKind, Pipeline, RedisError, ServerErrorKind, Value};
 use tokio::time::{Instant, sleep};
 
 use super::endpoint::{self, Endpoint};
-use super::scripts;
+use super::hello::Mode;
+use super::{record, scripts};
 
 /// So many times a command is told to go elsewhere, or to come back later.
 const MOST_TIMES: usize = 5;
@@ -41,7 +42,7 @@ impl Follow {
         let began = Instant::now();
         let mut any = false;
         for (command, answer) in pipeline.cmd_iter().zip(answers) {
-            let mut asked_own = true;
+            let (mut asked_own, mut half_moved) = (true, false);
             for _ in 0..MOST_TIMES {
                 let Some(redirect) = redirect(answer) else { break };
                 any = true;
@@ -51,6 +52,7 @@ impl Follow {
                 let again = match redirect {
                     Redirect::To { address, asking } => {
                         asked_own = false;
+                        half_moved |= asking;
                         self.ask_at(&address, command, asking).await
                     }
                     Redirect::Later => {
@@ -71,6 +73,9 @@ impl Follow {
                         break;
                     }
                 }
+            }
+            if half_moved && !matches!(answer, Value::ServerError(_)) {
+                tell_listeners(own, command).await;
             }
         }
         any
@@ -119,6 +124,16 @@ fn redirect(answer: &Value) -> Option<Redirect> {
     let error = RedisError::from(error.clone());
     let (address, _) = error.redirect_node()?;
     Some(Redirect::To { address: address.to_owned(), asking })
+}
+
+/// While a slot is being moved its topics are still served where they were, and
+/// what is published where the keys have gone reaches nobody who listens.
+async fn tell_listeners(own: &mut MultiplexedConnection, command: &Cmd) {
+    let Some(topic) = scripts::topic(command) else { return };
+    let mut tell = redis::cmd(Mode::Cluster.publish());
+    tell.arg(topic).arg(record::elsewhere());
+    // If it does not work because the slot has moved now, that is told as well.
+    let _ = own.send_packed_command(&tell).await;
 }
 
 /// There and back with one command, which is all that `ASKING` is good for.

@@ -5,7 +5,7 @@
 //! version 1 | kind 1 | of the kind
 //! publication: flags 1 | offset 8 | time 8 | gone 8 | tag 8 | before 8 | epoch 1 + n | body
 //! join, leave: body
-//! erased: nothing
+//! erased, elsewhere: nothing
 //! probe, heartbeat: number 8
 //! ```
 //!
@@ -30,6 +30,7 @@ const LEAVE: u8 = 3;
 const PROBE: u8 = 4;
 const HEARTBEAT: u8 = 5;
 const ERASED: u8 = 6;
+const ELSEWHERE: u8 = 7;
 
 /// Bit of the flags: subscribers who asked for deltas may get one.
 pub(super) const DELTA: u8 = 1;
@@ -44,6 +45,8 @@ pub(super) enum Record {
     },
     /// The stream's entries were removed.
     Erased,
+    /// Something was published where those who get this do not listen.
+    Elsewhere,
 }
 
 /// What a record that a node sends to itself says.
@@ -117,6 +120,11 @@ pub(super) fn erased() -> Vec<u8> {
     vec![VERSION, ERASED]
 }
 
+/// The record that tells every node to read what was published elsewhere.
+pub(super) fn elsewhere() -> Vec<u8> {
+    vec![VERSION, ELSEWHERE]
+}
+
 /// Who is present, sealed.
 pub(super) fn info(channel: &Channel, who: &ClientInfo) -> Vec<u8> {
     let mut body = Vec::new();
@@ -150,6 +158,7 @@ pub(super) fn read(channel: &Channel, record: Vec<u8>) -> Result<Record, BadReco
         (JOIN, rest) => Ok(Record::Membership { who: read_info(channel, rest)?, came: true }),
         (LEAVE, rest) => Ok(Record::Membership { who: read_info(channel, rest)?, came: false }),
         (ERASED, rest) if rest.is_empty() => Ok(Record::Erased),
+        (ELSEWHERE, rest) if rest.is_empty() => Ok(Record::Elsewhere),
         (kind, _) => Err(BadRecord::Kind(kind)),
     }
 }

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
-use redis::Cmd;
+use redis::{Arg, Cmd};
 
 use super::hello::Mode;
 
@@ -52,6 +52,21 @@ pub(super) fn publish(mode: Mode) -> &'static Script {
         Mode::Standalone => &PUBLISH,
         Mode::Cluster => &PUBLISH_SHARDED,
     }
+}
+
+/// The topic to which a call of a script publishes in a cluster, if it does.
+pub(super) fn topic(command: &Cmd) -> Option<Vec<u8>> {
+    let arguments = || {
+        command.args_iter().map(|argument| match argument {
+            Arg::Simple(bytes) => bytes,
+            _ => &[],
+        })
+    };
+    if arguments().nth(1) != Some(PUBLISH_SHARDED.digest.as_bytes()) {
+        return None;
+    }
+    let keys: usize = std::str::from_utf8(arguments().nth(2)?).ok()?.parse().ok()?;
+    arguments().nth(keys.checked_add(3)?).map(<[u8]>::to_vec)
 }
 
 impl Script {

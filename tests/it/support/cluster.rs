@@ -6,7 +6,6 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use sealcast::broker::{Credentials, Endpoint, RedisConfig, Topology};
 use tokio::sync::Mutex;
-use tokio::time::sleep;
 
 use super::redis::{RedisServer, config, free_port};
 
@@ -80,6 +79,15 @@ impl Cluster {
 
     /// Hands a slot with all its keys from one master to another.
     pub(crate) async fn move_slot(&self, slot: u16, from: usize, to: usize) {
+        self.move_keys(slot, from, to).await;
+        let target = self.id(to).await;
+        for master in [to, from].map(|at| &self.masters[at]) {
+            let _: () = master.ask(&format!("CLUSTER SETSLOT {slot} NODE {target}")).await;
+        }
+    }
+
+    /// The first half of it: the keys are there, the slot is still here.
+    pub(crate) async fn move_keys(&self, slot: u16, from: usize, to: usize) {
         let (source, target) = (&self.masters[from], &self.masters[to]);
         let (source_id, target_id) = (self.id(from).await, self.id(to).await);
         let _: () = target.ask(&format!("CLUSTER SETSLOT {slot} IMPORTING {source_id}")).await;
@@ -89,16 +97,10 @@ impl Cluster {
             if keys.is_empty() {
                 break;
             }
-            // A while in which commands are sent to and fro.
-            sleep(Duration::from_millis(20)).await;
-            let port = target.port;
-            let words = ["MIGRATE", "127.0.0.1", &port.to_string(), "", "0", "5000", "KEYS"];
+            let port = target.port.to_string();
+            let words = ["MIGRATE", "127.0.0.1", &port, "", "0", "5000", "KEYS"];
             let words: Vec<&str> = words.into_iter().chain(keys.iter().map(|key| &**key)).collect();
             let _: String = source.ask_words(&words).await;
-            sleep(Duration::from_millis(20)).await;
-        }
-        for master in [target, source] {
-            let _: () = master.ask(&format!("CLUSTER SETSLOT {slot} NODE {target_id}")).await;
         }
     }
 

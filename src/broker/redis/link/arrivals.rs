@@ -131,6 +131,7 @@ impl Arrivals {
                     tails.forget(&channel);
                     return None;
                 }
+                Ok(Record::Elsewhere) => self.gap(channel, 0),
                 Err(error) => {
                     bad_record(error, &self.metrics);
                     // If it is kept, it is read again, or ends the subscriptions.
