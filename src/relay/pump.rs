@@ -245,7 +245,10 @@ impl Pump {
         let mut served = 0;
         while served < TURN {
             if work.current.is_none() {
-                let hole = |item| hub.is_behind_hole(self.shard, channel, item);
+                // What is not kept has no place in a stream: the shard need not be asked.
+                let hole = |item: &Item| {
+                    item.publication.offset > 0 && hub.is_behind_hole(self.shard, channel, item)
+                };
                 if !std::mem::take(&mut work.repaired)
                     && matches!(work.next.front(), Some(Waiting::Publication(item)) if hole(item))
                 {
