@@ -29,7 +29,7 @@ async fn a_connection_outlives_its_tokens() {
         let asked = asked.clone();
         move || {
             asked.add();
-            async { Ok(token::expiring("ada", 2)) }
+            async { Ok(token::expiring("ada", 3)) }
         }
     });
     // The first one has expired already: error 109.
@@ -56,7 +56,7 @@ async fn a_private_subscription_outlives_its_tokens() {
             let asked = asked.clone();
             move |channel| {
                 let first = asked.add() == 1;
-                let expires = token::now() + 2;
+                let expires = token::now() + 3;
                 let claims = json!({ "sub": "ada", "channel": channel, "exp": expires });
                 async move {
                     if first { Err(TokenError::other("away")) } else { Ok(token::signed(claims)) }

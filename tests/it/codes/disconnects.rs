@@ -97,7 +97,7 @@ async fn refreshed_with_an_expired_token() -> Told {
 async fn subscription_of_the_server_that_ran_out() -> Told {
     let node = TestNode::with(json!({ "client": { "expired_sub_close_delay": "100ms" } })).await;
     let mut ada = Wire::connected(&node, "ada").await;
-    let subscribe = json!({ "user": "ada", "channel": "room", "expire_at": token::now() + 1 });
+    let subscribe = json!({ "user": "ada", "channel": "room", "expire_at": token::now() + 4 });
     node.api("subscribe", &subscribe).await;
     ada.hear().await; // that it is subscribed
     close_of(&mut ada).await

@@ -57,7 +57,7 @@ async fn stream_that_began_anew() -> Told {
 async fn token_that_ran_out() -> Told {
     let node = TestNode::with(json!({ "client": { "expired_sub_close_delay": "100ms" } })).await;
     let mut ada = Wire::connected(&node, "ada").await;
-    let claims = json!({ "sub": "ada", "channel": "$room", "exp": token::now() + 1 });
+    let claims = json!({ "sub": "ada", "channel": "$room", "exp": token::now() + 4 });
     let request = json!({ "channel": "$room", "token": token::signed(claims) });
     let answer = ada.ask(&json!({ "id": 2, "subscribe": request }).to_string()).await;
     assert_eq!(answer["subscribe"]["expires"], true, "{answer}");

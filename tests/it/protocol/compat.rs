@@ -108,11 +108,11 @@ async fn tokens_of_nobody_can_be_turned_away() {
 #[tokio::test]
 async fn a_refresh_without_an_end_stops_the_clock() {
     let node = lenient(json!({ "expired_close_delay": "200ms" })).await;
-    let (mut ada, _) = Wire::admitted(&node, json!({ "token": token::expiring("ada", 1) })).await;
+    let (mut ada, _) = Wire::admitted(&node, json!({ "token": token::expiring("ada", 4) })).await;
     let refresh =
         json!({ "id": 2, "refresh": { "token": token::signed(json!({ "sub": "ada" })) } });
     assert_eq!(ada.ask(&refresh.to_string()).await, json!({ "id": 2, "refresh": {} }));
-    tokio::time::sleep(std::time::Duration::from_millis(1_800)).await;
+    tokio::time::sleep(std::time::Duration::from_millis(4_800)).await;
     ada.is_quiet().await;
 }
 

@@ -17,7 +17,7 @@ async fn node(grace: &str) -> TestNode {
 async fn one_that_the_server_made_ends_the_connection_after_the_grace() {
     let node = node("500ms").await;
     let mut ada = Wire::connected(&node, "ada").await;
-    let body = json!({ "user": "ada", "channel": "room", "expire_at": token::now() + 1 });
+    let body = json!({ "user": "ada", "channel": "room", "expire_at": token::now() + 4 });
     assert_eq!(node.api("subscribe", &body).await.json(), json!({ "result": {} }));
     let made = Instant::now();
     let push = ada.hear_json().await;
@@ -29,7 +29,7 @@ async fn one_that_the_server_made_ends_the_connection_after_the_grace() {
     assert_eq!(ada.closed().await, 3006);
     // Up to a second less than one, for the clock's seconds.
     let lived = made.elapsed();
-    assert!(lived >= Duration::from_millis(500) && lived < Duration::from_secs(5), "{lived:?}");
+    assert!(lived >= Duration::from_millis(500) && lived < Duration::from_secs(10), "{lived:?}");
     eventually("counted", || node.number("sealcast_disconnects_total{code=\"3006\"}") == 1.0).await;
 }
 
@@ -37,7 +37,7 @@ async fn one_that_the_server_made_ends_the_connection_after_the_grace() {
 async fn one_of_the_client_itself_ends_alone() {
     let node = node("200ms").await;
     let mut ada = Wire::connected(&node, "ada").await;
-    let claims = json!({ "sub": "ada", "channel": "room", "exp": token::now() + 2 });
+    let claims = json!({ "sub": "ada", "channel": "room", "exp": token::now() + 4 });
     let subscribe = json!({ "channel": "room", "token": token::signed(claims) });
     let answer = ada.ask(&json!({ "id": 2, "subscribe": subscribe }).to_string()).await;
     assert_eq!(answer["subscribe"]["expires"], true, "{answer}");
@@ -51,11 +51,11 @@ async fn a_backend_can_extend_what_it_made() {
     let node = node("200ms").await;
     let mut ada = Wire::connected(&node, "ada").await;
     let until = |at: u64| json!({ "user": "ada", "channel": "room", "expire_at": at });
-    node.api("subscribe", &until(token::now() + 1)).await;
+    node.api("subscribe", &until(token::now() + 4)).await;
     ada.hear().await;
     node.api("subscribe", &until(token::now() + 60)).await;
     assert!(ada.hear_json().await["push"]["subscribe"].is_object());
-    tokio::time::sleep(Duration::from_millis(1_800)).await;
+    tokio::time::sleep(Duration::from_millis(4_800)).await;
     ada.is_quiet().await;
 }
 
