@@ -86,7 +86,7 @@ class Refresh(SdkTest):
             # The second refresh is due after the first token and the delay are over.
             return token("ada", exp=in_seconds(6 if asked == 1 else 600))
 
-        first = token("ada", exp=in_seconds(2))
+        first = token("ada", exp=in_seconds(4))
         client = await self.connect(encoding, "ada", token=first, get_token=get_token)
         async with asyncio.timeout(30):
             await twice.wait()
@@ -105,7 +105,7 @@ class Refresh(SdkTest):
                 await asyncio.Event().wait()
             return token("ada")
 
-        first = token("ada", exp=in_seconds(2))
+        first = token("ada", exp=in_seconds(4))
         client = await self.connect(encoding, "ada", token=first, get_token=get_token)
         ended = await client.events.next("connecting")
         self.assertEqual((ended.code, ended.reason), (3005, "connection expired"))
@@ -140,7 +140,7 @@ class ChannelToken(SdkTest):
             asked.append(of)
             if len(asked) == 2:
                 twice.set()
-            return token("ada", channel=of, exp=in_seconds(2 if len(asked) == 1 else 600))
+            return token("ada", channel=of, exp=in_seconds(4 if len(asked) == 1 else 600))
 
         expired = token("ada", channel=channel, exp=in_seconds(-60))
         subscription = client.new_subscription(

@@ -88,7 +88,7 @@ scenario('token and expired token with refresh', 'a refreshed connection outlive
     again = settle;
   });
   const client = newClient(t, server, encoding, {
-    token: token('ada', { exp: inSeconds(2) }),
+    token: token('ada', { exp: inSeconds(4) }),
     getToken: async () => {
       asked += 1;
       if (asked === 2) again();
@@ -114,7 +114,7 @@ scenario('token and expired token with refresh', 'not refreshed in time it ends 
   const server = await serve(t, config({ expired_close_delay: '1s' }));
   let asked = 0;
   const client = newClient(t, server, encoding, {
-    token: token('ada', { exp: inSeconds(2) }),
+    token: token('ada', { exp: inSeconds(4) }),
     getToken: () => {
       asked += 1;
       return asked === 1 ? new Promise(() => {}) : Promise.resolve(token('ada'));

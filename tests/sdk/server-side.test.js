@@ -55,7 +55,7 @@ inEachEncoding('a token with another set of channels makes the client reconnect'
   let asked = 0;
   const client = newClient(t, server, encoding, {
     getToken: async () => {
-      const claims = { channels: channels[Math.min(asked, 2)], exp: inSeconds(asked < 2 ? 2 : 600) };
+      const claims = { channels: channels[Math.min(asked, 2)], exp: inSeconds(asked < 2 ? 4 : 600) };
       asked += 1;
       return token(`bob-${encoding}`, claims);
     },

@@ -55,7 +55,7 @@ scenario('subscribe with channel token', 'an expired token is fetched anew, and 
     getToken: async () => {
       asked += 1;
       if (asked === 2) refreshed();
-      return forChannel(user, channel, { exp: inSeconds(asked === 1 ? 2 : 600) });
+      return forChannel(user, channel, { exp: inSeconds(asked === 1 ? 4 : 600) });
     },
   });
   const subscribed = next(subscription, 'subscribed');
@@ -77,7 +77,7 @@ inEachEncoding('a subscription whose token runs out is ended with 2501', async (
   // The SDK would fetch another token; this one must come too late.
   const never = new Promise(() => {});
   const subscription = client.newSubscription(channel, {
-    token: forChannel(user, channel, { exp: inSeconds(2) }),
+    token: forChannel(user, channel, { exp: inSeconds(4) }),
     getToken: () => never,
   });
   const subscribed = next(subscription, 'subscribed');
