@@ -20,6 +20,7 @@ use super::{Config, Drain, Fault, namespaces};
 use crate::auth::{BadOrigin, Issuer, Namespaces, OriginRule, Origins};
 use crate::http::Proxies;
 use crate::limit::{Limits, Profile};
+use crate::net::check_exposure;
 use token::{tokens, verifier};
 
 /// The largest frame that can be configured, bytes.
@@ -50,10 +51,18 @@ pub fn development(flags: Vec<(&'static str, Value)>) -> Result<(Config, String)
     });
     let Value::Object(options) = options else { return Err(Vec::new()) };
     let sources = Sources { flags, ..Sources::default() };
-    let (mut config, file) = sources.build(options, Overlay::default())?;
+    let (mut config, file) = sources.build(options, Overlay::default()).map_err(loopback_only)?;
     let mut faults = Vec::new();
     config.dev = tokens(&file, &mut faults).and_then(|tokens| Issuer::new(&tokens));
     if faults.is_empty() { Ok((config, key)) } else { Err(faults) }
+}
+
+/// No proxy would make it right to open a node to others that hands out tokens.
+fn loopback_only(mut faults: Vec<Fault>) -> Vec<Fault> {
+    for fault in faults.iter_mut().filter(|fault| fault.place == "http_server.address") {
+        fault.problem = "with --dev anyone gets a token, so it listens on loopback only".to_owned();
+    }
+    faults
 }
 
 /// 256 random bits as text.
@@ -67,8 +76,13 @@ pub(super) fn build(file: &File, profile: Profile, faults: &mut Vec<Fault>) -> C
     let limits = limits(file, profile, faults);
     let namespaces = namespaces(file, faults);
     let (http, metrics) = (&file.http_server, &file.metrics);
+    // The listener checks it again; told here, `check-config` knows it too.
+    let address = SocketAddr::new(http.address, http.port);
+    if let Err(untrusted) = check_exposure(address, !http.trusted_proxies.is_empty()) {
+        fault(faults, "http_server.address", untrusted.to_string());
+    }
     Config {
-        public: SocketAddr::new(http.address, http.port),
+        public: address,
         metrics: SocketAddr::new(metrics.address, metrics.port),
         proxies: proxies(&http.trusted_proxies, faults),
         origins: origins(&file.client.allowed_origins, faults),

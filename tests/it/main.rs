@@ -12,6 +12,7 @@
 
 mod api;
 mod bench_quick;
+mod book;
 mod broker_contract;
 mod caps;
 mod churn;

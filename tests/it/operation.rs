@@ -7,7 +7,6 @@ mod drain;
 mod log;
 mod metrics;
 mod refusal;
-mod samples;
 
 use std::net::SocketAddr;
 

@@ -33,7 +33,12 @@ impl TestNode {
 
     /// The same, changed by what `options` says.
     pub(crate) async fn with(options: Value) -> TestNode {
-        let config = sealcast::config::parse(&config(options).to_string());
+        TestNode::of(&config(options)).await
+    }
+
+    /// A node of exactly this configuration.
+    pub(crate) async fn of(file: &Value) -> TestNode {
+        let config = sealcast::config::parse(&file.to_string());
         let config = config.unwrap_or_else(|faults| panic!("{faults:?}"));
         let dead = Arc::new(Mutex::new(None));
         let died = Arc::clone(&dead);
