@@ -1,9 +1,9 @@
 //! A node: how its parts are put together, and in which order it starts and
 //! leaves.
 
-mod lag;
 mod modes;
 mod reload;
+mod worst;
 
 use std::io;
 use std::net::SocketAddr;
@@ -25,6 +25,7 @@ use crate::metrics::Metrics;
 use crate::net::{self, Acceptor, Untrusted};
 use crate::relay::Relay;
 use crate::session::{Policies, Policy};
+use worst::Worst;
 
 /// The program's version.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -226,10 +227,13 @@ async fn start_relay(
     relay.watch("sweep", works, fatal, async move {
         let mut every = tokio::time::interval(SWEEP_EVERY);
         every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut lags = lag::Lags::default();
+        let mut lags = Worst::default();
+        let mut queues = Worst::default();
         loop {
             let late = every.tick().await.elapsed();
-            hub.metrics().runtime_lag.set(lags.worst_with(late).as_secs_f64());
+            hub.metrics().runtime_lag.set(lags.with(late).as_secs_f64());
+            let longest = queues.with(hub.take_longest_queue());
+            hub.metrics().queue_messages_max.set(longest as f64);
             hub.sweep(hub.clock().now());
         }
     });

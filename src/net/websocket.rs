@@ -152,7 +152,7 @@ impl<S: Session> Driver<S> {
                     connection.push(hub, pong.into(), 1);
                 }
                 Incoming::Pong(_) if open => {
-                    connection.pong(Pings::Frames);
+                    connection.pong(hub, Pings::Frames, hub.clock().now());
                 }
                 Incoming::Close(code, _) => {
                     connection.peer_closed(hub, code);
