@@ -3,10 +3,11 @@
 mod admission;
 mod api;
 mod broker;
+mod listeners;
 mod token;
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use sealcast_wire::name::MAX_NAME;
@@ -66,11 +67,9 @@ pub(super) fn random_text() -> String {
 pub(super) fn build(file: &File, profile: Profile, faults: &mut Vec<Fault>) -> Config {
     let limits = limits(file, profile, faults);
     let namespaces = namespaces(file, faults);
-    let (http, metrics) = (&file.http_server, &file.metrics);
     Config {
-        public: SocketAddr::new(http.address, http.port),
-        metrics: SocketAddr::new(metrics.address, metrics.port),
-        proxies: proxies(&http.trusted_proxies, faults),
+        listeners: listeners::listeners(file, faults),
+        proxies: proxies(&file.http_server.trusted_proxies, faults),
         origins: origins(&file.client.allowed_origins, faults),
         verifier: tokens(file, faults).and_then(|tokens| verifier(&tokens, faults)),
         dev: None,
@@ -189,7 +188,7 @@ mod tests {
     fn a_small_file_is_enough_and_the_rest_is_shut() {
         let text = format!(r#"{{"client":{{"token":{{"hmac_secret_key":"{SECRET}"}}}}}}"#);
         let config = parse(&text).unwrap_or_else(|faults| panic!("{faults:?}"));
-        assert_eq!(config.public, "127.0.0.1:8000".parse().expect("an address"));
+        assert_eq!(config.listeners.public, "127.0.0.1:8000".parse().expect("an address"));
         assert!(config.verifier.is_some() && config.dev.is_none() && !config.compat);
         assert_eq!(config.admission, Default::default());
         assert!(!config.origins.allow("http://localhost:8000"));
@@ -241,6 +240,6 @@ mod tests {
         let (_, other) = development(Vec::new()).unwrap_or_else(|faults| panic!("{faults:?}"));
         assert_ne!(key, other);
         assert!(one.api_keys.check(&key).is_some());
-        assert!(one.public.ip().is_loopback() && one.dev.is_some());
+        assert!(one.listeners.public.ip().is_loopback() && one.dev.is_some());
     }
 }

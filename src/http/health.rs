@@ -181,7 +181,7 @@ mod tests {
     async fn ask(app: &Arc<App>, method: Method, path: &str) -> (u16, String) {
         let request = Request::builder().method(method).uri(path).header(header::HOST, "it");
         let request = request.body(axum::body::Body::empty()).expect("a request");
-        let answer = crate::http::public(Live::new(Arc::clone(app)))
+        let answer = crate::http::public(Live::new(Arc::clone(app)), true)
             .oneshot(request)
             .await
             .expect("answers");
