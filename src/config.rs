@@ -25,7 +25,7 @@ mod tree;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::auth::{ApiKeys, ClusterKey, Issuer, Namespaces, Origins, Verifier};
+use crate::auth::{ApiKeys, ClusterKey, Issuer, Namespaces, Origins, Pseudonyms, Verifier};
 use crate::broker::RedisConfig;
 use crate::http::{ErrorMode, Proxies};
 use crate::limit::Limits;
@@ -68,6 +68,8 @@ pub struct Config {
     pub engine: Engine,
     /// What all nodes of the cluster share; `None` for a node that is alone.
     pub cluster: Option<ClusterKey>,
+    /// Make what stands for users in the log; `None` if no key is configured.
+    pub pseudonyms: Option<Pseudonyms>,
     /// The node's name, if one was chosen.
     pub name: Option<String>,
     /// Every option, its value, and where that came from.

@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::auth::{ClusterKey, NodeId, OriginRule, Origins};
+use crate::auth::{ClusterKey, NodeId, OriginRule, Origins, Pseudonyms};
 use crate::broker::{Broker, Feed, Memory, Redis, Sharding, Unfit, Work};
 use crate::cluster::Cluster;
 use crate::config::{Config, Drain, Engine, Listeners, Setting};
@@ -241,7 +241,8 @@ fn start_cluster(
 }
 
 fn app(mut config: Config, relay: Arc<Relay>, tasks: &TaskTracker, public: SocketAddr) -> App {
-    let policy = Arc::new(policy(&mut config, relay));
+    let pseudonyms = config.pseudonyms.take().unwrap_or_else(Pseudonyms::random);
+    let policy = Arc::new(policy(&mut config, relay, pseudonyms));
     let policies = Policies::new(Arc::clone(&policy));
     let origins = if config.dev.is_some() {
         // The page that this node serves.
@@ -271,13 +272,14 @@ fn app(mut config: Config, relay: Arc<Relay>, tasks: &TaskTracker, public: Socke
     }
 }
 
-fn policy(config: &mut Config, relay: Arc<Relay>) -> Policy {
+fn policy(config: &mut Config, relay: Arc<Relay>, pseudonyms: Pseudonyms) -> Policy {
     Policy {
         relay,
         verifier: config.verifier.take(),
         admission: std::mem::take(&mut config.admission),
         namespaces: std::mem::take(&mut config.namespaces),
         limits: config.limits.clone(),
+        pseudonyms,
         unix_time,
         version: format!("{VERSION} Sealcast"),
     }

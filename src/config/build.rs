@@ -18,7 +18,7 @@ use super::file::File;
 use super::load::Sources;
 use super::section::Section;
 use super::{Config, Drain, Fault, namespaces};
-use crate::auth::{BadOrigin, Issuer, Namespaces, OriginRule, Origins};
+use crate::auth::{BadOrigin, Issuer, Namespaces, OriginRule, Origins, Pseudonyms};
 use crate::http::Proxies;
 use crate::limit::{Limits, Profile};
 use token::{tokens, verifier};
@@ -86,6 +86,7 @@ pub(super) fn build(file: &File, profile: Profile, faults: &mut Vec<Fault>) -> C
         },
         engine: broker::engine(&file.engine, faults),
         cluster: broker::cluster_key(file, faults),
+        pseudonyms: pseudonyms(file, faults),
         name: file.node.name.clone(),
         settings: Vec::new(),
         warnings: Vec::new(),
@@ -94,6 +95,14 @@ pub(super) fn build(file: &File, profile: Profile, faults: &mut Vec<Fault>) -> C
 
 pub(super) fn fault(faults: &mut Vec<Fault>, place: impl Into<String>, problem: impl Into<String>) {
     faults.push(Fault { place: place.into(), problem: problem.into() });
+}
+
+fn pseudonyms(file: &File, faults: &mut Vec<Fault>) -> Option<Pseudonyms> {
+    let made = Pseudonyms::new(&file.log.pseudonym_key.as_ref()?.secret());
+    if made.is_none() {
+        fault(faults, "log.pseudonym_key", "shorter than 32 bytes; take 32 random ones");
+    }
+    made
 }
 
 fn proxies(networks: &[String], faults: &mut Vec<Fault>) -> Proxies {

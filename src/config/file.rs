@@ -13,6 +13,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use super::kind::Port;
+use super::secret::SecretText;
 use super::section::section;
 
 pub(super) use api::{ApiKey, HttpApi};
@@ -43,6 +44,8 @@ section! {
         engine: Engine,
         /// The nodes together.
         cluster: Cluster,
+        /// The log.
+        log: Log,
         /// How the node leaves.
         shutdown: Shutdown,
         /// This node.
@@ -51,7 +54,6 @@ section! {
         compat: Compat,
     }
     unsupported {
-        log: "see the flags --log-level and --log-format of `sealcast serve`",
         broker: "its name here is engine",
         map_broker: "there are no map subscriptions",
         presence_manager: "presence is kept where engine says",
@@ -132,6 +134,18 @@ section! {
     unsupported {
         timeout: "its name here is deadline",
         termination_delay: "its name here is lb_wait",
+    }
+}
+
+section! {
+    Log {
+        /// Makes what stands for users in the log; 32 random bytes, the same on every node. Unless
+        /// given it is one that nobody knows, another for each node and start.
+        pseudonym_key: Option<SecretText>,
+    }
+    unsupported {
+        level: "see the flag --log-level of `sealcast serve`",
+        file: "the log goes to standard error",
     }
 }
 

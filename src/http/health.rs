@@ -128,7 +128,7 @@ mod tests {
     use tower::ServiceExt as _;
 
     use super::*;
-    use crate::auth::{ApiKeys, ClusterKey, Namespaces, NodeId, Origins};
+    use crate::auth::{ApiKeys, ClusterKey, Namespaces, NodeId, Origins, Pseudonyms};
     use crate::broker::{Broker, Delivery, Sharding, StandIn, Tails};
     use crate::cluster::Cluster;
     use crate::http::{ErrorMode, Live, Proxies};
@@ -155,6 +155,7 @@ mod tests {
             admission: Admission::default(),
             namespaces: Namespaces::new(None, HashMap::new()),
             limits,
+            pseudonyms: Pseudonyms::random(),
             unix_time: || Duration::ZERO,
             version: "0".into(),
         });

@@ -57,8 +57,10 @@ impl Node {
         now.metrics().connection_limit(config.limits.websocket_connections);
         modes::tell(&config, now.metrics());
         *settings = std::mem::take(&mut config.settings);
+        let pseudonyms = config.pseudonyms.take();
+        let pseudonyms = pseudonyms.unwrap_or_else(|| now.policy.pseudonyms.clone());
         self.live.replace(Arc::new(App {
-            policy: Arc::new(policy(&mut config, Arc::clone(&now.policy.relay))),
+            policy: Arc::new(policy(&mut config, Arc::clone(&now.policy.relay), pseudonyms)),
             policies: Arc::clone(&now.policies),
             origins: config.origins,
             proxies: config.proxies,

@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 
 use sealcast_wire::command::{Command, Connect, Request};
 use sealcast_wire::reply::Body;
-use sealcast_wire::{Channel, Disconnect, Encoding, ErrorCode, Reply};
+use sealcast_wire::{Channel, Disconnect, Encoding, ErrorCode, Reply, User};
 
 use super::connect::{self, Admitted};
 use super::form::channel_of;
@@ -130,6 +130,10 @@ impl Session for Client {
 
     fn wants_input(&self) -> bool {
         !matches!(self.state, State::Connecting(_)) && self.inflight.has_room()
+    }
+
+    fn pseudonym(&self) -> Option<String> {
+        self.policy.pseudonym(self.user()?)
     }
 }
 
@@ -298,8 +302,13 @@ impl Client {
 
     fn connected(&mut self, actor: Actor, user_place: Option<UserPlace>) {
         self.metrics().attempt(Attempt::Ok);
-        let anonymous = actor.identity.user.is_anonymous();
-        tracing::debug!(event = "connected", client = %self.connection.id(), anonymous, "connected");
+        tracing::debug!(
+            event = "connected",
+            client = %self.connection.id(),
+            user = self.policy.pseudonym(&actor.identity.user),
+            anonymous = actor.identity.user.is_anonymous(),
+            "connected"
+        );
         connect::begin(&self.policy, &self.connection);
         let Identity { user, info } = Identity::clone(&actor.identity);
         let personal = self.policy.admission.personal.as_ref();
@@ -389,7 +398,15 @@ impl Client {
     }
 
     fn refuse(&self, id: u32, method: &'static str, code: ErrorCode) {
-        refuse(&self.policy, &self.connection, (id, method), code, None);
+        refuse(&self.policy, &self.connection, (id, method), code, (self.user(), None));
+    }
+
+    /// Who speaks, once that is known.
+    fn user(&self) -> Option<&User> {
+        match &self.state {
+            State::Active(actor) => Some(&actor.identity.user),
+            State::Waiting { .. } | State::Connecting(_) | State::Refused => None,
+        }
     }
 
     fn close(&self, disconnect: Disconnect) {
@@ -428,14 +445,14 @@ fn clean_up(actor: &Actor) {
 }
 
 /// Answers a command, which is named by its id and method, with an error; counts
-/// and logs it. Of a channel the log only has the namespace: what follows may name
-/// a user.
+/// and logs it. Of a user the log only has a pseudonym, and of a channel only the
+/// namespace: what follows may name a user.
 pub(super) fn refuse(
     policy: &Policy,
     connection: &Connection,
     (id, method): (u32, &'static str),
     code: ErrorCode,
-    namespace: Option<&str>,
+    (user, namespace): (Option<&User>, Option<&str>),
 ) {
     policy.relay.hub().metrics().command_error(method, code.code());
     let (event, client, number, reason) =
@@ -446,8 +463,9 @@ pub(super) fn refuse(
         }
         ErrorCode::PermissionDenied | ErrorCode::UnknownChannel => {
             let namespace = namespace.unwrap_or_default();
+            let user = user.and_then(|user| policy.pseudonym(user));
             let text = "a client may not do this";
-            tracing::info!(event, %client, method, code = number, reason, namespace, "{text}");
+            tracing::info!(event, %client, user, method, code = number, reason, namespace, "{text}");
         }
         _ => {
             tracing::debug!(event, %client, method, code = number, reason, "a command was refused");

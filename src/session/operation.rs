@@ -94,7 +94,8 @@ impl Operation {
                         actor.policy.relay.hub().metrics().permission_denied(method);
                     }
                     let namespace = namespace.as_ref().and_then(Channel::namespace);
-                    refuse(&actor.policy, &actor.connection, (id, method), code, namespace);
+                    let about = (Some(&actor.identity.user), namespace);
+                    refuse(&actor.policy, &actor.connection, (id, method), code, about);
                 }
             }
             if let Some(began) = began {
