@@ -8,6 +8,7 @@ mod namespace;
 mod origin;
 mod peer;
 mod personal;
+mod pseudonym;
 mod secret;
 mod token;
 
@@ -20,6 +21,7 @@ pub use namespace::{DataFormat, History, Namespace, Namespaces, Readers, Recover
 pub use origin::{BadOrigin, OriginRule, Origins};
 pub use peer::{ClusterKey, MOST_BODY, NodeId, Opener, Sealer, Unbelievable};
 pub use personal::PersonalChannels;
+pub use pseudonym::Pseudonyms;
 pub use secret::Secret;
 pub use token::{
     Claims, Config as TokenConfig, Explanation, Issuer, KeyError, KeyFault, KeyOptions, Overrides,

@@ -47,6 +47,7 @@ use futures_util::future::BoxFuture;
 use sealcast_wire::reply::ClientInfo;
 use sealcast_wire::{Channel, Epoch, Position, Publication};
 
+mod arrivals;
 mod feed;
 mod memory;
 mod redis;
@@ -55,6 +56,7 @@ mod stand_in;
 mod stream;
 mod tail;
 
+pub use arrivals::Arrivals;
 pub use feed::{Delivery, FEED_CAPACITY, Feed, Sharding};
 pub use memory::Memory;
 pub use redis::{BadEndpoint, Credentials, Endpoint, Redis, RedisConfig, Tls, Unfit, Work};

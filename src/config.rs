@@ -25,7 +25,7 @@ mod tree;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::auth::{ApiKeys, ClusterKey, Issuer, Namespaces, Origins, Verifier};
+use crate::auth::{ApiKeys, ClusterKey, Issuer, Namespaces, Origins, Pseudonyms, Verifier};
 use crate::broker::RedisConfig;
 use crate::http::{ErrorMode, Proxies};
 use crate::limit::Limits;
@@ -40,10 +40,8 @@ pub use tree::Format;
 
 /// What a node is to be.
 pub struct Config {
-    /// Where clients and the server API come in.
-    pub public: SocketAddr,
-    /// Where metrics are served; loopback unless said otherwise.
-    pub metrics: SocketAddr,
+    /// Where it listens.
+    pub listeners: Listeners,
     /// Proxies whose word about client addresses counts.
     pub proxies: Proxies,
     /// Pages that may connect.
@@ -70,12 +68,35 @@ pub struct Config {
     pub engine: Engine,
     /// What all nodes of the cluster share; `None` for a node that is alone.
     pub cluster: Option<ClusterKey>,
+    /// Make what stands for users in the log; `None` if no key is configured.
+    pub pseudonyms: Option<Pseudonyms>,
     /// The node's name, if one was chosen.
     pub name: Option<String>,
     /// Every option, its value, and where that came from.
     pub settings: Vec<Setting>,
     /// What is not wrong and should still be looked at.
     pub warnings: Vec<Fault>,
+}
+
+/// Where a node listens, and for what; a port of 0 is a free one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listeners {
+    /// For clients, and for the server API unless that is internal.
+    pub public: SocketAddr,
+    /// For the server API, and for metrics unless those have their own.
+    pub internal: Option<SocketAddr>,
+    /// For metrics alone.
+    pub metrics: Option<SocketAddr>,
+    /// The server API is on the public listener.
+    pub public_api: bool,
+}
+
+impl Listeners {
+    /// Where metrics are.
+    #[must_use]
+    pub fn metrics(&self) -> SocketAddr {
+        self.metrics.or(self.internal).unwrap_or(self.public)
+    }
 }
 
 /// What carries publications between nodes, and keeps what is kept.

@@ -65,12 +65,22 @@ impl App {
     }
 }
 
-/// The routes of the public listener.
-pub fn public(live: Live) -> Router {
+/// The routes of the public listener, with the server API if it is to be `public_api`.
+pub fn public(live: Live, public_api: bool) -> Router {
     let mut routes = public_routes();
+    if public_api {
+        routes.push(server_api());
+    }
     if live.app().dev.is_some() {
         routes.extend(development_routes());
     }
+    router(routes, live)
+}
+
+/// The routes of the internal listener, with metrics if they are to be there.
+pub fn internal(live: Live, with_metrics: bool) -> Router {
+    let mut routes = if with_metrics { metrics_routes() } else { operators_routes() };
+    routes.extend([server_api(), ("/health", any(health::live))]);
     router(routes, live)
 }
 
@@ -85,7 +95,6 @@ type Route = (&'static str, MethodRouter<Live>);
 fn public_routes() -> Vec<Route> {
     vec![
         ("/connection/websocket", get(websocket::upgrade)),
-        ("/api/{method}", any(api::call)),
         ("/health", any(health::live)),
         ("/health/live", get(health::live)),
         ("/health/ready", get(health::ready)),
@@ -93,14 +102,24 @@ fn public_routes() -> Vec<Route> {
     ]
 }
 
-fn metrics_routes() -> Vec<Route> {
+/// What every listener has that is not for clients.
+fn operators_routes() -> Vec<Route> {
     vec![
-        ("/metrics", get(health::metrics)),
         ("/health/live", get(health::live)),
         ("/health/ready", get(health::ready)),
         ("/health/startup", get(health::startup)),
         ("/api/openapi.json", get(api::document)),
     ]
+}
+
+fn server_api() -> Route {
+    ("/api/{method}", any(api::call))
+}
+
+fn metrics_routes() -> Vec<Route> {
+    let mut routes = operators_routes();
+    routes.push(("/metrics", get(health::metrics)));
+    routes
 }
 
 /// What the public listener has besides in development mode.

@@ -14,6 +14,8 @@ mod shard;
 mod subscriber;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use sealcast_wire::filter::Filter;
@@ -50,6 +52,8 @@ pub struct Hub {
     registry: Registry,
     limits: OutboxLimits,
     budget: Budget,
+    /// Most messages that a full socket made wait, since somebody last asked.
+    longest_queue: AtomicUsize,
     /// Bytes of filters that subscriptions keep.
     filters: Cap,
     clock: Clock,
@@ -87,6 +91,7 @@ impl Hub {
                 pong_timeout: limits.pong_timeout.into(),
             },
             budget: Budget::new(limits.node_queue_bytes),
+            longest_queue: AtomicUsize::new(0),
             filters: Cap::new(MOST_FILTER_BYTES),
             clock,
             metrics,
@@ -105,6 +110,12 @@ impl Hub {
         &self.metrics
     }
 
+    /// A command that came at `began`, by the precise clock, has been answered.
+    pub fn observe_command(&self, method: &str, began: Duration) {
+        let took = self.clock.precise().saturating_sub(began);
+        self.metrics.histograms.commands.observe(method, took);
+    }
+
     /// The budget of bytes held for clients.
     #[must_use]
     pub fn budget(&self) -> &Budget {
@@ -116,6 +127,18 @@ impl Hub {
     pub fn select(&self, filter: Filter) -> Option<Arc<Selection>> {
         let bytes = self.filters.take_many(filter.bytes())?;
         Some(Arc::new(Selection { filter, _bytes: bytes }))
+    }
+
+    /// How many messages waited for the one connection that most waited for, since
+    /// this was last asked; of those whose socket was full.
+    #[must_use]
+    pub fn take_longest_queue(&self) -> usize {
+        self.longest_queue.swap(0, Ordering::Relaxed)
+    }
+
+    /// A full socket makes so many messages wait.
+    pub(crate) fn note_queue(&self, messages: usize) {
+        self.longest_queue.fetch_max(messages, Ordering::Relaxed);
     }
 
     pub(crate) fn limits(&self) -> &OutboxLimits {

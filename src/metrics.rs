@@ -9,7 +9,11 @@ use std::sync::Arc;
 use metrics::{Counter, Gauge, Key, Label, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
+mod histogram;
+mod machine;
 mod process;
+
+pub use histogram::{HISTOGRAMS, Histogram, Histograms, Labelled};
 
 /// Commands by name, the fixed values of the label `method`.
 const METHODS: [&str; 13] = [
@@ -80,6 +84,10 @@ pub struct Metrics {
     /// Bytes held for clients that do not read as fast as they are sent to,
     /// and for frames that have not arrived whole.
     pub held_bytes: Gauge,
+    /// How many messages waited for the connection that had most.
+    pub queue_messages_max: Gauge,
+    /// Lengths of time.
+    pub histograms: Histograms,
     /// How late the runtime lately was, seconds.
     pub runtime_lag: Gauge,
     /// Panics that ended a connection.
@@ -114,6 +122,8 @@ impl Metrics {
             bytes_out: counter("sealcast_bytes_total", vec![Label::new("dir", "out")]),
             writes: counter("sealcast_writes_total", vec![]),
             held_bytes: gauge("sealcast_outbound_queue_bytes", vec![]),
+            queue_messages_max: gauge("sealcast_outbound_queue_messages_max", vec![]),
+            histograms: Histograms::new(),
             runtime_lag: gauge("sealcast_runtime_lag_seconds", vec![]),
             panics: counter("sealcast_panics_total", vec![]),
             api_unauthorized: counter("sealcast_api_unauthorized_total", vec![]),
@@ -307,7 +317,10 @@ impl Metrics {
     pub fn render(&self) -> String {
         process::sample(&self.recorder);
         self.handle.run_upkeep();
-        self.handle.render()
+        let mut text = self.handle.render();
+        self.histograms.render(&mut text);
+        process::cpu_seconds(&mut text);
+        text
     }
 
     fn gauge(&self, name: &'static str, value: f64) {
@@ -363,6 +376,7 @@ pub const COUNTERS: &[(&str, &str)] = &[
     ("sealcast_pubsub_dropped_total", "Records that came faster than they could be taken"),
     ("sealcast_gaps_total", "Channels that were told they may have missed something"),
     ("sealcast_gap_repairs_total", "Positioned channels looked at after a gap, by how it ended"),
+    (process::CPU_SECONDS, "CPU time of the process, user and system"),
 ];
 
 /// Every gauge and its meaning.
@@ -373,6 +387,10 @@ pub const GAUGES: &[(&str, &str)] = &[
     ("sealcast_sockets", "Accepted sockets that have not ended"),
     ("sealcast_outbound_queue_bytes", "Bytes held for slow clients and unfinished frames"),
     ("sealcast_outbound_queue_limit_bytes", "The bound on sealcast_outbound_queue_bytes"),
+    (
+        "sealcast_outbound_queue_messages_max",
+        "Messages for the one slow client that most waited for, within the last 15 s",
+    ),
     ("sealcast_runtime_lag_seconds", "How late a timer was at most within the last 15 s"),
     ("sealcast_tasks", "Tasks of the runtime that have not ended"),
     ("sealcast_redis_up", "1 while the link to Redis stands; only of nodes that use one"),
@@ -383,11 +401,18 @@ pub const GAUGES: &[(&str, &str)] = &[
         "sealcast_config_last_reload_success_timestamp",
         "When the configuration in force was loaded, Unix seconds",
     ),
+    (
+        "sealcast_memory_limit_bytes",
+        "Memory that the process may use: of its control group, or else of the machine",
+    ),
+    (
+        "sealcast_cpu_limit_cores",
+        "Cores that the process may use: of its control group, or else of the machine",
+    ),
     ("sealcast_build_info", "Always 1; the version is a label"),
     ("process_resident_memory_bytes", "Resident memory of the process"),
     ("process_open_fds", "Open file descriptors of the process"),
     ("process_max_fds", "The process' limit of file descriptors"),
-    ("process_cpu_seconds", "CPU time of the process, user and system"),
     ("process_threads", "Threads of the process"),
     ("process_start_time_seconds", "When the process began, seconds since 1970"),
 ];
@@ -409,6 +434,7 @@ pub const LABELS: &[(&str, &[&str])] = &[
     ("sealcast_redis_errors_total", &["kind"]),
     ("sealcast_gap_repairs_total", &["result"]),
     ("sealcast_protocol_violations_total", &["kind"]),
+    ("sealcast_command_duration_seconds", &["method"]),
     ("sealcast_connections", &["transport"]),
     ("sealcast_connection_limit", &["transport"]),
     ("sealcast_build_info", &["version"]),
@@ -425,29 +451,4 @@ fn register_counter(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_move_and_are_rendered_with_their_meaning() {
-        let metrics = Metrics::new("0.0.0");
-        metrics.command("publish");
-        metrics.disconnect(3008);
-        metrics.attempt(Attempt::Limited);
-        metrics.connections.increment(1.0);
-        let text = metrics.render();
-        assert!(text.contains("sealcast_commands_total{method=\"publish\"} 1"), "{text}");
-        assert!(text.contains("sealcast_disconnects_total{code=\"3008\"} 1"));
-        assert!(text.contains("result=\"limited\"} 1"));
-        assert!(text.contains("# HELP sealcast_connections "));
-        assert!(text.contains("process_resident_memory_bytes"));
-    }
-
-    #[test]
-    fn two_nodes_in_one_process_keep_their_numbers_apart() {
-        let (one, two) = (Metrics::new("0.0.0"), Metrics::new("0.0.0"));
-        one.panics.increment(1);
-        assert!(one.render().contains("sealcast_panics_total 1"));
-        assert!(two.render().contains("sealcast_panics_total 0"));
-    }
-}
+mod tests;

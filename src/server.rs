@@ -1,9 +1,10 @@
 //! A node: how its parts are put together, and in which order it starts and
 //! leaves.
 
-mod lag;
+mod listeners;
 mod modes;
 mod reload;
+mod worst;
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,17 +15,19 @@ use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::auth::{ClusterKey, NodeId, OriginRule, Origins};
+use crate::auth::{ClusterKey, NodeId, OriginRule, Origins, Pseudonyms};
 use crate::broker::{Broker, Feed, Memory, Redis, Sharding, Unfit, Work};
 use crate::cluster::Cluster;
-use crate::config::{Config, Drain, Engine, Setting};
-use crate::http::{self, App, Health, Live};
+use crate::config::{Config, Drain, Engine, Listeners, Setting};
+use crate::http::{App, Health, Live};
 use crate::hub::{Clock, Hub};
 use crate::limit::Cap;
 use crate::metrics::Metrics;
 use crate::net::{self, Acceptor, Untrusted};
 use crate::relay::Relay;
 use crate::session::{Policies, Policy};
+use listeners::Doors;
+use worst::Worst;
 
 /// The program's version.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -35,8 +38,6 @@ const SHARDS_PER_CORE: usize = 4;
 const SWEEP_EVERY: Duration = Duration::from_millis(250);
 /// How often history that is too old is dropped.
 const HISTORY_SWEEP_EVERY: Duration = Duration::from_secs(1);
-/// Sockets of the metrics listener.
-const METRICS_SOCKETS: usize = 50;
 
 /// Why a node does not start.
 #[derive(Debug, thiserror::Error)]
@@ -49,11 +50,11 @@ pub enum StartError {
         "refusing to listen on {0} with --dev: it hands out tokens to anyone, so it listens on loopback only"
     )]
     Development(SocketAddr),
-    /// The metrics listener must not be public.
+    /// The other listeners must not be public.
     #[error(
-        "refusing to serve metrics on {0}: it is not a loopback address and no trusted proxy is configured"
+        "refusing to serve {1} on {0}: it is not a loopback address and no trusted proxy is configured"
     )]
-    Metrics(SocketAddr),
+    Exposed(SocketAddr, &'static str),
     /// The broker cannot be used; the node is never a lesser one instead.
     #[error(transparent)]
     Redis(#[from] Unfit),
@@ -75,7 +76,9 @@ pub struct Node {
     settings: Mutex<Vec<Setting>>,
     /// Where clients come in.
     pub public: SocketAddr,
-    /// Where metrics are served.
+    /// Where the server API comes in, if it has a listener that is not the public one.
+    pub internal: Option<SocketAddr>,
+    /// Where metrics are served: on that one, or on one of their own.
     pub metrics: SocketAddr,
     drain: Drain,
     accepting: CancellationToken,
@@ -96,13 +99,9 @@ impl Node {
         mut config: Config,
         fatal: Arc<dyn Fn(&'static str) + Send + Sync>,
     ) -> Result<Node, StartError> {
-        check_addresses(&config)?;
-        let public = listen(config.public)?;
-        let metrics_listener = listen(config.metrics)?;
-        let (public_address, metrics_address) = (
-            public.local_addr().unwrap_or(config.public),
-            metrics_listener.local_addr().unwrap_or(config.metrics),
-        );
+        let doors = Doors::open(&config)?;
+        let Listeners { public, internal, .. } = doors.addresses;
+        let metrics_address = doors.addresses.metrics();
 
         let metrics = Metrics::new(VERSION);
         metrics.connection_limit(config.limits.websocket_connections);
@@ -116,7 +115,7 @@ impl Node {
         }
         let drain = config.drain;
         let settings = Mutex::new(std::mem::take(&mut config.settings));
-        let app = Arc::new(app(config, relay, &tasks, public_address));
+        let app = Arc::new(app(config, relay, &tasks, public));
         let live = Live::new(Arc::clone(&app));
         metrics.config_in_force(unix_now());
 
@@ -130,22 +129,14 @@ impl Node {
             stop: stop.clone(),
             metrics: Arc::clone(&metrics),
         };
-        tokio::spawn(http::serve(
-            acceptor(app.policy.limits.http_sockets, &accepting),
-            public,
-            http::public(live.clone()),
-        ));
-        tokio::spawn(http::serve(
-            acceptor(METRICS_SOCKETS, &works),
-            metrics_listener,
-            http::metrics(live.clone()),
-        ));
+        doors.serve(&live, acceptor, (&accepting, &works));
         Ok(Node {
             drain,
             app,
             live,
             settings,
-            public: public_address,
+            public,
+            internal,
             metrics: metrics_address,
             accepting,
             tasks,
@@ -183,19 +174,6 @@ impl Node {
     }
 }
 
-fn check_addresses(config: &Config) -> Result<(), StartError> {
-    if config.dev.is_some() && !config.public.ip().is_loopback() {
-        return Err(StartError::Development(config.public));
-    }
-    net::check_exposure(config.public, config.proxies.any())?;
-    net::check_exposure(config.metrics, config.proxies.any())
-        .map_err(|_| StartError::Metrics(config.metrics))
-}
-
-fn listen(address: SocketAddr) -> Result<tokio::net::TcpListener, StartError> {
-    net::listen(address).map_err(|source| StartError::Listen { address, source })
-}
-
 /// Broker, hub and relay, and what runs as long as the node.
 async fn start_relay(
     config: &Config,
@@ -226,10 +204,13 @@ async fn start_relay(
     relay.watch("sweep", works, fatal, async move {
         let mut every = tokio::time::interval(SWEEP_EVERY);
         every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut lags = lag::Lags::default();
+        let mut lags = Worst::default();
+        let mut queues = Worst::default();
         loop {
             let late = every.tick().await.elapsed();
-            hub.metrics().runtime_lag.set(lags.worst_with(late).as_secs_f64());
+            hub.metrics().runtime_lag.set(lags.with(late).as_secs_f64());
+            let longest = queues.with(hub.take_longest_queue());
+            hub.metrics().queue_messages_max.set(longest as f64);
             hub.sweep(hub.clock().now());
         }
     });
@@ -260,7 +241,8 @@ fn start_cluster(
 }
 
 fn app(mut config: Config, relay: Arc<Relay>, tasks: &TaskTracker, public: SocketAddr) -> App {
-    let policy = Arc::new(policy(&mut config, relay));
+    let pseudonyms = config.pseudonyms.take().unwrap_or_else(Pseudonyms::random);
+    let policy = Arc::new(policy(&mut config, relay, pseudonyms));
     let policies = Policies::new(Arc::clone(&policy));
     let origins = if config.dev.is_some() {
         // The page that this node serves.
@@ -290,13 +272,14 @@ fn app(mut config: Config, relay: Arc<Relay>, tasks: &TaskTracker, public: Socke
     }
 }
 
-fn policy(config: &mut Config, relay: Arc<Relay>) -> Policy {
+fn policy(config: &mut Config, relay: Arc<Relay>, pseudonyms: Pseudonyms) -> Policy {
     Policy {
         relay,
         verifier: config.verifier.take(),
         admission: std::mem::take(&mut config.admission),
         namespaces: std::mem::take(&mut config.namespaces),
         limits: config.limits.clone(),
+        pseudonyms,
         unix_time,
         version: format!("{VERSION} Sealcast"),
     }

@@ -14,7 +14,9 @@ use std::sync::Arc;
 use std::task::Context;
 use std::time::Duration;
 
-use crate::auth::{Namespaces, PersonalChannels, Verifier};
+use sealcast_wire::User;
+
+use crate::auth::{Namespaces, PersonalChannels, Pseudonyms, Verifier};
 use crate::limit::{Limits, Permit};
 use crate::relay::Relay;
 
@@ -36,6 +38,11 @@ pub trait Session: Send + Unpin + 'static {
 
     /// Whether more messages may be handed in now.
     fn wants_input(&self) -> bool;
+
+    /// What stands in the log for the user who speaks, once that is known.
+    fn pseudonym(&self) -> Option<String> {
+        None
+    }
 }
 
 /// A whole WebSocket message.
@@ -59,6 +66,8 @@ pub struct Policy {
     pub namespaces: Namespaces,
     /// The numbers.
     pub limits: Limits,
+    /// Make what stands for users in the log.
+    pub pseudonyms: Pseudonyms,
     /// The time since 1970; passed in so that tests can choose it.
     pub unix_time: fn() -> Duration,
     /// What the connect reply says of the server.
@@ -70,6 +79,12 @@ impl Policy {
     #[must_use]
     pub fn unix_now(&self) -> u64 {
         (self.unix_time)().as_secs()
+    }
+
+    /// What stands for a user in the log.
+    #[must_use]
+    pub fn pseudonym(&self, user: &User) -> Option<String> {
+        self.pseudonyms.of(user, self.unix_now())
     }
 }
 

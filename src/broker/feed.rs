@@ -89,6 +89,7 @@ pub struct Feed {
 
 /// One shard's inbox, entered in the order of asking.
 pub(super) struct Shard {
+    number: usize,
     /// Held from asking for a place until something is put there: who has been
     /// given a place and has not run yet must not be overtaken.
     turn: Mutex<()>,
@@ -98,6 +99,7 @@ pub(super) struct Shard {
 
 /// A place in a shard's inbox.
 pub(super) struct Place<'a> {
+    shard: usize,
     permit: mpsc::Permit<'a, Delivery>,
     tails: &'a Tails,
     _turn: MutexGuard<'a, ()>,
@@ -108,13 +110,16 @@ impl Shard {
     pub(super) async fn place(&self) -> Result<Place<'_>, Unavailable> {
         let turn = self.turn.lock().await;
         let permit = self.inbox.reserve().await.map_err(|_| Unavailable)?;
-        Ok(Place { permit, tails: &self.tails, _turn: turn })
+        Ok(Place { shard: self.number, permit, tails: &self.tails, _turn: turn })
     }
 }
 
 impl Place<'_> {
     /// Puts it there, and in the channel's tail if it is kept.
     pub(super) fn send(self, delivery: Delivery) {
+        if let Delivery::Publication { .. } = &delivery {
+            self.tails.arrivals().note(self.shard);
+        }
         match &delivery {
             Delivery::Publication { channel, publication, epoch: Some(epoch), .. } => {
                 self.tails.push(channel, publication, epoch);
@@ -133,9 +138,10 @@ impl Feed {
     pub fn new(sharding: Sharding, tail_bytes: usize) -> (Feed, Vec<mpsc::Receiver<Delivery>>) {
         let tails = Arc::new(Tails::new(&sharding, tail_bytes));
         let (shards, receivers) = (0..sharding.count())
-            .map(|_| mpsc::channel(FEED_CAPACITY))
-            .map(|(inbox, receiver)| {
-                (Shard { turn: Mutex::new(()), inbox, tails: Arc::clone(&tails) }, receiver)
+            .map(|number| {
+                let (inbox, receiver) = mpsc::channel(FEED_CAPACITY);
+                let (turn, tails) = (Mutex::new(()), Arc::clone(&tails));
+                (Shard { number, turn, inbox, tails }, receiver)
             })
             .unzip();
         (Feed { sharding, shards, tails }, receivers)

@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use sealcast_wire::{Channel, Epoch, Position, Publication};
 use tokio::time::Instant;
 
+use super::arrivals::Arrivals;
 use super::stream::size;
 use super::{Page, Retention, Sharding, Since};
 
@@ -27,6 +28,7 @@ pub struct Tails {
     sharding: Sharding,
     shards: Vec<Mutex<Shard>>,
     began: Instant,
+    arrivals: Arrivals,
 }
 
 impl Tails {
@@ -36,7 +38,14 @@ impl Tails {
         let most_bytes = most_bytes / sharding.count();
         let shard = || Mutex::new(Shard { most_bytes, ..Shard::default() });
         let shards = std::iter::repeat_with(shard).take(sharding.count()).collect();
-        Tails { sharding: sharding.clone(), shards, began: Instant::now() }
+        let arrivals = Arrivals::new(sharding.count());
+        Tails { sharding: sharding.clone(), shards, began: Instant::now(), arrivals }
+    }
+
+    /// When what lately arrived began to wait.
+    #[must_use]
+    pub fn arrivals(&self) -> &Arrivals {
+        &self.arrivals
     }
 
     /// Everything of the stream behind `since`, up to what arrived last, as far as

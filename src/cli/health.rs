@@ -22,7 +22,7 @@ pub(super) struct Options {
     /// Where the node listens, for clients or for metrics.
     #[arg(long, value_name = "ADDRESS:PORT", conflicts_with = "config")]
     address: Option<SocketAddr>,
-    /// The node's configuration file, which says where it listens for metrics;
+    /// The node's configuration file, which says where it serves metrics;
     /// without either, 127.0.0.1:8000 is asked.
     #[arg(long, short, value_name = "FILE", env = "SEALCAST_CONFIG")]
     config: Option<PathBuf>,
@@ -79,7 +79,7 @@ pub(super) fn run(options: &Options) -> Result<ExitCode, Failure> {
 fn address(options: &Options) -> Result<SocketAddr, Failure> {
     let mut address = match (&options.address, &options.config) {
         (Some(address), _) => *address,
-        (None, Some(path)) => input::config(path)?.metrics,
+        (None, Some(path)) => input::config(path)?.listeners.metrics(),
         (None, None) => SocketAddr::from((Ipv4Addr::LOCALHOST, 8_000)),
     };
     if address.port() == 0 {

@@ -4,7 +4,7 @@ use rustix::process::{
     DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit,
 };
 
-use crate::limit::Limits;
+use crate::config::Config;
 
 /// Descriptors beside those of sockets that clients open: listeners, the runtime,
 /// the broker's connections, the metrics listener's sockets.
@@ -29,11 +29,11 @@ pub(super) fn prepare() {
 
 /// Warns if the process may have fewer descriptors than its limits promise: clients
 /// would be refused long before the limit is reached.
-pub(super) fn check_descriptors(limits: &Limits) {
+pub(super) fn check_descriptors(config: &Config) {
     let have = getrlimit(Resource::Nofile).current;
-    let needed = needed(limits);
+    let needed = needed(config);
     if let Some(have) = have.filter(|have| *have < needed) {
-        let connections = limits.websocket_connections;
+        let connections = config.limits.websocket_connections;
         tracing::warn!(
             event = "few_descriptors",
             have,
@@ -45,8 +45,11 @@ pub(super) fn check_descriptors(limits: &Limits) {
     }
 }
 
-fn needed(limits: &Limits) -> u64 {
-    let sockets = limits.websocket_connections.saturating_add(limits.http_sockets);
+fn needed(config: &Config) -> u64 {
+    let limits = &config.limits;
+    let internal = config.listeners.internal.map_or(0, |_| limits.http_sockets);
+    let other = limits.http_sockets.saturating_add(internal);
+    let sockets = limits.websocket_connections.saturating_add(other);
     sockets.saturating_add(OWN_DESCRIPTORS) as u64
 }
 

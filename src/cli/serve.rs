@@ -1,7 +1,7 @@
 //! `sealcast serve`.
 
 use std::io::{self, Write};
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -72,7 +72,7 @@ pub(super) fn run(options: &Options) -> Result<ExitCode, Failure> {
     let log = log::start(&options.log, options.dev.then_some(hint));
     process::prepare();
     let (config, api_key) = load(options).map_err(|faults| input::unfit(&faults))?;
-    process::check_descriptors(&config.limits);
+    process::check_descriptors(&config);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -130,7 +130,7 @@ async fn serve(
     while !node.app().is_ready() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    announce(options, node.public, node.metrics, api_key);
+    announce(options, &node, api_key);
     loop {
         tokio::select! {
             _ = terminate.recv() => break,
@@ -199,8 +199,10 @@ fn reload(options: &Options, node: &Node) {
 
 /// Says where the node is: a line of JSON for machines, or for a person in
 /// development mode what to do next.
-fn announce(options: &Options, public: SocketAddr, metrics: SocketAddr, api_key: Option<&str>) {
-    tracing::info!(event = "ready", %public, %metrics, version = VERSION, "ready");
+fn announce(options: &Options, node: &Node, api_key: Option<&str>) {
+    let Node { public, internal, metrics, .. } = node;
+    let shown = internal.map(tracing::field::display);
+    tracing::info!(event = "ready", %public, internal = shown, %metrics, version = VERSION, "ready");
     let mut out = io::stdout().lock();
     // Nobody may be reading; that is no reason to stop.
     let _ = if options.ready_json {
@@ -209,8 +211,11 @@ fn announce(options: &Options, public: SocketAddr, metrics: SocketAddr, api_key:
             "public": public.to_string(),
             "metrics": metrics.to_string(),
         });
-        if let (Some(key), Some(members)) = (api_key, line.as_object_mut()) {
-            members.insert("api_key".into(), key.into());
+        if let Some(members) = line.as_object_mut() {
+            let internal = internal.map(|internal| ("internal", internal.to_string()));
+            let key = api_key.map(|key| ("api_key", key.to_owned()));
+            let more = internal.into_iter().chain(key);
+            members.extend(more.map(|(name, text)| (name.to_owned(), text.into())));
         }
         writeln!(out, "{line}")
     } else if let Some(key) = api_key {
@@ -231,6 +236,8 @@ fn announce(options: &Options, public: SocketAddr, metrics: SocketAddr, api_key:
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use super::*;
 
     #[test]
@@ -246,6 +253,6 @@ mod tests {
             assert_eq!(told.code, code, "{told:?}");
             assert!(told.lines[0].contains(advice) && told.lines[0].contains(":80"), "{told:?}");
         }
-        assert_eq!(failure(&StartError::Metrics(address)).code, EXIT_CONFIG);
+        assert_eq!(failure(&StartError::Exposed(address, "metrics")).code, EXIT_CONFIG);
     }
 }

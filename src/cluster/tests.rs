@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use sealcast_wire::{Encoding, User};
 
 use super::*;
-use crate::auth::{Namespaces, Secret};
+use crate::auth::{Namespaces, Pseudonyms, Secret};
 use crate::broker::{Broker, Sharding, StandIn, Tails};
 use crate::hub::tests::Script;
 use crate::hub::{Clock, Connection, Hub, Registration};
@@ -41,6 +41,7 @@ impl Node {
             admission: Admission::default(),
             namespaces: Namespaces::new(None, HashMap::new()),
             limits,
+            pseudonyms: Pseudonyms::random(),
             unix_time: || Duration::from_secs(1_800_000_000),
             version: "test".into(),
         });

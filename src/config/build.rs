@@ -3,10 +3,11 @@
 mod admission;
 mod api;
 mod broker;
+mod listeners;
 mod token;
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use sealcast_wire::name::MAX_NAME;
@@ -17,10 +18,9 @@ use super::file::File;
 use super::load::Sources;
 use super::section::Section;
 use super::{Config, Drain, Fault, namespaces};
-use crate::auth::{BadOrigin, Issuer, Namespaces, OriginRule, Origins};
+use crate::auth::{BadOrigin, Issuer, Namespaces, OriginRule, Origins, Pseudonyms};
 use crate::http::Proxies;
 use crate::limit::{Limits, Profile};
-use crate::net::check_exposure;
 use token::{tokens, verifier};
 
 /// The largest frame that can be configured, bytes.
@@ -75,16 +75,9 @@ pub(super) fn random_text() -> String {
 pub(super) fn build(file: &File, profile: Profile, faults: &mut Vec<Fault>) -> Config {
     let limits = limits(file, profile, faults);
     let namespaces = namespaces(file, faults);
-    let (http, metrics) = (&file.http_server, &file.metrics);
-    // The listener checks it again; told here, `check-config` knows it too.
-    let address = SocketAddr::new(http.address, http.port);
-    if let Err(untrusted) = check_exposure(address, !http.trusted_proxies.is_empty()) {
-        fault(faults, "http_server.address", untrusted.to_string());
-    }
     Config {
-        public: address,
-        metrics: SocketAddr::new(metrics.address, metrics.port),
-        proxies: proxies(&http.trusted_proxies, faults),
+        listeners: listeners::listeners(file, faults),
+        proxies: proxies(&file.http_server.trusted_proxies, faults),
         origins: origins(&file.client.allowed_origins, faults),
         verifier: tokens(file, faults).and_then(|tokens| verifier(&tokens, faults)),
         dev: None,
@@ -101,6 +94,7 @@ pub(super) fn build(file: &File, profile: Profile, faults: &mut Vec<Fault>) -> C
         },
         engine: broker::engine(&file.engine, faults),
         cluster: broker::cluster_key(file, faults),
+        pseudonyms: pseudonyms(file, faults),
         name: file.node.name.clone(),
         settings: Vec::new(),
         warnings: Vec::new(),
@@ -109,6 +103,14 @@ pub(super) fn build(file: &File, profile: Profile, faults: &mut Vec<Fault>) -> C
 
 pub(super) fn fault(faults: &mut Vec<Fault>, place: impl Into<String>, problem: impl Into<String>) {
     faults.push(Fault { place: place.into(), problem: problem.into() });
+}
+
+fn pseudonyms(file: &File, faults: &mut Vec<Fault>) -> Option<Pseudonyms> {
+    let made = Pseudonyms::new(&file.log.pseudonym_key.as_ref()?.secret());
+    if made.is_none() {
+        fault(faults, "log.pseudonym_key", "shorter than 32 bytes; take 32 random ones");
+    }
+    made
 }
 
 fn proxies(networks: &[String], faults: &mut Vec<Fault>) -> Proxies {
@@ -203,7 +205,7 @@ mod tests {
     fn a_small_file_is_enough_and_the_rest_is_shut() {
         let text = format!(r#"{{"client":{{"token":{{"hmac_secret_key":"{SECRET}"}}}}}}"#);
         let config = parse(&text).unwrap_or_else(|faults| panic!("{faults:?}"));
-        assert_eq!(config.public, "127.0.0.1:8000".parse().expect("an address"));
+        assert_eq!(config.listeners.public, "127.0.0.1:8000".parse().expect("an address"));
         assert!(config.verifier.is_some() && config.dev.is_none() && !config.compat);
         assert_eq!(config.admission, Default::default());
         assert!(!config.origins.allow("http://localhost:8000"));
@@ -255,6 +257,6 @@ mod tests {
         let (_, other) = development(Vec::new()).unwrap_or_else(|faults| panic!("{faults:?}"));
         assert_ne!(key, other);
         assert!(one.api_keys.check(&key).is_some());
-        assert!(one.public.ip().is_loopback() && one.dev.is_some());
+        assert!(one.listeners.public.ip().is_loopback() && one.dev.is_some());
     }
 }

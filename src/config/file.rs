@@ -12,6 +12,8 @@ mod token;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
+use super::kind::Port;
+use super::secret::SecretText;
 use super::section::section;
 
 pub(super) use api::{ApiKey, HttpApi};
@@ -26,7 +28,7 @@ section! {
     File {
         /// The listener for clients and the server API.
         http_server: HttpServer,
-        /// The listener for metrics.
+        /// The listener for metrics alone.
         metrics: Metrics,
         /// Connections of clients.
         client: Client,
@@ -42,6 +44,8 @@ section! {
         engine: Engine,
         /// The nodes together.
         cluster: Cluster,
+        /// The log.
+        log: Log,
         /// How the node leaves.
         shutdown: Shutdown,
         /// This node.
@@ -50,7 +54,6 @@ section! {
         compat: Compat,
     }
     unsupported {
-        log: "see the flags --log-level and --log-format of `sealcast serve`",
         broker: "its name here is engine",
         map_broker: "there are no map subscriptions",
         presence_manager: "presence is kept where engine says",
@@ -69,9 +72,9 @@ section! {
         uni_grpc: "clients connect by WebSocket, in both directions",
         init: "remove it",
         admin: "there is no admin page; use the server API",
-        prometheus: "metrics are always served, at metrics.address and metrics.port",
+        prometheus: "metrics are always served, at metrics.port or http_server.internal_port",
         health: "health is always served, at /health/live and /health/ready",
-        swagger: "the metrics listener serves /api/openapi.json",
+        swagger: "/api/openapi.json is always served, where metrics are",
         debug: "remove it",
         opentelemetry: "remove it; use the metrics",
         graphite: "remove it; use the metrics",
@@ -87,12 +90,17 @@ section! {
         @restart address: IpAddr = Ipv4Addr::LOCALHOST.into(),
         /// The port for clients and the server API.
         @restart port: u16 = 8_000,
+        /// The port of the internal listener, for the server API, health and metrics. With it
+        /// the server API is not on the public one, unless `http_api.external` is on. None unless
+        /// given.
+        @restart internal_port: Option<Port>,
+        /// The address of the internal listener. One that is not loopback needs
+        /// `trusted_proxies`.
+        @restart internal_address: IpAddr = Ipv4Addr::LOCALHOST.into(),
         /// Addresses and networks of the proxies whose `X-Forwarded-For` is believed.
         trusted_proxies: Vec<String>,
     }
     unsupported {
-        internal_address: "metrics have metrics.address; the server API is on the public port",
-        internal_port: "metrics have metrics.port; the server API is on the public port",
         tls: "TLS ends at a proxy",
         tls_autocert: "TLS ends at a proxy",
         tls_external: "TLS ends at a proxy",
@@ -103,11 +111,13 @@ section! {
 
 section! {
     Metrics {
-        /// The address of the metrics listener. One that is not loopback needs
-        /// `http_server.trusted_proxies`.
-        @restart address: IpAddr = Ipv4Addr::LOCALHOST.into(),
-        /// The port of the metrics listener.
-        @restart port: u16 = 9_000,
+        /// The address of the metrics listener, 127.0.0.1 unless given. One that is not loopback
+        /// needs `http_server.trusted_proxies`.
+        @restart address: Option<IpAddr>,
+        /// The port of the metrics listener, 9000 unless given. With
+        /// `http_server.internal_port` metrics are served there instead, unless one of these two
+        /// options is given.
+        @restart port: Option<u16>,
     }
 }
 
@@ -124,6 +134,18 @@ section! {
     unsupported {
         timeout: "its name here is deadline",
         termination_delay: "its name here is lb_wait",
+    }
+}
+
+section! {
+    Log {
+        /// Makes what stands for users in the log; 32 random bytes, the same on every node. Unless
+        /// given it is one that nobody knows, another for each node and start.
+        pseudonym_key: Option<SecretText>,
+    }
+    unsupported {
+        level: "see the flag --log-level of `sealcast serve`",
+        file: "the log goes to standard error",
     }
 }
 

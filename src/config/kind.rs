@@ -39,6 +39,10 @@ pub(super) enum Written {
     Json,
 }
 
+/// A port, which Centrifugo writes as a text here and there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Port(pub(super) u16);
+
 /// A type that is one plain value.
 macro_rules! plain {
     ($($kind:ty, $name:literal, $written:ident, $example:literal: $read:expr, $show:expr;)*) => {
@@ -71,6 +75,12 @@ plain! {
         Value::as_bool, |it| json!(it);
     u16, "number", Json, "a whole number up to 65535":
         |value| value.as_u64().and_then(|number| number.try_into().ok()), |it| json!(it);
+    Port, "number", Json, "a whole number up to 65535":
+        |value| {
+            let number = value.as_u64().and_then(|number| number.try_into().ok());
+            number.or_else(|| value.as_str()?.parse().ok()).map(Port)
+        },
+        |it| json!(it.0);
     u64, "number", Json, "a whole number that is not negative":
         Value::as_u64, |it| json!(it);
     usize, "number", Json, "a whole number that is not negative":

@@ -128,7 +128,7 @@ mod tests {
     use tower::ServiceExt as _;
 
     use super::*;
-    use crate::auth::{ApiKeys, ClusterKey, Namespaces, NodeId, Origins};
+    use crate::auth::{ApiKeys, ClusterKey, Namespaces, NodeId, Origins, Pseudonyms};
     use crate::broker::{Broker, Delivery, Sharding, StandIn, Tails};
     use crate::cluster::Cluster;
     use crate::http::{ErrorMode, Live, Proxies};
@@ -155,6 +155,7 @@ mod tests {
             admission: Admission::default(),
             namespaces: Namespaces::new(None, HashMap::new()),
             limits,
+            pseudonyms: Pseudonyms::random(),
             unix_time: || Duration::ZERO,
             version: "0".into(),
         });
@@ -181,7 +182,7 @@ mod tests {
     async fn ask(app: &Arc<App>, method: Method, path: &str) -> (u16, String) {
         let request = Request::builder().method(method).uri(path).header(header::HOST, "it");
         let request = request.body(axum::body::Body::empty()).expect("a request");
-        let answer = crate::http::public(Live::new(Arc::clone(app)))
+        let answer = crate::http::public(Live::new(Arc::clone(app)), true)
             .oneshot(request)
             .await
             .expect("answers");

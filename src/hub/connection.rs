@@ -14,6 +14,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -243,16 +244,23 @@ impl Connection {
         }
     }
 
-    /// An answer to a ping of this kind has come. `false` if none was awaited.
-    pub fn pong(&self, of: Pings) -> bool {
+    /// An answer to a ping of this kind has come at `now`. `false` if none was
+    /// awaited.
+    pub fn pong(&self, hub: &Hub, of: Pings, now: Millis) -> bool {
         if of != self.pings {
             return false;
         }
         let mut outbox = self.outbox.lock();
-        let awaited = outbox.deadlines.at(Deadline::Pong) != Millis::NEVER;
+        let due = outbox.deadlines.at(Deadline::Pong);
+        if due == Millis::NEVER {
+            return false;
+        }
         outbox.deadlines.clear(Deadline::Pong);
         self.note_due(&outbox.deadlines);
-        awaited
+        let sent = due.0.saturating_sub(hub.limits().pong_timeout.0);
+        let took = Duration::from_millis(now.0.saturating_sub(sent));
+        hub.metrics().histograms.ping_rtt.observe(took);
+        true
     }
 
     /// Tells how many bytes of an unfinished frame are held; the deadline for the

@@ -42,6 +42,12 @@ impl Clock {
     pub fn now(&self) -> Millis {
         self.began.elapsed().into()
     }
+
+    /// The time now, as fine as the system tells it.
+    #[must_use]
+    pub fn precise(&self) -> Duration {
+        self.began.elapsed()
+    }
 }
 
 /// What can be due for a connection.

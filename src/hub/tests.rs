@@ -316,9 +316,12 @@ fn pings_are_sent_and_must_be_answered() {
     one.set_deadline(Deadline::Ping, Millis(1_000));
     hub.sweep(Millis(1_000));
     assert_eq!(script.read().0, ["{}"]);
-    assert!(!one.pong(Pings::Frames), "the other kind is no answer");
-    assert!(one.pong(Pings::Replies));
-    assert!(!one.pong(Pings::Replies), "one pong for each ping");
+    assert!(!one.pong(&hub, Pings::Frames, Millis(1_700)), "the other kind is no answer");
+    assert!(one.pong(&hub, Pings::Replies, Millis(1_700)));
+    assert!(!one.pong(&hub, Pings::Replies, Millis(1_700)), "one pong for each ping");
+    let measured = hub.metrics().render();
+    assert!(measured.contains("sealcast_ping_rtt_seconds_sum 0.7\n"), "{measured}");
+    assert!(measured.contains("sealcast_ping_rtt_seconds_count 1\n"), "{measured}");
     hub.sweep(Millis(20_000));
     assert!(one.is_open());
     hub.sweep(Millis(26_000));
@@ -336,8 +339,8 @@ fn pings_can_be_frames() {
     one.set_deadline(Deadline::Ping, Millis(1_000));
     hub.sweep(Millis(1_000));
     assert_eq!(script.taken(), [0x89, 0x00]);
-    assert!(!one.pong(Pings::Replies), "the other kind is no answer");
-    assert!(one.pong(Pings::Frames));
+    assert!(!one.pong(&hub, Pings::Replies, Millis(1_700)), "the other kind is no answer");
+    assert!(one.pong(&hub, Pings::Frames, Millis(1_700)));
     hub.sweep(Millis(26_000));
     assert_eq!(script.taken(), [0x89, 0x00, 0x89, 0x00]);
     hub.sweep(Millis(34_000));

@@ -1,10 +1,17 @@
 //! The usual `process_*` numbers, read from `/proc/self`, and the runtime's, when they
 //! are asked for.
 
+use std::fmt::Write as _;
+use std::path::Path;
+
 use metrics::{Key, Recorder};
 use metrics_exporter_prometheus::PrometheusRecorder;
 
 use super::METADATA;
+use super::machine::Machine;
+
+/// Its usual name.
+pub(super) const CPU_SECONDS: &str = "process_cpu_seconds_total";
 
 /// Sets each number that this system tells; where `/proc` is missing, none.
 pub(super) fn sample(recorder: &PrometheusRecorder) {
@@ -26,12 +33,29 @@ pub(super) fn sample(recorder: &PrometheusRecorder) {
     );
     let limits = rustix::process::getrlimit(rustix::process::Resource::Nofile);
     set("process_max_fds", limits.current.map(|most| most as f64));
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let (user, system, began) = (seconds(&stat, 14), seconds(&stat, 15), seconds(&stat, 22));
-    set("process_cpu_seconds", user.zip(system).map(|(user, system)| user + system));
+    let machine = Machine::read(Path::new("/"));
+    set("sealcast_memory_limit_bytes", machine.memory);
+    set("sealcast_cpu_limit_cores", machine.cores);
+    let began = seconds(&stat(), 22);
     set("process_start_time_seconds", began.zip(boot()).map(|(began, boot)| boot + began));
     let runtime = tokio::runtime::Handle::try_current().ok();
     set("sealcast_tasks", runtime.map(|runtime| runtime.metrics().num_alive_tasks() as f64));
+}
+
+/// The CPU time in Prometheus' text format, because the recorder's counters hold
+/// whole numbers only.
+pub(super) fn cpu_seconds(out: &mut String) {
+    let stat = stat();
+    if let (Some(user), Some(system)) = (seconds(&stat, 14), seconds(&stat, 15)) {
+        let meaning = super::COUNTERS.iter().find(|(name, _)| *name == CPU_SECONDS);
+        let meaning = meaning.map_or("", |(_, meaning)| meaning);
+        let (name, spent) = (CPU_SECONDS, user + system);
+        let _ = writeln!(out, "# HELP {name} {meaning}\n# TYPE {name} counter\n{name} {spent}\n");
+    }
+}
+
+fn stat() -> String {
+    std::fs::read_to_string("/proc/self/stat").unwrap_or_default()
 }
 
 /// A field of `/proc/self/stat` that counts ticks, of which Linux has always shown

@@ -70,7 +70,7 @@ pub fn drive<S: Session>(
     }
 }
 
-struct Driver<S> {
+struct Driver<S: Session> {
     began: Millis,
     receiver: Receiver,
     message_deadline: Millis,
@@ -152,7 +152,7 @@ impl<S: Session> Driver<S> {
                     connection.push(hub, pong.into(), 1);
                 }
                 Incoming::Pong(_) if open => {
-                    connection.pong(Pings::Frames);
+                    connection.pong(hub, Pings::Frames, hub.clock().now());
                 }
                 Incoming::Close(code, _) => {
                     connection.peer_closed(hub, code);
@@ -194,7 +194,7 @@ impl<S: Session> Driver<S> {
     }
 }
 
-impl<S> Drop for Driver<S> {
+impl<S: Session> Drop for Driver<S> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.hub.metrics().panics.increment(1);
@@ -206,12 +206,17 @@ impl<S> Drop for Driver<S> {
         self.hub.metrics().disconnect(code);
         self.hub.metrics().connections.decrement(1.0);
         let lasted = self.hub.clock().now().0.saturating_sub(self.began.0);
-        log_end(&self.connection, code, lasted);
+        log_end(&self.connection, code, lasted, || self.session.pseudonym());
     }
 }
 
-/// Ordinary ends are only told at debug level.
-fn log_end(connection: &Connection, code: u16, duration_ms: u64) {
+/// Ordinary ends are only told at debug level. `user` is asked only if it is told.
+fn log_end(
+    connection: &Connection,
+    code: u16,
+    duration_ms: u64,
+    user: impl Fn() -> Option<String>,
+) {
     let known = Disconnect::ALL.iter().find(|disconnect| disconnect.code == code);
     let (event, client) = ("disconnected", connection.id());
     let reason = known.map_or("", |disconnect| disconnect.reason);
@@ -222,9 +227,11 @@ fn log_end(connection: &Connection, code: u16, duration_ms: u64) {
         Disconnect::NO_PONG.code,
     ];
     if known.is_none() || ordinary.contains(&code) {
-        tracing::debug!(event, %client, code, reason, duration_ms, "a connection has ended");
+        let text = "a connection has ended";
+        tracing::debug!(event, %client, user = user(), code, reason, duration_ms, "{text}");
     } else {
-        tracing::info!(event, %client, code, reason, duration_ms, "a connection was ended");
+        let text = "a connection was ended";
+        tracing::info!(event, %client, user = user(), code, reason, duration_ms, "{text}");
     }
 }
 

@@ -7,6 +7,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use sealcast_wire::Channel;
 use sealcast_wire::reply::ClientInfo;
@@ -42,6 +43,11 @@ pub(super) struct Pump {
     parked: Held,
     repairs: JoinSet<(Channel, Repaired)>,
     dirty: Vec<Arc<Connection>>,
+    /// Since when the first that this tick took has waited, if anything was taken.
+    arrived: Option<Duration>,
+    /// What this tick delivered to the end: since when it waited, and how many
+    /// publications it was.
+    delivered: Vec<(Duration, usize)>,
 }
 
 /// How much is held.
@@ -57,6 +63,9 @@ struct Held {
 struct Work {
     current: Option<FanOut>,
     next: VecDeque<Waiting>,
+    /// Since when the first of `current` waited, and the first of `next`; at the
+    /// latest, and not known of what was repaired.
+    since: (Option<Duration>, Option<Duration>),
     repairing: bool,
     /// What comes next has been repaired as far as it can be.
     repaired: bool,
@@ -153,6 +162,8 @@ impl Pump {
             parked: Held::default(),
             repairs: JoinSet::new(),
             dirty: Vec::new(),
+            arrived: None,
+            delivered: Vec::new(),
         }
     }
 
@@ -175,6 +186,9 @@ impl Pump {
                 let Ok(delivery) = self.inbox.try_recv() else { break };
                 self.take(delivery);
             }
+            if self.arrived.take().is_some() {
+                self.relay.tails.arrivals().taken(self.shard);
+            }
             self.tick();
             if !self.turns.is_empty() {
                 tokio::task::yield_now().await;
@@ -192,6 +206,9 @@ impl Pump {
                 return;
             }
             Delivery::Publication { channel, publication, epoch, delta } => {
+                if self.arrived.is_none() {
+                    self.arrived = self.relay.tails.arrivals().first(self.shard);
+                }
                 (channel, Waiting::Publication(Item { publication, epoch, delta }))
             }
             Delivery::Membership { channel, who, came } => {
@@ -206,12 +223,16 @@ impl Pump {
             Some(work) if work.repairing => park(work, waiting, &mut self.parked),
             Some(work) => {
                 self.waiting.add(waiting.held());
+                if work.next.is_empty() {
+                    work.since.1 = self.arrived;
+                }
                 work.next.push_back(waiting);
             }
             None => {
                 self.waiting.add(waiting.held());
                 let next = VecDeque::from([waiting]);
-                self.work.insert(channel.clone(), Work { next, ..Work::default() });
+                let since = (None, self.arrived);
+                self.work.insert(channel.clone(), Work { next, since, ..Work::default() });
                 self.turns.push_back(channel);
             }
         }
@@ -236,6 +257,13 @@ impl Pump {
         for connection in self.dirty.drain(..) {
             connection.flush(hub);
         }
+        if !self.delivered.is_empty() {
+            let now = self.relay.tails.arrivals().now();
+            let latency = &hub.metrics().histograms.delivery;
+            for (since, publications) in self.delivered.drain(..) {
+                latency.observe_many(now.saturating_sub(since), publications as u64);
+            }
+        }
     }
 
     /// One turn of one channel: how many deliveries, and how it ended.
@@ -258,6 +286,10 @@ impl Pump {
                     let gap = !work.next.is_empty();
                     return (served, if gap { Turn::Repair } else { Turn::Done });
                 };
+                work.since.0 = match &content {
+                    Content::Publications(_) => work.since.1,
+                    Content::Membership(_) => None,
+                };
                 work.current = hub.begin(self.shard, channel.clone(), content);
             }
             let Some(fan_out) = &mut work.current else { return (served, Turn::Done) };
@@ -271,6 +303,7 @@ impl Pump {
                 let (messages, bytes) = (fan_out.messages(), fan_out.bytes());
                 self.waiting.take(Held { messages, bytes });
                 work.current = None;
+                self.delivered.extend(work.since.0.take().map(|since| (since, messages)));
                 // What came since is the next tick's, so that it goes out together.
                 return (served, if work.next.is_empty() { Turn::Done } else { Turn::More });
             }
@@ -291,7 +324,7 @@ impl Pump {
             self.turns.push_back(channel);
             return;
         };
-        work.repairing = true;
+        (work.repairing, work.since.1) = (true, None);
         let held = work.held();
         self.waiting.take(held);
         for waiting in std::mem::take(&mut work.next) {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Node, check_addresses, modes, policy, unix_now};
+use super::{Node, listeners, modes, policy, unix_now};
 use crate::config::{Config, Fault, Setting};
 use crate::http::App;
 
@@ -46,7 +46,7 @@ impl Node {
         if !fixed.is_empty() {
             return Err(fixed);
         }
-        check_addresses(&config)
+        listeners::check(&config)
             .map_err(|error| vec![Fault { place: String::new(), problem: error.to_string() }])?;
         for warning in &config.warnings {
             tracing::warn!(event = "config_warning", place = warning.place, "{warning}");
@@ -57,8 +57,10 @@ impl Node {
         now.metrics().connection_limit(config.limits.websocket_connections);
         modes::tell(&config, now.metrics());
         *settings = std::mem::take(&mut config.settings);
+        let pseudonyms = config.pseudonyms.take();
+        let pseudonyms = pseudonyms.unwrap_or_else(|| now.policy.pseudonyms.clone());
         self.live.replace(Arc::new(App {
-            policy: Arc::new(policy(&mut config, Arc::clone(&now.policy.relay))),
+            policy: Arc::new(policy(&mut config, Arc::clone(&now.policy.relay), pseudonyms)),
             policies: Arc::clone(&now.policies),
             origins: config.origins,
             proxies: config.proxies,

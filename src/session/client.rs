@@ -3,12 +3,13 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
 use sealcast_wire::command::{Command, Connect, Request};
 use sealcast_wire::reply::Body;
-use sealcast_wire::{Channel, Disconnect, Encoding, ErrorCode, Reply};
+use sealcast_wire::{Channel, Disconnect, Encoding, ErrorCode, Reply, User};
 
 use super::connect::{self, Admitted};
 use super::form::channel_of;
@@ -51,6 +52,7 @@ enum State {
 
 struct Connecting {
     id: u32,
+    began: Duration,
     actor: Actor,
     future: BoxFuture<'static, Result<(), Refusal>>,
     /// Frames that came behind the connect command, in order.
@@ -66,6 +68,14 @@ pub(super) enum Refusal {
     Reply(ErrorCode),
     /// It ends the whole connection.
     Close(Disconnect),
+}
+
+/// Whether a command has its answer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    Given,
+    /// What was begun gives it later, or none is awaited.
+    NotHere,
 }
 
 impl From<ErrorCode> for Refusal {
@@ -112,7 +122,7 @@ impl Session for Client {
             }
             self.inflight.resume(actor, context);
             for channel in expired {
-                let operation = Operation { id: 0, channel, kind: Kind::Expire };
+                let operation = Operation { id: 0, channel, kind: Kind::Expire, began: None };
                 self.inflight.submit(operation, actor, context);
             }
         }
@@ -120,6 +130,10 @@ impl Session for Client {
 
     fn wants_input(&self) -> bool {
         !matches!(self.state, State::Connecting(_)) && self.inflight.has_room()
+    }
+
+    fn pseudonym(&self) -> Option<String> {
+        self.policy.pseudonym(self.user()?)
     }
 }
 
@@ -190,13 +204,14 @@ impl Client {
     fn go_on_connecting(&mut self, context: &mut Context<'_>) {
         let State::Connecting(connecting) = &mut self.state else { return };
         let Poll::Ready(done) = connecting.future.as_mut().poll(context) else { return };
-        let id = connecting.id;
+        let (id, began) = (connecting.id, connecting.began);
         let waiting = std::mem::take(&mut connecting.waiting);
         let user_place = connecting.user_place.take();
         let actor = connecting.actor.clone();
         match done {
             Ok(()) => {
                 self.connected(actor, user_place);
+                self.policy.relay.hub().observe_command("connect", began);
                 for frame in waiting {
                     self.frame(&frame, context);
                 }
@@ -222,19 +237,23 @@ impl Client {
     ) -> Result<(), Disconnect> {
         let (id, method) = (command.id, command.request.method());
         self.metrics().command(method);
+        let began = self.policy.relay.hub().clock().precise();
         let done = match &self.state {
-            State::Refused | State::Connecting(_) => Ok(()),
+            State::Refused | State::Connecting(_) => Ok(Answer::NotHere),
             State::Waiting { .. } => match command.request {
-                Request::Connect(connect) => self.connect(id, &connect, context),
+                Request::Connect(connect) => self.connect((id, began), &connect, context),
                 _ => Err(Disconnect::BAD_REQUEST.into()),
             },
             State::Active(actor) => {
                 let actor = actor.clone();
-                self.active(id, command.request, &actor, context)
+                self.active((id, began), command.request, &actor, context)
             }
         };
+        if done != Ok(Answer::NotHere) {
+            self.policy.relay.hub().observe_command(method, began);
+        }
         match done {
-            Ok(()) => Ok(()),
+            Ok(_) => Ok(()),
             Err(Refusal::Reply(code)) => {
                 self.refuse(id, method, code);
                 Ok(())
@@ -245,10 +264,10 @@ impl Client {
 
     fn connect(
         &mut self,
-        id: u32,
+        (id, began): (u32, Duration),
         request: &Connect<'_>,
         context: &mut Context<'_>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Answer, Refusal> {
         let admitted =
             connect::connect(&self.policy, &self.connection, &self.registration, request)
                 .map_err(|refusal| self.refused(refusal))?;
@@ -262,14 +281,15 @@ impl Client {
             // Before anyone else can find the connection and push to it.
             self.reply(&Reply { id, body: Body::Connect(Box::new(result)) });
             self.connected(actor, user_place);
-            return Ok(());
+            return Ok(Answer::Given);
         }
         self.granted = granted;
         let future = actor.clone().connect(id, result, subscriptions);
         let waiting = std::mem::replace(&mut self.state, State::Refused);
-        let State::Waiting { _place } = waiting else { return Ok(()) };
+        let State::Waiting { _place } = waiting else { return Ok(Answer::NotHere) };
         self.state = State::Connecting(Box::new(Connecting {
             id,
+            began,
             actor,
             future: Box::pin(future),
             waiting: VecDeque::new(),
@@ -277,13 +297,18 @@ impl Client {
             _place,
         }));
         self.go_on_connecting(context);
-        Ok(())
+        Ok(Answer::NotHere)
     }
 
     fn connected(&mut self, actor: Actor, user_place: Option<UserPlace>) {
         self.metrics().attempt(Attempt::Ok);
-        let anonymous = actor.identity.user.is_anonymous();
-        tracing::debug!(event = "connected", client = %self.connection.id(), anonymous, "connected");
+        tracing::debug!(
+            event = "connected",
+            client = %self.connection.id(),
+            user = self.policy.pseudonym(&actor.identity.user),
+            anonymous = actor.identity.user.is_anonymous(),
+            "connected"
+        );
         connect::begin(&self.policy, &self.connection);
         let Identity { user, info } = Identity::clone(&actor.identity);
         let personal = self.policy.admission.personal.as_ref();
@@ -317,15 +342,16 @@ impl Client {
 
     fn active(
         &mut self,
-        id: u32,
+        (id, began): (u32, Duration),
         request: Request<'_>,
         actor: &Actor,
         context: &mut Context<'_>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Answer, Refusal> {
         let (channel, kind) = match request {
             Request::Pong => {
-                self.connection.pong(Pings::Replies);
-                return Ok(());
+                let hub = self.policy.relay.hub();
+                self.connection.pong(hub, Pings::Replies, hub.clock().now());
+                return Ok(Answer::NotHere);
             }
             Request::Subscribe(request) => form::subscribe(&request)?,
             Request::Unsubscribe { channel } => match channel_of(&channel) {
@@ -333,7 +359,7 @@ impl Client {
                 Err(Refusal::Reply(_)) => {
                     // An error would make an SDK reconnect; there is no such subscription.
                     self.reply(&Reply { id, body: Body::Unsubscribe });
-                    return Ok(());
+                    return Ok(Answer::Given);
                 }
                 Err(close) => return Err(close),
             },
@@ -341,7 +367,7 @@ impl Client {
             Request::Refresh { token } => {
                 let expiry = actor.refresh_by(&self.granted, &token.0)?;
                 self.reply(&Reply { id, body: Body::Refresh(expiry) });
-                return Ok(());
+                return Ok(Answer::Given);
             }
             Request::Presence { channel } => (channel_of(&channel)?, Kind::Presence),
             Request::PresenceStats { channel } => (channel_of(&channel)?, Kind::PresenceStats),
@@ -349,15 +375,15 @@ impl Client {
             Request::SubRefresh(request) => {
                 let expiry = actor.sub_refresh(&request)?;
                 self.reply(&Reply { id, body: Body::SubRefresh(expiry) });
-                return Ok(());
+                return Ok(Answer::Given);
             }
             Request::Rpc { .. } => return Err(ErrorCode::NotAvailable.into()),
             Request::Send { .. } => return Err(Disconnect::NOT_AVAILABLE.into()),
             Request::Connect(_) | Request::Ping => return Err(Disconnect::BAD_REQUEST.into()),
         };
-        let operation = Operation { id, channel, kind };
+        let operation = Operation { id, channel, kind, began: Some(began) };
         self.inflight.submit(operation, actor, context);
-        Ok(())
+        Ok(Answer::NotHere)
     }
 
     fn leave_waiting(&mut self, state: State) {
@@ -372,7 +398,15 @@ impl Client {
     }
 
     fn refuse(&self, id: u32, method: &'static str, code: ErrorCode) {
-        refuse(&self.policy, &self.connection, (id, method), code, None);
+        refuse(&self.policy, &self.connection, (id, method), code, (self.user(), None));
+    }
+
+    /// Who speaks, once that is known.
+    fn user(&self) -> Option<&User> {
+        match &self.state {
+            State::Active(actor) => Some(&actor.identity.user),
+            State::Waiting { .. } | State::Connecting(_) | State::Refused => None,
+        }
     }
 
     fn close(&self, disconnect: Disconnect) {
@@ -411,14 +445,14 @@ fn clean_up(actor: &Actor) {
 }
 
 /// Answers a command, which is named by its id and method, with an error; counts
-/// and logs it. Of a channel the log only has the namespace: what follows may name
-/// a user.
+/// and logs it. Of a user the log only has a pseudonym, and of a channel only the
+/// namespace: what follows may name a user.
 pub(super) fn refuse(
     policy: &Policy,
     connection: &Connection,
     (id, method): (u32, &'static str),
     code: ErrorCode,
-    namespace: Option<&str>,
+    (user, namespace): (Option<&User>, Option<&str>),
 ) {
     policy.relay.hub().metrics().command_error(method, code.code());
     let (event, client, number, reason) =
@@ -429,8 +463,9 @@ pub(super) fn refuse(
         }
         ErrorCode::PermissionDenied | ErrorCode::UnknownChannel => {
             let namespace = namespace.unwrap_or_default();
+            let user = user.and_then(|user| policy.pseudonym(user));
             let text = "a client may not do this";
-            tracing::info!(event, %client, method, code = number, reason, namespace, "{text}");
+            tracing::info!(event, %client, user, method, code = number, reason, namespace, "{text}");
         }
         _ => {
             tracing::debug!(event, %client, method, code = number, reason, "a command was refused");

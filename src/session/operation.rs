@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -22,6 +23,9 @@ pub(super) struct Operation {
     pub(super) id: u32,
     pub(super) channel: Channel,
     pub(super) kind: Kind,
+    /// When the client's command came, by the node's clock; `None` if the server does
+    /// it by itself.
+    pub(super) began: Option<Duration>,
 }
 
 pub(super) enum Kind {
@@ -68,7 +72,7 @@ impl Operation {
     pub(super) fn begin(self, actor: &Actor) -> BoxFuture<'static, ()> {
         let actor = actor.clone();
         Box::pin(async move {
-            let Operation { id, channel, kind } = self;
+            let Operation { id, channel, kind, began } = self;
             let method = kind.method();
             let namespace = Some(channel.clone());
             let done = match kind {
@@ -90,8 +94,12 @@ impl Operation {
                         actor.policy.relay.hub().metrics().permission_denied(method);
                     }
                     let namespace = namespace.as_ref().and_then(Channel::namespace);
-                    refuse(&actor.policy, &actor.connection, (id, method), code, namespace);
+                    let about = (Some(&actor.identity.user), namespace);
+                    refuse(&actor.policy, &actor.connection, (id, method), code, about);
                 }
+            }
+            if let Some(began) = began {
+                actor.policy.relay.hub().observe_command(method, began);
             }
         })
     }

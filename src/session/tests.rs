@@ -7,7 +7,7 @@ use std::task::{Context, Waker};
 use sealcast_wire::Encoding;
 
 use super::*;
-use crate::auth::{Namespace, Namespaces};
+use crate::auth::{Namespace, Namespaces, Pseudonyms};
 use crate::broker::{Broker, Sharding, StandIn, Tails};
 use crate::hub::tests::Script;
 use crate::hub::{Clock, Connection, Hub, Registration};
@@ -47,6 +47,7 @@ impl Bench {
             admission: Admission { anonymous: true, ..Admission::default() },
             namespaces: Namespaces::new(Some(open), HashMap::new()),
             limits,
+            pseudonyms: Pseudonyms::random(),
             unix_time: || std::time::Duration::from_secs(1_800_000_000),
             version: "test".into(),
         });

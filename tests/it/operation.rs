@@ -4,6 +4,7 @@
 mod canary;
 mod develop;
 mod drain;
+mod listeners;
 mod log;
 mod metrics;
 mod refusal;

@@ -11,11 +11,13 @@ section! {
         keys: Vec<ApiKey>,
         /// `transport` tells errors by the HTTP status; empty tells them in the body.
         error_mode: String,
+        /// The server API is on the public listener too, where `http_server.internal_port` would
+        /// have it on the internal one only.
+        @restart external: bool,
     }
     unsupported {
         insecure: "the server API always asks for a key",
         disabled: "without a key nobody can use it; remove http_api",
-        external: "the server API is on the public port; keep /api from the proxy's outside",
         handler_prefix: "the server API is at /api",
     }
 }

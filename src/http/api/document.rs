@@ -9,7 +9,7 @@ const DOCUMENT: &str = include_str!("../../../docs/openapi.json");
 
 /// `GET /api/openapi.json`. There is nothing secret in it, and it needs no key; but
 /// it names the version and every door, which only helps those who look for one.
-/// So it is served where operators are: on the metrics listener, and in
+/// So it is served where operators are: on every listener but the public one, and in
 /// development mode, where the page beside it reads it.
 pub(in crate::http) async fn document() -> Response {
     ([(header::CONTENT_TYPE, "application/json")], DOCUMENT).into_response()
@@ -24,7 +24,7 @@ mod tests {
     use serde::{Deserialize, Deserializer};
     use serde_json::Value;
 
-    use super::super::super::{metrics_routes, public_routes};
+    use super::super::super::{metrics_routes, public_routes, server_api};
     use super::super::{ApiMethod, batch, channel, connection, node, publish, request};
     use super::DOCUMENT;
 
@@ -57,7 +57,7 @@ mod tests {
     #[test]
     fn every_route_is_described_and_nothing_else_is() {
         let mut routes = Names::new();
-        for (path, _) in public_routes().into_iter().chain(metrics_routes()) {
+        for (path, _) in public_routes().into_iter().chain(metrics_routes()).chain([server_api()]) {
             match path.strip_suffix("{method}") {
                 Some(base) => {
                     let methods = ApiMethod::ALL.iter().map(|method| method.name());

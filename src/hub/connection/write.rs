@@ -95,7 +95,11 @@ impl Sink {
 /// Tells the node's budget what is held: only what a socket has refused counts,
 /// so that a connection that keeps up never touches the shared counter.
 pub(super) fn charge(hub: &Hub, outbox: &mut MutexGuard<'_, Outbox>) {
-    let held = if outbox.flush == Flush::Blocked { outbox.queue.bytes() } else { 0 };
+    let blocked = outbox.flush == Flush::Blocked;
+    if blocked {
+        hub.note_queue(outbox.queue.messages());
+    }
+    let held = if blocked { outbox.queue.bytes() } else { 0 };
     if held != outbox.charged {
         hub.budget().change(outbox.charged, held);
         outbox.charged = held;

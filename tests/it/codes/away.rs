@@ -30,6 +30,7 @@ pub(super) async fn connected() -> Wire {
         admission: config.admission,
         namespaces: config.namespaces,
         limits: config.limits,
+        pseudonyms: sealcast::auth::Pseudonyms::random(),
         unix_time: || Duration::from_secs(token::now()),
         version: "it".into(),
     }));

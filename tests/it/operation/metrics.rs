@@ -6,16 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::{env, fs};
 
-use sealcast::metrics::{COUNTERS, GAUGES, LABELS};
+use sealcast::metrics::{COUNTERS, GAUGES, HISTOGRAMS, LABELS};
 use sealcast::server::Node;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
 use crate::support::client::Wire;
-use crate::support::eventually;
 use crate::support::http::ask;
 use crate::support::node::{ORIGIN, TestNode, config, number};
+use crate::support::{PATIENCE, eventually};
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/metrics.md");
 const BEGIN: &str = "<!-- from the code: begin -->\n";
@@ -45,7 +45,7 @@ const REDIS: &str = "tests/it/redis/nodes.rs";
 fn the_page_lists_what_the_code_has() {
     let labels: BTreeMap<_, _> = LABELS.iter().copied().collect();
     let mut table = "| metric | type | labels | meaning |\n|---|---|---|---|\n".to_owned();
-    for (kind, list) in [("counter", COUNTERS), ("gauge", GAUGES)] {
+    for (kind, list) in [("counter", COUNTERS), ("gauge", GAUGES), ("histogram", HISTOGRAMS)] {
         for (name, meaning) in list {
             let labels = labels.get(name).map_or(String::new(), |labels| {
                 labels.iter().map(|label| format!("`{label}`")).collect::<Vec<_>>().join(", ")
@@ -62,15 +62,27 @@ fn the_page_lists_what_the_code_has() {
         assert_eq!(listed, table, "write it with WRITE_DOCS=1");
     }
     let named = |word: &&str| word.starts_with("sealcast_") || word.starts_with("process_");
-    let known: BTreeSet<_> = COUNTERS.iter().chain(GAUGES).map(|(name, _)| *name).collect();
+    let known: BTreeSet<_> = listed_names().collect();
     for text in [before, after] {
         let word = |character: char| !character.is_ascii_alphanumeric() && character != '_';
         let unknown: Vec<_> =
-            text.split(word).filter(named).filter(|name| !known.contains(name)).collect();
+            text.split(word).filter(named).filter(|name| !known.contains(base(name))).collect();
         assert!(unknown.is_empty(), "the page names {unknown:?}");
     }
     let names = LABELS.iter().map(|(name, _)| name);
     assert!(names.into_iter().all(|name| known.contains(name)));
+}
+
+/// The name of every metric that is documented.
+fn listed_names() -> impl Iterator<Item = &'static str> {
+    COUNTERS.iter().chain(GAUGES).chain(HISTOGRAMS).map(|(name, _)| *name)
+}
+
+/// The name under which a rendered one is documented: a histogram has three.
+fn base(name: &str) -> &str {
+    let of = |suffix| name.strip_suffix(suffix);
+    let base = of("_bucket").or_else(|| of("_sum")).or_else(|| of("_count"));
+    base.filter(|base| HISTOGRAMS.iter().any(|(known, _)| known == base)).unwrap_or(name)
 }
 
 /// Which metrics have moved.
@@ -88,7 +100,7 @@ impl Moved {
     }
 
     fn note(&mut self, selector: &str) {
-        self.0.insert(selector.split('{').next().unwrap().to_owned());
+        self.0.insert(base(selector.split('{').next().unwrap()).to_owned());
     }
 }
 
@@ -106,7 +118,8 @@ fn rendered_labels(text: &str) -> BTreeMap<String, BTreeSet<String>> {
         );
         let labels = labels.split(',').filter(|label| !label.is_empty());
         let labels = labels.map(|label| label.split_once('=').unwrap().0.to_owned());
-        found.entry(name.to_owned()).or_default().extend(labels);
+        let bound = |label: &String| label == "le" && base(name) != name;
+        found.entry(base(name).to_owned()).or_default().extend(labels.filter(|it| !bound(it)));
     }
     found
 }
@@ -129,6 +142,8 @@ async fn every_metric_is_moved_by_something() {
     recover(&node, &mut moved).await;
     be_refused(&node, &mut moved).await;
     be_full(&mut moved).await;
+    be_slow(&mut moved).await;
+    answer_pings(&mut moved).await;
     modes(&mut moved).await;
     runtime(&node, &mut moved).await;
 
@@ -137,8 +152,8 @@ async fn every_metric_is_moved_by_something() {
         assert!(fs::read_to_string(path).unwrap().contains(word), "{word} in {file}");
         moved.note(name);
     }
-    let documented = COUNTERS.iter().chain(GAUGES).map(|(name, _)| (*name).to_owned());
-    assert_eq!(moved.0, documented.collect(), "left: moved here; right: documented");
+    let documented = listed_names().map(str::to_owned).collect();
+    assert_eq!(moved.0, documented, "left: moved here; right: documented");
 
     let documented: BTreeMap<_, _> = LABELS.iter().copied().collect();
     for (name, labels) in rendered_labels(&render(&node)) {
@@ -175,8 +190,15 @@ async fn connect_and_speak(node: &TestNode, moved: &mut Moved) {
         "sealcast_bytes_total{dir=\"in\"}",
         "sealcast_bytes_total{dir=\"out\"}",
         "sealcast_writes_total",
+        "sealcast_command_duration_seconds_count{method=\"connect\"}",
+        "sealcast_command_duration_seconds_count{method=\"subscribe\"}",
+        "sealcast_command_duration_seconds_bucket{method=\"publish\",le=\"+Inf\"}",
+        "sealcast_command_duration_seconds_sum",
+        "sealcast_delivery_latency_seconds_sum",
     ];
     moved.up(node, &before, &up).await;
+    let delivered = node.number("sealcast_delivery_latency_seconds_count");
+    assert_eq!(delivered, 1.0, "one publication was delivered");
 }
 
 async fn recover(node: &TestNode, moved: &mut Moved) {
@@ -253,6 +275,31 @@ async fn be_full(moved: &mut Moved) {
     }
 }
 
+async fn be_slow(moved: &mut Moved) {
+    let node = TestNode::start().await;
+    let _deaf = crate::slow::reluctant(&node).await;
+    let data = json!({ "channel": "room", "data": "x".repeat(50_000) });
+    let name = "sealcast_outbound_queue_messages_max";
+    let waiting = async {
+        while node.number(name) < 2.0 {
+            node.api("publish", &data).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, waiting).await.expect("something waits");
+    moved.note(name);
+}
+
+async fn answer_pings(moved: &mut Moved) {
+    let node = TestNode::with(json!({ "client": { "ping_interval": "1s" } })).await;
+    let mut wire = Wire::connected(&node, "ada").await;
+    let before = render(&node);
+    assert_eq!(wire.hear().await, "{}");
+    wire.say("{}").await;
+    moved.up(&node, &before, &["sealcast_ping_rtt_seconds_count"]).await;
+    let commands = node.number("sealcast_command_duration_seconds_count");
+    assert_eq!(commands, 1.0, "a pong has no answer to wait for");
+}
+
 async fn modes(moved: &mut Moved) {
     let (fit, _) = sealcast::config::development(vec![("http_server.port", 0.into())])
         .unwrap_or_else(|_| panic!("fit"));
@@ -280,11 +327,13 @@ async fn runtime(node: &TestNode, moved: &mut Moved) {
     let before = render(node);
     // The whole runtime, which has one thread here, is busy for a while.
     std::thread::sleep(Duration::from_millis(600));
-    moved.up(node, &before, &["sealcast_runtime_lag_seconds", "process_cpu_seconds"]).await;
+    moved.up(node, &before, &["sealcast_runtime_lag_seconds", "process_cpu_seconds_total"]).await;
     assert!(node.number("sealcast_runtime_lag_seconds") >= 0.2);
     let now = crate::support::token::now() as f64;
     for (name, least, most) in [
         ("process_resident_memory_bytes", 1e6, 1e11),
+        ("sealcast_memory_limit_bytes", 1e7, 1e14),
+        ("sealcast_cpu_limit_cores", 0.05, 1e4),
         ("process_threads", 2.0, 1e4),
         // Other tests of this process open and close theirs.
         ("process_open_fds", 5.0, 1e6),

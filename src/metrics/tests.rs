@@ -1,0 +1,24 @@
+use super::*;
+
+#[test]
+fn numbers_move_and_are_rendered_with_their_meaning() {
+    let metrics = Metrics::new("0.0.0");
+    metrics.command("publish");
+    metrics.disconnect(3008);
+    metrics.attempt(Attempt::Limited);
+    metrics.connections.increment(1.0);
+    let text = metrics.render();
+    assert!(text.contains("sealcast_commands_total{method=\"publish\"} 1"), "{text}");
+    assert!(text.contains("sealcast_disconnects_total{code=\"3008\"} 1"));
+    assert!(text.contains("result=\"limited\"} 1"));
+    assert!(text.contains("# HELP sealcast_connections "));
+    assert!(text.contains("process_resident_memory_bytes"));
+}
+
+#[test]
+fn two_nodes_in_one_process_keep_their_numbers_apart() {
+    let (one, two) = (Metrics::new("0.0.0"), Metrics::new("0.0.0"));
+    one.panics.increment(1);
+    assert!(one.render().contains("sealcast_panics_total 1"));
+    assert!(two.render().contains("sealcast_panics_total 0"));
+}

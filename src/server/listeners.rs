@@ -1,0 +1,86 @@
+//! The listeners of a node: which there are, and what each serves.
+
+use std::net::SocketAddr;
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::StartError;
+use crate::config::{Config, Listeners};
+use crate::http::{self, Live};
+use crate::net::{self, Acceptor};
+
+/// Sockets of the metrics listener.
+const METRICS_SOCKETS: usize = 50;
+
+/// The listeners, bound.
+pub(super) struct Doors {
+    /// Where they are bound.
+    pub(super) addresses: Listeners,
+    public: TcpListener,
+    internal: Option<TcpListener>,
+    metrics: Option<TcpListener>,
+}
+
+impl Doors {
+    /// Binds all of them.
+    ///
+    /// # Errors
+    /// If the node may not or cannot listen where it is told to.
+    pub(super) fn open(config: &Config) -> Result<Doors, StartError> {
+        check(config)?;
+        let mut addresses = config.listeners;
+        let public = listen(&mut addresses.public)?;
+        let internal = addresses.internal.as_mut().map(listen).transpose()?;
+        let metrics = addresses.metrics.as_mut().map(listen).transpose()?;
+        Ok(Doors { addresses, public, internal, metrics })
+    }
+
+    /// Serves: the public one until the first of the two says so, the others as long
+    /// as the node works. `acceptor` makes one for so many sockets.
+    pub(super) fn serve(
+        self,
+        live: &Live,
+        acceptor: impl Fn(usize, &CancellationToken) -> Acceptor,
+        (accepting, works): (&CancellationToken, &CancellationToken),
+    ) {
+        let Doors { addresses, public, internal, metrics } = self;
+        let sockets = live.app().policy.limits.http_sockets;
+        let routes = http::public(live.clone(), addresses.public_api);
+        tokio::spawn(http::serve(acceptor(sockets, accepting), public, routes));
+        if let Some(listener) = internal {
+            let routes = http::internal(live.clone(), metrics.is_none());
+            tokio::spawn(http::serve(acceptor(sockets, works), listener, routes));
+        }
+        if let Some(listener) = metrics {
+            let routes = http::metrics(live.clone());
+            tokio::spawn(http::serve(acceptor(METRICS_SOCKETS, works), listener, routes));
+        }
+    }
+}
+
+/// Whether the node may listen there.
+pub(super) fn check(config: &Config) -> Result<(), StartError> {
+    let Listeners { public, internal, metrics, .. } = config.listeners;
+    if config.dev.is_some() && !public.ip().is_loopback() {
+        return Err(StartError::Development(public));
+    }
+    let behind_proxy = config.proxies.any();
+    net::check_exposure(public, behind_proxy)?;
+    for (address, what) in [(internal, "the server API and metrics"), (metrics, "metrics")] {
+        if let Some(address) = address {
+            net::check_exposure(address, behind_proxy)
+                .map_err(|_| StartError::Exposed(address, what))?;
+        }
+    }
+    Ok(())
+}
+
+/// Binds, and puts the port in that was taken.
+fn listen(address: &mut SocketAddr) -> Result<TcpListener, StartError> {
+    let wanted = *address;
+    let listener =
+        net::listen(wanted).map_err(|source| StartError::Listen { address: wanted, source })?;
+    *address = listener.local_addr().unwrap_or(wanted);
+    Ok(listener)
+}
