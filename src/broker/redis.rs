@@ -4,15 +4,19 @@
 //! link ([`link`]). Whatever must be one step at Redis is a script ([`scripts`]).
 
 mod at_rest;
+mod behind;
 mod breaker;
 mod endpoint;
+mod fit;
 mod keys;
 mod lane;
+mod life;
 mod link;
 mod present;
 mod primary;
 mod record;
 mod scripts;
+mod seen;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +25,7 @@ use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt as _};
 use redis::{Cmd, Value};
 use sealcast_wire::reply::ClientInfo;
-use sealcast_wire::{Channel, Epoch, Position};
+use sealcast_wire::{Channel, Epoch, Position, Publication};
 
 use super::feed::Feed;
 use super::{
@@ -30,12 +34,15 @@ use super::{
 };
 use crate::metrics::Metrics;
 use keys::{Kind, Name, Names};
+use life::Life;
 use link::{Arrivals, Link};
 use present::Present;
 use primary::{Primary, Way, answered};
 use record::Record;
+use seen::Seen;
 
 pub use endpoint::{BadEndpoint, Credentials, Endpoint, Tls, Unfit};
+pub use fit::Fault;
 
 /// How long a node tries to reach Redis before it refuses to start.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -60,6 +67,8 @@ pub struct Redis {
     link: Arc<Link>,
     present: Present,
     tails: Arc<Tails>,
+    seen: Arc<Seen>,
+    life: Arc<Life>,
     metrics: Arc<Metrics>,
 }
 
@@ -77,12 +86,15 @@ impl Redis {
         endpoint.check(PATIENCE).await?;
         let names = Names::new(prefix);
         let own = names.node(&uuid::Uuid::new_v4().to_string());
-        let (primary, lanes) = Primary::new(&endpoint, metrics).map_err(|error| {
+        let life = Arc::new(Life::new(names.control().key(Kind::Life)));
+        fit::check(&endpoint, own, &life).await?;
+        let (primary, lanes) = Primary::new(&endpoint, &life, metrics).map_err(|error| {
             Unfit::Unreachable { address: endpoint.to_string(), problem: error.to_string() }
         })?;
         let primary = Arc::new(primary);
         let tails = Arc::clone(feed.tails());
-        let (arrivals, forwards) = Arrivals::new(feed, metrics);
+        let seen = Arc::new(Seen::new(feed.sharding().clone()));
+        let (arrivals, forwards) = Arrivals::new(feed, &seen, metrics);
         let topics = (own, names.control());
         let link = Link::new(endpoint, topics, Arc::clone(&primary), arrivals, metrics);
         let broker = Arc::new(Redis {
@@ -91,6 +103,8 @@ impl Redis {
             link: Arc::clone(&link),
             present: Present::default(),
             tails,
+            seen,
+            life,
             metrics: Arc::clone(metrics),
         });
         let mut works: Vec<Work> = vec![("redis link", link.run().boxed())];
@@ -130,12 +144,39 @@ impl Redis {
                 let (version, counts_in) = version.unwrap_or_default();
                 let flags = if delta { record::DELTA } else { 0 };
                 let tag: [u8; 8] = rand::random();
-                command.arg(new_epoch()).arg(millis(meta_ttl)).arg(entries).arg(most_bytes);
-                command.arg(millis(ttl)).arg(version).arg(counts_in).arg(flags);
+                command.arg(new_epoch()).arg(millis(meta_ttl)).arg(self.life.incarnation());
+                command
+                    .arg(entries)
+                    .arg(most_bytes)
+                    .arg(millis(ttl))
+                    .arg(version)
+                    .arg(counts_in)
+                    .arg(flags);
                 command.arg(&tag).arg(body);
                 (name, command, bytes)
             }
         }
+    }
+
+    /// The publications of a stream's entries.
+    fn publications(
+        &self,
+        channel: &Channel,
+        entries: Vec<Value>,
+    ) -> Result<Vec<Arc<Publication>>, Unavailable> {
+        let mut publications = Vec::with_capacity(entries.len());
+        for entry in entries {
+            let record = stored(entry).ok_or(Unavailable)?;
+            match record::read(channel, record) {
+                Ok(Record::Publication(stored)) => publications.push(Arc::new(stored.publication)),
+                other => {
+                    let error = other.err().unwrap_or(record::BadRecord::Broken);
+                    link::bad_record(error, &self.metrics);
+                    return Err(Unavailable);
+                }
+            }
+        }
+        Ok(publications)
     }
 
     /// A call that answers nothing worth knowing.
@@ -185,7 +226,7 @@ impl Broker for Redis {
     ) -> BoxFuture<'_, Result<Page, HistoryError>> {
         Box::pin(async move {
             let name = self.names.channel(&channel);
-            let command = history_command(name, &query, meta_ttl);
+            let command = history_command(name, &query, meta_ttl, self.life.incarnation());
             let read = self.primary.call(Way::Read, name, command, 0).await?;
             let Value::Array(parts) = read else { return Err(Unavailable.into()) };
             let mut parts = parts.into_iter();
@@ -196,22 +237,19 @@ impl Broker for Redis {
                 Some(Value::Array(entries)) => entries,
                 Some(_) => return Err(Unavailable.into()),
             };
-            let mut publications = Vec::with_capacity(entries.len());
-            for entry in entries {
-                let record = stored(entry).ok_or(Unavailable)?;
-                match record::read(&channel, record) {
-                    Ok(Record::Publication(stored)) => {
-                        publications.push(Arc::new(stored.publication));
-                    }
-                    other => {
-                        let error = other.err().unwrap_or(record::BadRecord::Broken);
-                        link::bad_record(error, &self.metrics);
-                        return Err(Unavailable.into());
-                    }
-                }
-            }
+            let publications = self.publications(&channel, entries)?;
             Ok(Page { publications, position })
         })
+    }
+
+    fn behind(
+        &self,
+        channel: Channel,
+        from: Position,
+        most: usize,
+        meta_ttl: Duration,
+    ) -> BoxFuture<'_, Result<Page, HistoryError>> {
+        Box::pin(async move { self.read_behind(&channel, from, most, meta_ttl).await })
     }
 
     fn remove_history(&self, channel: Channel) -> BoxFuture<'_, Result<(), Unavailable>> {
@@ -288,13 +326,17 @@ impl Broker for Redis {
     }
 
     fn subscribe(&self, channel: Channel) -> BoxFuture<'_, Result<(), Unavailable>> {
-        Box::pin(async move { self.link.subscribe(self.names.channel(&channel), &channel).await })
+        Box::pin(async move {
+            self.seen.open(&channel);
+            self.link.subscribe(self.names.channel(&channel), &channel).await
+        })
     }
 
     fn unsubscribe(&self, channel: Channel) -> BoxFuture<'_, Result<(), Unavailable>> {
         Box::pin(async move {
             self.link.unsubscribe(self.names.channel(&channel));
             self.tails.close(&channel);
+            self.seen.close(&channel);
             Ok(())
         })
     }
@@ -326,7 +368,7 @@ fn publish_once(name: Name, topic: &str, key: Option<&IdempotencyKey>) -> Cmd {
     command
 }
 
-fn history_command(name: Name, query: &HistoryQuery, meta_ttl: Duration) -> Cmd {
+fn history_command(name: Name, query: &HistoryQuery, meta_ttl: Duration, incarnation: u64) -> Cmd {
     let keys = [name.key(Kind::Meta), name.key(Kind::Stream), name.key(Kind::Sizes)];
     let mut command = scripts::HISTORY.call(&keys);
     let (epoch, since) = match &query.since {
@@ -339,7 +381,7 @@ fn history_command(name: Name, query: &HistoryQuery, meta_ttl: Duration) -> Cmd 
         (true, None) => ("+".to_owned(), "-"),
         (true, Some(offset)) => (offset.saturating_sub(1).to_string(), "-"),
     };
-    command.arg(new_epoch()).arg(millis(meta_ttl)).arg(epoch).arg(query.limit);
+    command.arg(new_epoch()).arg(millis(meta_ttl)).arg(incarnation).arg(epoch).arg(query.limit);
     command.arg(first).arg(last).arg(u8::from(query.reverse));
     command
 }

@@ -18,6 +18,7 @@ use sealcast_wire::{Channel, Publication};
 use tokio::sync::mpsc::Receiver;
 use tokio::time::{Instant, timeout};
 
+use crate::redis::rules;
 use crate::support::PATIENCE;
 use crate::support::redis::RedisServer;
 
@@ -91,6 +92,7 @@ macro_rules! in_process_contract {
 
 contract!(memory, super::memory());
 contract!(redis, super::redis());
+contract!(redis_by_rules, super::redis_by_rules());
 in_process_contract!(memory_feed, super::memory());
 
 const SHARDS: usize = 4;
@@ -108,6 +110,13 @@ async fn memory() -> Bench {
 async fn redis() -> Bench {
     let server = RedisServer::start().await;
     let bench = Bench::on(server.config()).await;
+    Bench { _server: Some(server), ..bench }
+}
+
+/// The same, with no more rights than `deploy/redis/users.acl` gives a node.
+async fn redis_by_rules() -> Bench {
+    let (server, config) = rules::server().await;
+    let bench = Bench::on(config).await;
     Bench { _server: Some(server), ..bench }
 }
 

@@ -1,10 +1,16 @@
 //! The broker on Redis when things break. Every test shows that its fault has
 //! bitten before it says that all is well.
 
+mod away;
+mod deaf;
 mod faults;
 mod nodes;
+mod present;
+mod rewritten;
+pub(crate) mod rules;
 mod start;
 mod stored;
+mod survivors;
 mod tls;
 
 use std::collections::BTreeMap;

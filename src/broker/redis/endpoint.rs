@@ -10,6 +10,7 @@ use redis::{
 };
 use tokio::time::timeout;
 
+use super::fit::Fault;
 use super::scripts;
 
 /// A connection is made within this time or not at all.
@@ -108,6 +109,14 @@ pub enum Unfit {
         /// What it says it is.
         mode: String,
     },
+    /// It does something that a node cannot live with.
+    #[error("Redis at {address} will not do: {fault}")]
+    Fault {
+        /// See above.
+        address: String,
+        /// What it does.
+        fault: Fault,
+    },
     /// It lacks commands that are needed.
     #[error("Redis at {address} is version {version}; 6.2 is the oldest that will do")]
     Version {
@@ -139,6 +148,8 @@ impl Endpoint {
             info = info.set_addr(tls);
         }
         let mut settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
+        // Not worth a permission.
+        settings = settings.set_skip_set_lib_name();
         if let Some(user) = &with.user {
             settings = settings.set_username(user);
         }

@@ -22,7 +22,7 @@ pub(super) struct Name([u8; BYTES]);
 /// What is kept under a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// Hash: the stream's epoch, top, bytes, last tag and version.
+    /// Hash: the stream's epoch, top, bytes, last tag, incarnation and version.
     Meta,
     /// Stream: the publications.
     Stream,
@@ -35,6 +35,8 @@ pub(super) enum Kind {
     Until,
     /// Hash: how often each user is present.
     Users,
+    /// Hash: the cluster's incarnation, and its heartbeats.
+    Life,
     /// The topic of publish and subscribe.
     Topic,
 }
@@ -48,6 +50,7 @@ impl Kind {
             Kind::Present => "p",
             Kind::Until => "x",
             Kind::Users => "u",
+            Kind::Life => "l",
             Kind::Topic => "t",
         }
     }

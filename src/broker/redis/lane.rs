@@ -18,6 +18,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::breaker::Breaker;
+use super::life::Life;
 use super::scripts;
 use crate::metrics::Metrics;
 
@@ -31,6 +32,8 @@ pub(super) struct Job {
     pub(super) command: Cmd,
     /// Bytes of its arguments, roughly.
     pub(super) bytes: usize,
+    /// For which it was made, if that was known: it is not sent in a later one.
+    pub(super) incarnation: Option<u64>,
     /// Dropped without an answer if there is none.
     pub(super) answer: oneshot::Sender<Value>,
     /// Its places in the primary's queue.
@@ -89,6 +92,7 @@ pub(super) struct Lane {
     jobs: mpsc::Receiver<Job>,
     pool: Pool,
     fuse: Arc<Fuse>,
+    life: Arc<Life>,
     metrics: Arc<Metrics>,
     connection: Option<Connection>,
     /// How many connections had ended when this one was last known to live.
@@ -102,9 +106,10 @@ impl Lane {
         jobs: mpsc::Receiver<Job>,
         pool: Pool,
         fuse: Arc<Fuse>,
+        life: Arc<Life>,
         metrics: Arc<Metrics>,
     ) -> Lane {
-        Lane { jobs, pool, fuse, metrics, connection: None, ended: 0, next: None }
+        Lane { jobs, pool, fuse, life, metrics, connection: None, ended: 0, next: None }
     }
 
     /// Runs until nobody can send a job any more.
@@ -164,12 +169,18 @@ impl Lane {
     }
 
     /// There and back with a batch.
-    async fn trip(&mut self, batch: Vec<Job>) -> Result<(), RedisError> {
+    async fn trip(&mut self, mut batch: Vec<Job>) -> Result<(), RedisError> {
         self.drop_if_ended().await;
         let connection = match &mut self.connection {
             Some(connection) => connection,
-            none => none.insert(connect(&self.pool).await?),
+            none => none.insert(connect(&self.pool, &self.life).await?),
         };
+        // What was asked of streams that are no more is not done to others.
+        let incarnation = self.life.incarnation();
+        batch.retain(|job| job.incarnation.is_none_or(|of| of == incarnation));
+        if batch.is_empty() {
+            return Ok(());
+        }
         let (commands, answers): (Vec<_>, Vec<_>) =
             batch.into_iter().map(|job| (job.command, job.answer)).unzip();
         let mut pipeline = redis::Pipeline::with_capacity(commands.len());
@@ -218,13 +229,18 @@ impl Lane {
     }
 }
 
-/// A connection with the scripts loaded.
-async fn connect(pool: &Pool) -> Result<Connection, RedisError> {
+/// A connection with the scripts loaded, to a Redis of which is known whether it has
+/// lost anything.
+async fn connect(pool: &Pool, life: &Life) -> Result<Connection, RedisError> {
     let mut connection = pool.get().await.map_err(|error| match error {
         deadpool_redis::PoolError::Backend(error) => error,
         other => RedisError::from((ErrorKind::Io, "no connection", other.to_string())),
     })?;
-    match scripts::load().exec_async(&mut connection).await {
+    let prepare = async {
+        scripts::load().exec_async(&mut connection).await?;
+        life.learn(life.beat().query_async(&mut connection).await?)
+    };
+    match prepare.await {
         Ok(()) => Ok(connection),
         Err(error) => {
             drop(Connection::take(connection));

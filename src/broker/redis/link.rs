@@ -28,6 +28,7 @@ use super::endpoint::{self, Endpoint};
 use super::keys::{Kind, Name};
 use super::primary::{Primary, Way};
 use super::record::{self, BadRecord, Own, Record, Stored};
+use super::seen::{Entry, Seen};
 use crate::metrics::Metrics;
 use intake::{Arrival, Intake};
 use wanted::{Confirmed, Wanted};
@@ -49,6 +50,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 pub(super) struct Arrivals {
     sharding: Sharding,
     intakes: Vec<Intake>,
+    seen: Arc<Seen>,
     metrics: Arc<Metrics>,
 }
 
@@ -87,12 +89,14 @@ impl Arrivals {
     /// A queue for each shard of `feed`, and what empties them into it.
     pub(super) fn new(
         feed: Feed,
+        seen: &Arc<Seen>,
         metrics: &Arc<Metrics>,
     ) -> (Arc<Arrivals>, Vec<impl Future<Output = ()> + Send + 'static>) {
         let sharding = feed.sharding().clone();
         let arrivals = Arc::new(Arrivals {
             intakes: (0..sharding.count()).map(|_| Intake::default()).collect(),
             sharding,
+            seen: Arc::clone(seen),
             metrics: Arc::clone(metrics),
         });
         let feed = Arc::new(feed);
@@ -111,18 +115,25 @@ impl Arrivals {
         Delivery::Gap { channel, since }
     }
 
-    /// What to deliver, if anything.
-    fn read(&self, arrival: Arrival, tails: &Tails) -> Option<Delivery> {
-        Some(match arrival {
+    /// What to deliver, if anything: a gap before what contradicts what was seen.
+    fn read(&self, arrival: Arrival, tails: &Tails) -> [Option<Delivery>; 2] {
+        let mut gap = None;
+        let delivery = match arrival {
             Arrival::Probe(mark) => Delivery::Probe(mark),
             Arrival::Told(message) => Delivery::Told(message.into()),
             Arrival::Opened(channel) => {
                 tails.open(&channel);
-                return None;
+                return [None, None];
             }
             Arrival::Gap(channel, since) => self.gap(channel, since),
             Arrival::Record(channel, bytes) => match record::read(&channel, bytes) {
-                Ok(Record::Publication(Stored { publication, epoch, delta })) => {
+                Ok(Record::Publication(Stored { publication, epoch, delta, tag, before })) => {
+                    if let Some(epoch) = &epoch {
+                        let (epoch, offset) = (Arc::clone(epoch), publication.offset);
+                        if !self.seen.pushed(&channel, Entry { epoch, offset, tag }, before) {
+                            gap = Some(self.gap(channel.clone(), 0));
+                        }
+                    }
                     let publication = Arc::new(publication);
                     Delivery::Publication { channel, publication, epoch, delta }
                 }
@@ -131,15 +142,17 @@ impl Arrivals {
                 }
                 Ok(Record::Erased) => {
                     tails.forget(&channel);
-                    return None;
+                    return [None, None];
                 }
+                Ok(Record::Renewed) => self.gap(channel, 0),
                 Err(error) => {
                     bad_record(error, &self.metrics);
                     // If it is kept, it is read again, or ends the subscriptions.
                     self.gap(channel, 0)
                 }
             },
-        })
+        };
+        [gap, Some(delivery)]
     }
 }
 
@@ -150,9 +163,10 @@ async fn forward(arrivals: Arc<Arrivals>, feed: Arc<Feed>, at: usize) {
     };
     loop {
         let arrival = intake.next().await;
-        let Some(delivery) = arrivals.read(arrival, feed.tails()) else { continue };
-        let Ok(place) = shard.place().await else { return };
-        place.send(delivery);
+        for delivery in arrivals.read(arrival, feed.tails()).into_iter().flatten() {
+            let Ok(place) = shard.place().await else { return };
+            place.send(delivery);
+        }
     }
 }
 
@@ -268,6 +282,7 @@ impl Link {
             loss = subscribing => loss,
             loss = self.ping(connection) => loss,
             loss = self.beat() => loss,
+            () = self.watch_life(generation) => Loss::Broken,
             () = broken.notified() => Loss::Broken,
         }
     }
@@ -331,6 +346,28 @@ impl Link {
                 }
             }
             sleep(BEAT_EVERY).await;
+        }
+    }
+
+    /// Asks each second whether Redis has lost anything. If so, every channel may
+    /// have a stream that is not the one it had. Never ends.
+    async fn watch_life(&self, generation: u64) {
+        let life = self.primary.life();
+        let mut known = life.incarnation();
+        loop {
+            sleep(BEAT_EVERY).await;
+            if let Ok(answer) = self.primary.call(Way::Read, self.control, life.beat(), 0).await
+                && let Err(error) = life.learn(answer)
+            {
+                tracing::error!(event = "bad_beat", %error, "what counts heartbeats is not ours");
+            }
+            if std::mem::replace(&mut known, life.incarnation()) != life.incarnation() {
+                for channel in self.wanted.lock().subscribed_channels() {
+                    if let Some(intake) = self.arrivals.of(channel) {
+                        intake.gap(channel.clone(), generation);
+                    }
+                }
+            }
         }
     }
 

@@ -14,6 +14,7 @@ use super::super::{CALL_TIMEOUT, Unavailable};
 use super::endpoint::{self, ANSWER_TIMEOUT, CONNECT_TIMEOUT, Endpoint};
 use super::keys::Name;
 use super::lane::{Fuse, Job, Lane};
+use super::life::Life;
 use crate::metrics::Metrics;
 
 /// Lanes for what changes something, and as many for what only reads: a long
@@ -40,6 +41,7 @@ pub(super) struct Primary {
     places: Arc<Semaphore>,
     kibs: Arc<Semaphore>,
     fuse: Arc<Fuse>,
+    life: Arc<Life>,
     metrics: Arc<Metrics>,
 }
 
@@ -47,6 +49,7 @@ impl Primary {
     /// The primary at `endpoint`, and what serves its lanes.
     pub(super) fn new(
         endpoint: &Endpoint,
+        life: &Arc<Life>,
         metrics: &Arc<Metrics>,
     ) -> Result<(Primary, Vec<impl Future<Output = ()> + Send + 'static>), RedisError> {
         let fuse = Arc::new(Fuse::new(Arc::clone(metrics)));
@@ -55,8 +58,8 @@ impl Primary {
         for _ in 0..2 * LANES {
             // The places bound it; a lane alone may take them all.
             let (lane, jobs) = mpsc::channel(MOST_WAITING);
-            let (fuse, metrics) = (Arc::clone(&fuse), Arc::clone(metrics));
-            works.push(Lane::new(jobs, pool.clone(), fuse, metrics).run());
+            let (fuse, life) = (Arc::clone(&fuse), Arc::clone(life));
+            works.push(Lane::new(jobs, pool.clone(), fuse, life, Arc::clone(metrics)).run());
             lanes.push(lane);
         }
         let reads = lanes.split_off(LANES);
@@ -66,9 +69,15 @@ impl Primary {
             places: Arc::new(Semaphore::new(MOST_WAITING)),
             kibs: Arc::new(Semaphore::new(MOST_WAITING_KIB)),
             fuse,
+            life: Arc::clone(life),
             metrics: Arc::clone(metrics),
         };
         Ok((primary, works))
+    }
+
+    /// What tells whether it has lost anything.
+    pub(super) fn life(&self) -> &Life {
+        &self.life
     }
 
     /// Sends a command, and waits for the answer until the call's deadline. It
@@ -116,7 +125,8 @@ impl Primary {
         };
         let at = (name.spread() % LANES as u64) as usize;
         let (answer, answered) = oneshot::channel();
-        let job = Job { command, bytes, answer, _places: [place, kibs] };
+        let incarnation = self.life.learned();
+        let job = Job { command, bytes, incarnation, answer, _places: [place, kibs] };
         lanes.get(at).ok_or(Unavailable)?.try_send(job).map_err(|_| Unavailable)?;
         Ok(answered)
     }

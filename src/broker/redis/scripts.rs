@@ -29,6 +29,8 @@ scripts! {
     /// See its text, as with the others.
     PUBLISH: ["answer", "stream", "publish"],
     HISTORY: ["answer", "stream", "history"],
+    BEHIND: ["answer", "stream", "behind"],
+    BEAT: ["beat"],
     ENTER: ["answer", "present", "enter"],
     EXIT: ["answer", "present", "exit"],
     PRESENCE: ["answer", "present", "presence"],

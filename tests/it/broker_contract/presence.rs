@@ -23,6 +23,7 @@ macro_rules! presence_contract {
 
 presence_contract!(memory, super::super::memory());
 presence_contract!(redis, super::super::redis());
+presence_contract!(redis_by_rules, super::super::redis_by_rules());
 
 fn client(user: &str, client: &str) -> Arc<ClientInfo> {
     Arc::new(ClientInfo {

@@ -38,6 +38,7 @@ macro_rules! streams_contract {
 
 streams_contract!(memory, super::super::memory());
 streams_contract!(redis, super::super::redis());
+streams_contract!(redis_by_rules, super::super::redis_by_rules());
 
 const KEEP: Retention = Retention {
     entries: 10,

@@ -182,6 +182,12 @@ impl Wanted {
         self.topics.get(&name).filter(|topic| topic.wanted).map(|topic| &topic.channel)
     }
 
+    /// The channels that are subscribed on the connection that counts.
+    pub(super) fn subscribed_channels(&self) -> impl Iterator<Item = &Channel> {
+        let are_in = |topic: &&Topic| topic.wanted && topic.state == State::In;
+        self.topics.values().filter(are_in).map(|topic| &topic.channel)
+    }
+
     fn queue(&mut self, name: Name) {
         if let Some(topic) = self.topics.get_mut(&name)
             && !std::mem::replace(&mut topic.queued, true)
