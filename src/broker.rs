@@ -58,7 +58,10 @@ mod tail;
 
 pub use feed::{Delivery, FEED_CAPACITY, Feed, Sharding};
 pub use memory::Memory;
-pub use redis::{BadEndpoint, Credentials, Endpoint, Fault, Redis, RedisConfig, Tls, Unfit, Work};
+pub use redis::{
+    BadEndpoint, Credentials, Endpoint, Fault, Redis, RedisConfig, Sentinels, Tls, Topology, Unfit,
+    Work,
+};
 #[cfg(test)]
 pub(crate) use stand_in::StandIn;
 pub use tail::Tails;

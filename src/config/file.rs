@@ -15,7 +15,7 @@ use std::time::Duration;
 use super::section::section;
 
 pub(super) use api::{ApiKey, HttpApi};
-pub(super) use broker::{Cluster, Engine, RedisEngine, RedisTls};
+pub(super) use broker::{Addresses, Cluster, Engine, RedisEngine, RedisTls};
 pub(super) use channel::{Channels, Options};
 pub(super) use client::Client;
 pub(super) use limits::{LimitOptions, WebSocket};

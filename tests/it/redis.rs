@@ -2,12 +2,15 @@
 //! bitten before it says that all is well.
 
 mod away;
+mod cluster;
 mod deaf;
+mod failover;
 mod faults;
 mod nodes;
 mod present;
 mod rewritten;
 pub(crate) mod rules;
+mod several;
 mod start;
 mod stored;
 mod survivors;

@@ -28,13 +28,13 @@ impl Redis {
         let seen = self.seen.last(channel, &from.epoch);
         let keys = [name.key(Kind::Meta), name.key(Kind::Stream), name.key(Kind::Sizes)];
         let mut command = scripts::BEHIND.call(&keys);
-        command.arg(new_epoch()).arg(millis(meta_ttl)).arg(self.life.incarnation());
+        command.arg(new_epoch()).arg(millis(meta_ttl)).arg(self.router.incarnation(name));
         command.arg(&*from.epoch).arg(from.offset).arg(from.offset.saturating_add(1)).arg(most);
         match seen {
             Some(Entry { offset, tag, .. }) => command.arg(offset).arg(&tag.to_be_bytes()),
             None => command.arg("").arg(""),
         };
-        let read = self.primary.call(Way::Read, name, command, 0).await?;
+        let read = self.router.call(Way::Read, name, command, 0).await?;
         let Value::Array(parts) = read else { return Err(Unavailable.into()) };
         let mut parts = parts.into_iter();
         let Some(Value::BulkString(at)) = parts.next() else { return Err(Unavailable.into()) };
@@ -69,9 +69,9 @@ impl Redis {
 
     /// Lets every node look; one that is not told does so by itself later.
     async fn tell_renewed(&self, name: Name) {
-        let record = record::renewed();
+        let record = record::missed();
         let bytes = record.len();
-        let mut tell = redis::cmd("PUBLISH");
+        let mut tell = redis::cmd(self.mode.publish());
         tell.arg(name.key(Kind::Topic)).arg(record);
         let _ = self.done(name, tell, bytes).await;
     }

@@ -3,12 +3,14 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use redis::aio::MultiplexedConnection;
-use redis::{Client, Cmd, ErrorKind, RedisError};
+use redis::{Cmd, ErrorKind, RedisError};
 
-use super::endpoint::{self, Endpoint, Unfit};
+use super::follow::is_moved;
+use super::hello::Mode;
 use super::keys::{Kind, Name};
-use super::life::Life;
-use super::{record, scripts};
+use super::life::Counter;
+use super::place::{Place, Unfit};
+use super::{endpoint, record, scripts};
 
 /// The most that the clocks of Redis and of this node may differ (F-17).
 const MOST_SKEW: Duration = Duration::from_secs(30);
@@ -60,31 +62,34 @@ impl Facts {
     }
 }
 
-/// Looks at the Redis at `endpoint`, and tries under the node's own name whether
-/// its user may do everything that will be needed.
+/// Looks at the primary at `place`, and tries under the node's own name, which
+/// belongs to it, whether its user may do everything that will be needed.
 ///
 /// # Errors
 /// What is wrong with it.
-pub(super) async fn check(endpoint: &Endpoint, own: Name, life: &Life) -> Result<(), Unfit> {
-    let address = endpoint.to_string();
+pub(super) async fn check(place: &Place, own: Name, counter: &Counter) -> Result<(), Unfit> {
+    let address = place.to_string();
     let checking = async {
-        let client = Client::open(endpoint.info())?;
-        let settings = endpoint::settings();
-        let mut on = client.get_multiplexed_async_connection_with_config(&settings).await?;
+        let (mut on, _) = place.connect(&endpoint::settings()).await?;
         let facts = ask(&mut on).await?;
-        let judged = facts.judge(now());
         facts.warn();
+        if let Err(fault) = facts.judge(now()) {
+            return Ok(Err(fault));
+        }
         scripts::load().exec_async(&mut on).await?;
-        life.learn(life.beat().query_async(&mut on).await?)?;
-        for command in trial(own) {
+        counter.learn(counter.beat().query_async(&mut on).await?)?;
+        for command in trial(own, place.mode()) {
             command.exec_async(&mut on).await?;
         }
-        on.subscribe(own.key(Kind::Topic)).await?;
-        Ok(judged)
+        let mut subscribe = redis::cmd(place.mode().subscribe());
+        subscribe.arg(own.key(Kind::Topic)).exec_async(&mut on).await?;
+        Ok(Ok(()))
     };
     let fault = match checking.await {
         Ok(Ok(())) => return Ok(()),
         Ok(Err(fault)) => fault,
+        // A slot that is being moved just now proves nothing.
+        Err(error) if is_moved(&error) => return Ok(()),
         Err(error) if is_forbidden(&error) => Fault::Forbidden(error.to_string()),
         Err(error) => {
             let error: RedisError = error;
@@ -124,10 +129,10 @@ impl Facts {
 }
 
 /// Every script and every command that a node sends, on keys of its own.
-fn trial(own: Name) -> Vec<Cmd> {
+fn trial(own: Name, mode: Mode) -> Vec<Cmd> {
     let stream = [own.key(Kind::Meta), own.key(Kind::Stream), own.key(Kind::Sizes)];
     let present = [own.key(Kind::Present), own.key(Kind::Until), own.key(Kind::Users)];
-    let mut publish = scripts::PUBLISH.call(&[&stream[..], &[own.key(Kind::Meta)]].concat());
+    let mut publish = scripts::publish(mode).call(&[&stream[..], &[own.key(Kind::Meta)]].concat());
     publish.arg(own.key(Kind::Topic)).arg("").arg("trial").arg(TRIAL_MILLIS).arg(0);
     publish.arg(1).arg(1_000).arg(TRIAL_MILLIS).arg("1").arg("trial").arg(0).arg(&[0_u8; 8]);
     publish.arg(record::erased());
@@ -141,7 +146,7 @@ fn trial(own: Name) -> Vec<Cmd> {
     exit.arg("trial");
     let mut remove = redis::cmd("DEL");
     remove.arg(&stream);
-    let mut tell = redis::cmd("PUBLISH");
+    let mut tell = redis::cmd(mode.publish());
     tell.arg(own.key(Kind::Topic)).arg("");
     let (presence, stats) = (scripts::PRESENCE.call(&present), scripts::STATS.call(&present));
     vec![publish, history, behind, enter, presence, stats, exit, remove, tell]

@@ -5,7 +5,7 @@
 //! version 1 | kind 1 | of the kind
 //! publication: flags 1 | offset 8 | time 8 | gone 8 | tag 8 | before 8 | epoch 1 + n | body
 //! join, leave: body
-//! erased, renewed: nothing
+//! erased, missed: nothing
 //! probe, heartbeat: number 8
 //! ```
 //!
@@ -30,7 +30,7 @@ const LEAVE: u8 = 3;
 const PROBE: u8 = 4;
 const HEARTBEAT: u8 = 5;
 const ERASED: u8 = 6;
-const RENEWED: u8 = 7;
+const MISSED: u8 = 7;
 
 /// Bit of the flags: subscribers who asked for deltas may get one.
 pub(super) const DELTA: u8 = 1;
@@ -45,9 +45,9 @@ pub(super) enum Record {
     },
     /// The stream's entries were removed.
     Erased,
-    /// The stream began anew, because its history was rewritten. Whoever hears it
-    /// looks.
-    Renewed,
+    /// Something was published where those who get this do not listen, or the stream
+    /// began anew. Whoever hears it looks.
+    Missed,
 }
 
 /// What a record that a node sends to itself says.
@@ -124,9 +124,9 @@ pub(super) fn erased() -> Vec<u8> {
     vec![VERSION, ERASED]
 }
 
-/// The record that tells every node that a stream began anew.
-pub(super) fn renewed() -> Vec<u8> {
-    vec![VERSION, RENEWED]
+/// The record that tells every node to look at the stream.
+pub(super) fn missed() -> Vec<u8> {
+    vec![VERSION, MISSED]
 }
 
 /// Who is present, sealed.
@@ -162,7 +162,7 @@ pub(super) fn read(channel: &Channel, record: Vec<u8>) -> Result<Record, BadReco
         (JOIN, rest) => Ok(Record::Membership { who: read_info(channel, rest)?, came: true }),
         (LEAVE, rest) => Ok(Record::Membership { who: read_info(channel, rest)?, came: false }),
         (ERASED, rest) if rest.is_empty() => Ok(Record::Erased),
-        (RENEWED, rest) if rest.is_empty() => Ok(Record::Renewed),
+        (MISSED, rest) if rest.is_empty() => Ok(Record::Missed),
         (kind, _) => Err(BadRecord::Kind(kind)),
     }
 }
@@ -323,7 +323,7 @@ mod tests {
             assert_eq!(read(&channel(), record), Ok(Record::Membership { who: who(), came }));
         }
         assert_eq!(read(&channel(), erased()), Ok(Record::Erased));
-        assert_eq!(read(&channel(), renewed()), Ok(Record::Renewed));
+        assert_eq!(read(&channel(), missed()), Ok(Record::Missed));
         assert_eq!(read_own(probe(7)), Ok(Own::Probe(7)));
         assert_eq!(read_own(heartbeat(u64::MAX)), Ok(Own::Heartbeat(u64::MAX)));
         assert_eq!(read(&channel(), probe(7)), Err(BadRecord::Kind(PROBE)));

@@ -39,7 +39,7 @@ async fn no_name_holds_a_users_text_and_everything_but_the_last_word_goes_by_its
     bench.broker.enter(name.clone(), who("canaryuser", "canaryclient")).await.unwrap();
     let keys: Vec<String> = server.ask("KEYS *").await;
     let topics: Vec<String> = server.ask("PUBSUB CHANNELS").await;
-    assert_eq!((keys.len(), topics.len()), (8, 3), "{keys:?} {topics:?}");
+    assert_eq!((keys.len(), topics.len()), (9, 3), "{keys:?} {topics:?}");
     for name in keys.iter().chain(&topics) {
         let hex = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_hexdigit());
         let rest = name.strip_prefix("sc:{").unwrap_or_else(|| panic!("{name}"));
