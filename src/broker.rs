@@ -31,7 +31,8 @@
 //! of [`Broker::subscribe`] is `Ok` reaches the feed, until
 //! [`Broker::unsubscribe`] is called. Both may be repeated; a repeat does nothing.
 //! What a broker loses on the way all the same, it says: [`Delivery::Gap`] comes in
-//! its place.
+//! its place. A subscribe that fails is wanted all the same, until the channel is
+//! unsubscribed: what is accepted once the broker has made it reaches the feed.
 //!
 //! # Errors
 //! [`Unavailable`] after [`CALL_TIMEOUT`] at the latest; no call waits longer.
@@ -59,7 +60,10 @@ mod tail;
 pub use arrivals::Arrivals;
 pub use feed::{Delivery, FEED_CAPACITY, Feed, Sharding};
 pub use memory::Memory;
-pub use redis::{BadEndpoint, Credentials, Endpoint, Redis, RedisConfig, Tls, Unfit, Work};
+pub use redis::{
+    BadEndpoint, Credentials, Endpoint, Fault, Redis, RedisConfig, Sentinels, Tls, Topology, Unfit,
+    Work,
+};
 #[cfg(test)]
 pub(crate) use stand_in::StandIn;
 pub use tail::Tails;
@@ -195,6 +199,20 @@ pub trait Broker: Send + Sync + 'static {
         meta_ttl: Duration,
     ) -> BoxFuture<'_, Result<Page, HistoryError>>;
 
+    /// Everything of the stream behind `from`, where this node's subscribers stand,
+    /// at most `most` publications. As [`Broker::history`], but if the stream is
+    /// found to be no longer the one in which they came there, it has begun anew.
+    fn behind(
+        &self,
+        channel: Channel,
+        from: Position,
+        most: usize,
+        meta_ttl: Duration,
+    ) -> BoxFuture<'_, Result<Page, HistoryError>> {
+        let since = Some(Since { offset: from.offset, epoch: from.epoch });
+        self.history(channel, HistoryQuery { limit: most, since, reverse: false }, meta_ttl)
+    }
+
     /// Removes the stream's entries; its position stays.
     fn remove_history(&self, channel: Channel) -> BoxFuture<'_, Result<(), Unavailable>>;
 
@@ -216,7 +234,7 @@ pub trait Broker: Send + Sync + 'static {
     fn presence_stats(&self, channel: Channel)
     -> BoxFuture<'_, Result<PresenceStats, Unavailable>>;
 
-    /// Wants the deliveries of `channel` on this node's feed.
+    /// Wants the deliveries of `channel` on this node's feed, also if this fails.
     fn subscribe(&self, channel: Channel) -> BoxFuture<'_, Result<(), Unavailable>>;
 
     /// No longer wants them.

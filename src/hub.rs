@@ -256,6 +256,23 @@ impl Hub {
         self.shard(shard)?.lock().doubt(channel)
     }
 
+    /// Where the positioned subscriber of the channel stands that is furthest behind.
+    #[must_use]
+    pub fn stands(&self, shard: usize, channel: &Channel) -> Option<Position> {
+        self.shard(shard)?.lock().stands(channel)
+    }
+
+    /// Channels with subscribers who have a position, if `wanted` says so, with
+    /// their shards.
+    #[must_use]
+    pub fn positioned(&self, wanted: impl Fn(&Channel) -> bool) -> Vec<(usize, Channel)> {
+        let of = |(at, shard): (usize, &Mutex<Shard>)| {
+            let channels = shard.lock().positioned(&wanted);
+            channels.into_iter().map(move |channel| (at, channel))
+        };
+        self.shards.iter().enumerate().flat_map(of).collect()
+    }
+
     /// What is missing cannot be had: ends every positioned subscription of the
     /// channel, and notes those who now have something to write. `true` if the
     /// channel has no subscriber left.

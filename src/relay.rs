@@ -1,6 +1,8 @@
 //! The only room that knows both the broker and the hub: publishing, making and
 //! ending subscriptions, and carrying what arrives to who listens.
 
+mod away;
+mod check;
 mod gate;
 mod linger;
 mod probe;
@@ -25,6 +27,8 @@ use crate::broker::{
     Unavailable,
 };
 use crate::hub::{Connection, Hub, Millis, NotAdded, Noted, Slot, Traces, Wants};
+use away::Unconfirmed;
+use check::{Checks, Doubts};
 use gate::Gates;
 use linger::Linger;
 use probe::Probes;
@@ -36,6 +40,9 @@ pub use probe::READY_WITHIN;
 const PROBE_EVERY: Duration = Duration::from_secs(1);
 /// How often channels that lost their last subscriber are looked at.
 const LINGER_EVERY: Duration = Duration::from_millis(250);
+
+/// How often the node looks for what is stale or deaf.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Messages of other nodes that wait; more are dropped, and are then not answered.
 const MOST_TOLD: usize = 1_024;
@@ -53,6 +60,10 @@ pub struct Relay {
     reads: Reads,
     linger: Linger,
     probes: Probes,
+    /// Channels that the broker has not confirmed.
+    unconfirmed: Unconfirmed,
+    checks: Mutex<Checks>,
+    doubts: Doubts,
     /// What other nodes say, from the pumps to whoever listens.
     told: (mpsc::Sender<Bytes>, Mutex<Option<mpsc::Receiver<Bytes>>>),
     /// Repairs of gaps that may run now, on all shards.
@@ -135,6 +146,9 @@ impl Relay {
             hub,
             broker,
             probes: Probes::new(sharding.count()),
+            doubts: Doubts::new(sharding.count()),
+            unconfirmed: Unconfirmed::default(),
+            checks: Mutex::default(),
             sharding,
             tails,
             gates: Gates::default(),
@@ -146,7 +160,8 @@ impl Relay {
     }
 
     /// Starts what runs as long as the node: a pump for each shard of the feed,
-    /// the probe, and the end of lingering subscriptions.
+    /// the probe, the search for what is stale or deaf, and the end of lingering
+    /// subscriptions.
     pub fn start(
         self: &Arc<Relay>,
         feed: Vec<mpsc::Receiver<Delivery>>,
@@ -161,6 +176,20 @@ impl Relay {
             loop {
                 relay.probe().await;
                 tokio::time::sleep(PROBE_EVERY).await;
+            }
+        });
+        let relay = Arc::clone(self);
+        self.watch("stale", stop, fatal, async move {
+            loop {
+                tokio::time::sleep(LOOK_EVERY).await;
+                relay.tell_stale(relay.hub.clock().now());
+            }
+        });
+        let relay = Arc::clone(self);
+        self.watch("mend", stop, fatal, async move {
+            loop {
+                tokio::time::sleep(LOOK_EVERY).await;
+                relay.mend(relay.hub.clock().now()).await;
             }
         });
         let relay = Arc::clone(self);
@@ -230,6 +259,9 @@ impl Relay {
     /// The first subscriber of a channel takes the channel's gate and subscribes
     /// at the broker; everyone else joins without it.
     ///
+    /// Without a position it is made also while the broker is away, and receives
+    /// when that is back.
+    ///
     /// # Errors
     /// If the broker could not subscribe in time; nothing is left behind then.
     pub async fn subscribe(
@@ -240,20 +272,25 @@ impl Relay {
     ) -> Result<Joined, Unavailable> {
         let Subscribe { channel } = wish.into_inner();
         let shard = self.sharding.of(&channel);
+        let positioned = wants.positioned;
         let wants = match self.hub.join(shard, &channel, connection, wants) {
-            Ok(slot) => return Ok(Joined::new(self, channel, shard, slot)),
+            Ok(slot) => return self.join_made(channel, shard, slot, positioned).await,
             Err(wants) => wants,
         };
         let gate =
             timeout(CALL_TIMEOUT, self.gates.enter(&channel)).await.map_err(|_| Unavailable)?;
         let wants = match self.hub.join(shard, &channel, connection, wants) {
-            Ok(slot) => return Ok(Joined::new(self, channel, shard, slot)),
+            Ok(slot) => return self.join_made(channel, shard, slot, positioned).await,
             Err(wants) => wants,
         };
         // If this fails or is given up half-way, the broker may have subscribed
         // all the same: the channel then lingers, and is unsubscribed.
         let unfinished = Unfinished { relay: self, channel: &channel, shard };
-        self.broker.subscribe(channel.clone()).await?;
+        match self.broker.subscribe(channel.clone()).await {
+            Ok(()) => self.unconfirmed.remove(&channel),
+            Err(Unavailable) if !positioned => self.unconfirmed.add(channel.clone()),
+            Err(error) => return Err(error),
+        }
         self.hub.open(shard, &channel);
         let slot = self.hub.join(shard, &channel, connection, wants).map_err(|_| Unavailable)?;
         std::mem::forget(unfinished);
@@ -308,6 +345,23 @@ impl Relay {
         self.probes.is_ready(now)
     }
 
+    /// Has joined a channel that was subscribed before. Who has a position needs
+    /// the broker's word for it.
+    async fn join_made(
+        self: &Arc<Self>,
+        channel: Channel,
+        shard: usize,
+        slot: Slot,
+        positioned: bool,
+    ) -> Result<Joined, Unavailable> {
+        let joined = Joined::new(self, channel, shard, slot);
+        if positioned && self.unconfirmed.has(&joined.channel) {
+            self.broker.subscribe(joined.channel.clone()).await?;
+            self.unconfirmed.remove(&joined.channel);
+        }
+        Ok(joined)
+    }
+
     fn leave(&self, channel: &Channel, shard: usize, slot: Slot) {
         if self.hub.leave(shard, channel, slot) {
             self.linger.add(channel.clone(), shard, self.hub.clock().now());
@@ -322,9 +376,11 @@ impl Relay {
                 self.linger.add(channel, shard, now);
                 continue;
             };
-            if self.hub.close_if_empty(shard, &channel)
-                && self.broker.unsubscribe(channel.clone()).await.is_err()
-            {
+            if !self.hub.close_if_empty(shard, &channel) {
+                continue;
+            }
+            self.unconfirmed.remove(&channel);
+            if self.broker.unsubscribe(channel.clone()).await.is_err() {
                 // The broker still has it: keep the channel, and try again later.
                 self.hub.open(shard, &channel);
                 self.linger.add(channel.clone(), shard, now);

@@ -3,105 +3,77 @@
 //! Commands go through lanes ([`primary`], [`lane`]), publications come in by the
 //! link ([`link`]). Whatever must be one step at Redis is a script ([`scripts`]).
 
+mod agreement;
 mod at_rest;
+mod behind;
 mod breaker;
+mod cluster;
 mod endpoint;
+mod fit;
+mod follow;
+mod health;
+mod hello;
 mod keys;
 mod lane;
+mod life;
 mod link;
+mod place;
 mod present;
 mod primary;
 mod record;
+mod ring;
+mod router;
 mod scripts;
+mod seen;
+mod sentinel;
+mod slots;
+mod source;
+mod start;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::future::{BoxFuture, FutureExt as _};
+use futures_util::future::BoxFuture;
 use redis::{Cmd, Value};
 use sealcast_wire::reply::ClientInfo;
-use sealcast_wire::{Channel, Epoch, Position};
+use sealcast_wire::{Channel, Epoch, Position, Publication};
+use tokio::time::{Instant, timeout};
 
-use super::feed::Feed;
 use super::{
-    Broker, HistoryError, HistoryQuery, IDEMPOTENCY_WINDOW, IdempotencyKey, Outgoing, Page,
-    Presence, PresenceStats, Retention, Since, Tails, Unavailable, Unrecoverable,
+    Broker, CALL_TIMEOUT, HistoryError, HistoryQuery, IDEMPOTENCY_WINDOW, IdempotencyKey, Outgoing,
+    Page, Presence, PresenceStats, Retention, Since, Tails, Unavailable, Unrecoverable,
 };
 use crate::metrics::Metrics;
+use hello::Mode;
 use keys::{Kind, Name, Names};
-use link::{Arrivals, Link};
+use link::Subject;
 use present::Present;
-use primary::{Primary, Way, answered};
+use primary::{Way, answered};
 use record::Record;
+use router::Router;
+use seen::Seen;
 
-pub use endpoint::{BadEndpoint, Credentials, Endpoint, Tls, Unfit};
-
-/// How long a node tries to reach Redis before it refuses to start.
-const PATIENCE: Duration = Duration::from_secs(5);
-
-/// Which Redis to use, and how. `Debug` shows no secret.
-#[derive(Clone, Debug)]
-pub struct RedisConfig {
-    /// Where it is.
-    pub endpoint: Endpoint,
-    /// Tells several installations in one Redis apart.
-    pub prefix: String,
-}
-
-/// A part of the broker that runs as long as the node, and its name. Without it
-/// the node would be deaf.
-pub type Work = (&'static str, BoxFuture<'static, ()>);
+pub use endpoint::{BadEndpoint, Credentials, Endpoint, Tls};
+pub use fit::Fault;
+pub use place::Unfit;
+pub use sentinel::Sentinels;
+pub use start::{RedisConfig, Topology, Work};
 
 /// See [`Broker`] and the module's text.
 pub struct Redis {
     names: Names,
-    primary: Arc<Primary>,
-    link: Arc<Link>,
+    mode: Mode,
+    /// Where nodes listen to each other.
+    controls: Vec<Name>,
+    router: Arc<Router>,
     present: Present,
     tails: Arc<Tails>,
+    seen: Arc<Seen>,
     metrics: Arc<Metrics>,
 }
 
 impl Redis {
-    /// A broker that delivers to `feed`, and what must run for it.
-    ///
-    /// # Errors
-    /// If this Redis cannot be reached for some seconds, or will not do.
-    pub async fn start(
-        config: RedisConfig,
-        feed: Feed,
-        metrics: &Arc<Metrics>,
-    ) -> Result<(Arc<Redis>, Vec<Work>), Unfit> {
-        let RedisConfig { endpoint, prefix } = config;
-        endpoint.check(PATIENCE).await?;
-        let names = Names::new(prefix);
-        let own = names.node(&uuid::Uuid::new_v4().to_string());
-        let (primary, lanes) = Primary::new(&endpoint, metrics).map_err(|error| {
-            Unfit::Unreachable { address: endpoint.to_string(), problem: error.to_string() }
-        })?;
-        let primary = Arc::new(primary);
-        let tails = Arc::clone(feed.tails());
-        let (arrivals, forwards) = Arrivals::new(feed, metrics);
-        let topics = (own, names.control());
-        let link = Link::new(endpoint, topics, Arc::clone(&primary), arrivals, metrics);
-        let broker = Arc::new(Redis {
-            names,
-            primary,
-            link: Arc::clone(&link),
-            present: Present::default(),
-            tails,
-            metrics: Arc::clone(metrics),
-        });
-        let mut works: Vec<Work> = vec![("redis link", link.run().boxed())];
-        works.extend(lanes.into_iter().map(|lane| ("redis lane", lane.boxed())));
-        works.extend(forwards.into_iter().map(|forward| ("redis feed", forward.boxed())));
-        let keeping = Arc::clone(&broker);
-        let keep = async move { keeping.present.keep(&keeping.names, &keeping.primary).await };
-        works.push(("redis presence", keep.boxed()));
-        Ok((broker, works))
-    }
-
     fn publish_command(&self, channel: &Channel, outgoing: Outgoing) -> (Name, Cmd, usize) {
         let Outgoing { publication, keep, idempotency, version, delta } = outgoing;
         let name = self.names.channel(channel);
@@ -110,37 +82,64 @@ impl Redis {
             (None, None) => {
                 let record = record::unkept(channel, &publication, delta);
                 let bytes = record.len();
-                let mut command = redis::cmd("PUBLISH");
+                let mut command = redis::cmd(self.mode.publish());
                 command.arg(topic).arg(record);
                 (name, command, bytes)
             }
             (None, key @ Some(_)) => {
                 let record = record::unkept(channel, &publication, delta);
                 let bytes = record.len();
-                let mut command = publish_once(name, &topic, key.as_ref());
+                let mut command = publish_once(self.mode, name, &topic, key.as_ref());
                 command.arg(record);
                 (name, command, bytes)
             }
             (Some(keep), key) => {
                 let body = record::body(channel, &publication);
                 let bytes = body.len();
-                let mut command = publish_once(name, &topic, key.as_ref());
+                let mut command = publish_once(self.mode, name, &topic, key.as_ref());
                 let Retention { entries, bytes: most_bytes, ttl, meta_ttl } = keep;
                 let version = version.map(|(version, of)| (format!("{version:020}"), of));
                 let (version, counts_in) = version.unwrap_or_default();
                 let flags = if delta { record::DELTA } else { 0 };
                 let tag: [u8; 8] = rand::random();
-                command.arg(new_epoch()).arg(millis(meta_ttl)).arg(entries).arg(most_bytes);
-                command.arg(millis(ttl)).arg(version).arg(counts_in).arg(flags);
+                command.arg(new_epoch()).arg(millis(meta_ttl)).arg(self.router.incarnation(name));
+                command
+                    .arg(entries)
+                    .arg(most_bytes)
+                    .arg(millis(ttl))
+                    .arg(version)
+                    .arg(counts_in)
+                    .arg(flags);
                 command.arg(&tag).arg(body);
                 (name, command, bytes)
             }
         }
     }
 
+    /// The publications of a stream's entries.
+    fn publications(
+        &self,
+        channel: &Channel,
+        entries: Vec<Value>,
+    ) -> Result<Vec<Arc<Publication>>, Unavailable> {
+        let mut publications = Vec::with_capacity(entries.len());
+        for entry in entries {
+            let record = stored(entry).ok_or(Unavailable)?;
+            match record::read(channel, record) {
+                Ok(Record::Publication(stored)) => publications.push(Arc::new(stored.publication)),
+                other => {
+                    let error = other.err().unwrap_or(record::BadRecord::Broken);
+                    link::bad_record(error, &self.metrics);
+                    return Err(Unavailable);
+                }
+            }
+        }
+        Ok(publications)
+    }
+
     /// A call that answers nothing worth knowing.
     async fn done(&self, name: Name, command: Cmd, bytes: usize) -> Result<(), Unavailable> {
-        self.primary.call(Way::Write, name, command, bytes).await.map(|_| ())
+        self.router.call(Way::Write, name, command, bytes).await.map(|_| ())
     }
 }
 
@@ -152,7 +151,7 @@ impl Broker for Redis {
     ) -> BoxFuture<'_, Result<Option<Position>, Unavailable>> {
         Box::pin(async move {
             let (name, command, bytes) = self.publish_command(&channel, outgoing);
-            match self.primary.call(Way::Write, name, command, bytes).await? {
+            match self.router.call(Way::Write, name, command, bytes).await? {
                 Value::Int(_) => Ok(None),
                 Value::BulkString(text) if text.is_empty() => Ok(None),
                 Value::BulkString(text) => position(&text).map(Some),
@@ -171,7 +170,7 @@ impl Broker for Redis {
             let name = self.names.channel(&channel);
             let record = record::membership(&channel, &who, came);
             let bytes = record.len();
-            let mut command = redis::cmd("PUBLISH");
+            let mut command = redis::cmd(self.mode.publish());
             command.arg(name.key(Kind::Topic)).arg(record);
             self.done(name, command, bytes).await
         })
@@ -185,8 +184,9 @@ impl Broker for Redis {
     ) -> BoxFuture<'_, Result<Page, HistoryError>> {
         Box::pin(async move {
             let name = self.names.channel(&channel);
-            let command = history_command(name, &query, meta_ttl);
-            let read = self.primary.call(Way::Read, name, command, 0).await?;
+            let incarnation = self.router.incarnation(name);
+            let command = history_command(name, &query, meta_ttl, incarnation);
+            let read = self.router.call(Way::Read, name, command, 0).await?;
             let Value::Array(parts) = read else { return Err(Unavailable.into()) };
             let mut parts = parts.into_iter();
             let Some(Value::BulkString(at)) = parts.next() else { return Err(Unavailable.into()) };
@@ -196,22 +196,19 @@ impl Broker for Redis {
                 Some(Value::Array(entries)) => entries,
                 Some(_) => return Err(Unavailable.into()),
             };
-            let mut publications = Vec::with_capacity(entries.len());
-            for entry in entries {
-                let record = stored(entry).ok_or(Unavailable)?;
-                match record::read(&channel, record) {
-                    Ok(Record::Publication(stored)) => {
-                        publications.push(Arc::new(stored.publication));
-                    }
-                    other => {
-                        let error = other.err().unwrap_or(record::BadRecord::Broken);
-                        link::bad_record(error, &self.metrics);
-                        return Err(Unavailable.into());
-                    }
-                }
-            }
+            let publications = self.publications(&channel, entries)?;
             Ok(Page { publications, position })
         })
+    }
+
+    fn behind(
+        &self,
+        channel: Channel,
+        from: Position,
+        most: usize,
+        meta_ttl: Duration,
+    ) -> BoxFuture<'_, Result<Page, HistoryError>> {
+        Box::pin(async move { self.read_behind(&channel, from, most, meta_ttl).await })
     }
 
     fn remove_history(&self, channel: Channel) -> BoxFuture<'_, Result<(), Unavailable>> {
@@ -221,7 +218,7 @@ impl Broker for Redis {
             command.arg(&[name.key(Kind::Stream), name.key(Kind::Sizes)]);
             let erased = record::erased();
             let bytes = erased.len();
-            let mut tell = redis::cmd("PUBLISH");
+            let mut tell = redis::cmd(self.mode.publish());
             tell.arg(name.key(Kind::Topic)).arg(erased);
             // In one lane, so behind each other. A node that is not told forgets
             // what it kept when it is too old.
@@ -238,14 +235,14 @@ impl Broker for Redis {
         who: Arc<ClientInfo>,
     ) -> BoxFuture<'_, Result<(), Unavailable>> {
         Box::pin(async move {
-            let entered = self.present.enter((&self.names, &self.primary), &channel, who)?;
+            let entered = self.present.enter((&self.names, &self.router), &channel, who)?;
             answered(entered).await.map(|_| ())
         })
     }
 
     fn exit(&self, channel: Channel, client: String) -> BoxFuture<'_, Result<(), Unavailable>> {
         Box::pin(async move {
-            let left = self.present.exit((&self.names, &self.primary), &channel, client)?;
+            let left = self.present.exit((&self.names, &self.router), &channel, client)?;
             answered(left).await.map(|_| ())
         })
     }
@@ -254,7 +251,7 @@ impl Broker for Redis {
         Box::pin(async move {
             let name = self.names.channel(&channel);
             let command = present::ask(&scripts::PRESENCE, name);
-            let read = self.primary.call(Way::Read, name, command, 0).await?;
+            let read = self.router.call(Way::Read, name, command, 0).await?;
             let Value::Array(parts) = read else { return Err(Unavailable) };
             let mut presence = Presence::new();
             for part in parts.chunks_exact(2) {
@@ -279,7 +276,7 @@ impl Broker for Redis {
         Box::pin(async move {
             let name = self.names.channel(&channel);
             let command = present::ask(&scripts::STATS, name);
-            let read = self.primary.call(Way::Read, name, command, 0).await?;
+            let read = self.router.call(Way::Read, name, command, 0).await?;
             match redis::from_redis_value(read) {
                 Ok((clients, users)) => Ok(PresenceStats { clients, users }),
                 Err(_) => Err(Unavailable),
@@ -288,45 +285,64 @@ impl Broker for Redis {
     }
 
     fn subscribe(&self, channel: Channel) -> BoxFuture<'_, Result<(), Unavailable>> {
-        Box::pin(async move { self.link.subscribe(self.names.channel(&channel), &channel).await })
+        Box::pin(async move {
+            let name = self.names.channel(&channel);
+            self.seen.open(&channel);
+            self.router.subscribe(name, Subject::Channel(channel)).await
+        })
     }
 
     fn unsubscribe(&self, channel: Channel) -> BoxFuture<'_, Result<(), Unavailable>> {
         Box::pin(async move {
-            self.link.unsubscribe(self.names.channel(&channel));
+            self.router.unsubscribe(self.names.channel(&channel));
             self.tails.close(&channel);
+            self.seen.close(&channel);
             Ok(())
         })
     }
 
+    /// By one primary, the same for all nodes; if that is away by the next. Every
+    /// node listens at each. What was sent twice bears one counter, and is taken once.
     fn tell(&self, message: Bytes) -> BoxFuture<'_, Result<(), Unavailable>> {
         Box::pin(async move {
-            let name = self.names.control();
-            let mut command = redis::cmd("PUBLISH");
-            command.arg(name.key(Kind::Topic)).arg(&*message);
-            self.done(name, command, message.len()).await
+            let mut told = Err(Unavailable);
+            let began = Instant::now();
+            let controls = self.router.one_each(self.controls.iter().copied());
+            for (left, control) in (0..controls.len()).rev().zip(controls) {
+                let mut command = redis::cmd(self.mode.publish());
+                command.arg(control.key(Kind::Topic)).arg(&*message);
+                let done = self.done(control, command, message.len());
+                // Half of the time that is left, as long as there is a next.
+                let rest = CALL_TIMEOUT.saturating_sub(began.elapsed());
+                let most = if left > 0 { rest / 2 } else { rest };
+                told = timeout(most, done).await.unwrap_or(Err(Unavailable));
+                if told.is_ok() {
+                    break;
+                }
+            }
+            told
         })
     }
 
     fn probe(&self, mark: u64) -> BoxFuture<'_, Result<(), Unavailable>> {
-        Box::pin(self.link.probe(mark))
+        Box::pin(self.router.probe(mark))
     }
 }
 
 /// A call of the publish script, up to its window.
-fn publish_once(name: Name, topic: &str, key: Option<&IdempotencyKey>) -> Cmd {
+fn publish_once(mode: Mode, name: Name, topic: &str, key: Option<&IdempotencyKey>) -> Cmd {
     let answer = match key {
         Some(key) => name.answer(key),
         None => name.key(Kind::Meta),
     };
     let keys = [name.key(Kind::Meta), name.key(Kind::Stream), name.key(Kind::Sizes), answer];
-    let mut command = scripts::PUBLISH.call(&keys);
+    let mut command = scripts::publish(mode).call(&keys);
     let window = key.map(|_| millis(IDEMPOTENCY_WINDOW).to_string()).unwrap_or_default();
     command.arg(topic).arg(window);
     command
 }
 
-fn history_command(name: Name, query: &HistoryQuery, meta_ttl: Duration) -> Cmd {
+fn history_command(name: Name, query: &HistoryQuery, meta_ttl: Duration, incarnation: u64) -> Cmd {
     let keys = [name.key(Kind::Meta), name.key(Kind::Stream), name.key(Kind::Sizes)];
     let mut command = scripts::HISTORY.call(&keys);
     let (epoch, since) = match &query.since {
@@ -339,7 +355,7 @@ fn history_command(name: Name, query: &HistoryQuery, meta_ttl: Duration) -> Cmd 
         (true, None) => ("+".to_owned(), "-"),
         (true, Some(offset)) => (offset.saturating_sub(1).to_string(), "-"),
     };
-    command.arg(new_epoch()).arg(millis(meta_ttl)).arg(epoch).arg(query.limit);
+    command.arg(new_epoch()).arg(millis(meta_ttl)).arg(incarnation).arg(epoch).arg(query.limit);
     command.arg(first).arg(last).arg(u8::from(query.reverse));
     command
 }

@@ -81,7 +81,7 @@ impl Tails {
     }
 
     /// The channel's history was removed, or something may have been missed.
-    pub(super) fn forget(&self, channel: &Channel) {
+    pub fn forget(&self, channel: &Channel) {
         if let Some(shard) = self.shard(channel) {
             shard.lock().forget(channel);
         }

@@ -17,7 +17,7 @@ use super::secret::SecretText;
 use super::section::section;
 
 pub(super) use api::{ApiKey, HttpApi};
-pub(super) use broker::{Cluster, Engine, RedisEngine, RedisTls};
+pub(super) use broker::{Addresses, Cluster, Engine, RedisEngine, RedisTls};
 pub(super) use channel::{Channels, Options};
 pub(super) use client::Client;
 pub(super) use limits::{LimitOptions, WebSocket};

@@ -151,6 +151,8 @@ struct Subscribers {
     taken: usize,
     /// How many of them asked for deltas.
     deltas: usize,
+    /// How many of them have a position, or will.
+    positioned: usize,
     /// What was delivered last, if anyone asked for deltas: the next patch's base.
     newest: Option<Arc<Publication>>,
     /// The last offset that was delivered or read, and of which stream.
@@ -305,6 +307,22 @@ impl Shard {
         taken.filter_map(Subscriber::doubt).min_by_key(|position| position.offset)
     }
 
+    /// Where the positioned subscriber stands that is furthest behind.
+    pub(super) fn stands(&self, channel: &Channel) -> Option<Position> {
+        let slots = &self.channels.get(channel)?.slots;
+        let stands = slots.iter().filter_map(|place| match place {
+            Place::Taken(subscriber) => subscriber.position(),
+            Place::Free { .. } => None,
+        });
+        stands.min_by_key(|position| position.offset)
+    }
+
+    /// Channels with subscribers who have a position, if `wanted` says so.
+    pub(super) fn positioned(&self, wanted: impl Fn(&Channel) -> bool) -> Vec<Channel> {
+        let used = self.channels.iter().filter(|(_, all)| all.positioned > 0);
+        used.filter(|(channel, _)| wanted(channel)).map(|(channel, _)| channel.clone()).collect()
+    }
+
     /// Takes out everyone who has a position. `true` if nobody is left.
     pub(super) fn lose(&mut self, channel: &Channel) -> (Vec<Missed>, bool) {
         let Some(subscribers) = self.channels.get_mut(channel) else { return (Vec::new(), true) };
@@ -337,6 +355,7 @@ impl Subscribers {
     fn put(&mut self, subscriber: Subscriber) -> Slot {
         self.taken += 1;
         self.deltas += usize::from(subscriber.wants_delta());
+        self.positioned += usize::from(subscriber.is_positioned());
         let place = Place::Taken(subscriber);
         if let Some(at) = self.free
             && let Some(slot) = self.slots.get_mut(at as usize)
@@ -371,9 +390,8 @@ impl Subscribers {
         self.free = Some(slot.0);
         self.taken -= 1;
         let Place::Taken(subscriber) = freed else { return None };
-        if subscriber.wants_delta() {
-            self.deltas -= 1;
-        }
+        self.deltas -= usize::from(subscriber.wants_delta());
+        self.positioned -= usize::from(subscriber.is_positioned());
         Some(subscriber)
     }
 }

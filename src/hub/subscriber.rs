@@ -181,14 +181,22 @@ impl Subscriber {
             tracked.pending = Vec::new();
             return None;
         }
-        let epoch = tracked.epoch.clone()?;
-        Some(Position { offset: tracked.offset, epoch })
+        tracked.position()
     }
 
     /// Whether it has a position that can be lost.
     pub(super) fn stands(&self) -> bool {
-        self.state != State::Joining
-            && self.tracked.as_ref().is_some_and(|tracked| tracked.wants.positioned)
+        self.state != State::Joining && self.is_positioned()
+    }
+
+    /// Where it stands, if it has a position already.
+    pub(super) fn position(&self) -> Option<Position> {
+        self.tracked.as_ref().filter(|_| self.stands())?.position()
+    }
+
+    /// Whether it has a position, or will.
+    pub(super) fn is_positioned(&self) -> bool {
+        self.tracked.as_ref().is_some_and(|tracked| tracked.wants.positioned)
     }
 
     /// What it gets of a delivery that began at `began`.
@@ -280,6 +288,10 @@ impl Tracked {
     /// Whether the subscriber's position decides about this publication.
     fn counts(&self, item: &Item) -> bool {
         self.wants.positioned && item.publication.offset > 0
+    }
+
+    fn position(&self) -> Option<Position> {
+        Some(Position { offset: self.offset, epoch: self.epoch.clone()? })
     }
 
     /// How a publication relates to the subscriber's position.

@@ -30,10 +30,14 @@ impl Probes {
     }
 
     pub(super) fn is_ready(&self, now: Millis) -> bool {
-        self.0.iter().all(|newest| {
-            let mark = newest.load(Ordering::Relaxed);
-            mark > 0 && Millis(mark).after(READY_WITHIN) > now
-        })
+        self.0.iter().all(|newest| newest.load(Ordering::Relaxed) > 0)
+            && !self.is_silent(now, READY_WITHIN)
+    }
+
+    /// Whether some shard has brought nothing back for so long, or never since the
+    /// node began.
+    pub(super) fn is_silent(&self, now: Millis, time: Millis) -> bool {
+        self.0.iter().any(|newest| Millis(newest.load(Ordering::Relaxed)).after(time) <= now)
     }
 }
 
@@ -52,5 +56,7 @@ mod tests {
         assert!(probes.is_ready(Millis(110)));
         assert!(probes.is_ready(Millis(3_000)));
         assert!(!probes.is_ready(Millis(3_200)), "nothing came back since");
+        assert!(!probes.is_silent(Millis(3_200), Millis(30_000)));
+        assert!(probes.is_silent(Millis(30_200), Millis(30_000)));
     }
 }

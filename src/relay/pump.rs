@@ -34,6 +34,8 @@ pub(super) struct Pump {
     shard: usize,
     relay: Arc<Relay>,
     inbox: mpsc::Receiver<Delivery>,
+    /// Channels whose positions do not fit their streams.
+    doubts: mpsc::Receiver<Channel>,
     /// Channels that have work and are not being repaired, in the order of their
     /// turns; each is in `work`.
     turns: VecDeque<Channel>,
@@ -152,10 +154,12 @@ impl Work {
 
 impl Pump {
     pub(super) fn new(shard: usize, relay: Arc<Relay>, inbox: mpsc::Receiver<Delivery>) -> Pump {
+        let doubts = relay.doubts.take(shard);
         Pump {
             shard,
             relay,
             inbox,
+            doubts,
             turns: VecDeque::new(),
             work: HashMap::new(),
             waiting: Held::default(),
@@ -177,10 +181,14 @@ impl Pump {
                         None => return,
                     },
                     Some(repaired) = self.repairs.join_next() => self.repaired(repaired),
+                    Some(channel) = self.doubts.recv() => self.take(Delivery::Gap { channel, since: 0 }),
                 }
             }
             while let Some(repaired) = self.repairs.try_join_next() {
                 self.repaired(repaired);
+            }
+            while let Ok(channel) = self.doubts.try_recv() {
+                self.take(Delivery::Gap { channel, since: 0 });
             }
             while !self.waiting.is_full() {
                 let Ok(delivery) = self.inbox.try_recv() else { break };

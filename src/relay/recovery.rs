@@ -28,7 +28,9 @@ impl Relay {
         keep: &Retention,
         most: usize,
     ) -> Result<Page, HistoryError> {
-        if let Some(page) = self.tails.behind(channel, &since, keep, most) {
+        // A node that may be deaf must not say that nothing is missing.
+        let hears = self.is_ready(self.hub.clock().now());
+        if let Some(page) = self.tails.behind(channel, &since, keep, most).filter(|_| hears) {
             self.hub.metrics().recoveries_from_tail.increment(1);
             return Ok(page);
         }

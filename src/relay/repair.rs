@@ -7,19 +7,20 @@ use sealcast_wire::{Channel, Position};
 use tokio::time::{Instant, sleep};
 
 use super::Relay;
-use crate::broker::{HistoryError, HistoryQuery, Page, Since};
+use crate::broker::{HistoryError, Page};
 use crate::hub::Item;
 
 /// Gaps that are repaired at the same time.
 pub(super) const AT_A_TIME: usize = 64;
 /// Most publications that a repair brings back.
 const MOST: usize = 1_000;
-/// How long a repair tries while the broker does not answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a repair tries while the broker does not answer: as long as positions
+/// may be stale.
+const PATIENCE: Duration = Duration::from_millis(super::away::STALE_AFTER.0);
 /// The pause between two tries.
 const PAUSE: Duration = Duration::from_millis(200);
 /// How long the position of a stream is kept that is made by looking at it.
-const META_TTL: Duration = Duration::from_secs(3_600);
+pub(super) const META_TTL: Duration = Duration::from_secs(3_600);
 
 /// What became of a gap.
 #[derive(Debug)]
@@ -36,9 +37,7 @@ pub(super) async fn repair(relay: &Relay, channel: &Channel, from: Position) -> 
     loop {
         // Never closed.
         let turn = relay.repairs.acquire().await;
-        let since = Since { offset: from.offset, epoch: from.epoch.clone() };
-        let query = HistoryQuery { limit: MOST, since: Some(since), reverse: false };
-        let read = relay.broker.history(channel.clone(), query, META_TTL).await;
+        let read = relay.broker.behind(channel.clone(), from.clone(), MOST, META_TTL).await;
         drop(turn);
         let metrics = relay.hub.metrics();
         match read {

@@ -37,6 +37,10 @@ fn noted(most: usize) -> Noted {
     Noted { most, ..Noted::default() }
 }
 
+fn positioned() -> Wants {
+    Wants { positioned: true, ..Wants::default() }
+}
+
 fn later(relay: &Relay, millis: u64) -> Vec<(Channel, usize)> {
     relay.linger.due(relay.hub.clock().now().after(Millis(millis)))
 }
@@ -71,7 +75,7 @@ async fn a_failed_subscribe_leaves_no_subscriber_and_is_taken_back_later() {
     let broker = StandIn::new(usize::MAX >> 4);
     let relay = relay(&broker);
     *broker.fails.lock() = true;
-    assert!(relay.subscribe(wish(), &connection(), Wants::default()).await.is_err());
+    assert!(relay.subscribe(wish(), &connection(), positioned()).await.is_err());
     assert_eq!(relay.hub.census().subscriptions, 0);
     *broker.fails.lock() = false;
     assert_eq!(later(&relay, 1_000).len(), 1, "it may have worked all the same");
@@ -112,4 +116,45 @@ async fn the_last_one_out_lingers_and_a_return_keeps_the_subscription() {
     relay.end_lingering(relay.hub.clock().now().after(Millis(1_000))).await;
     assert_eq!(broker.calls.lock().last().unwrap(), "unsubscribe room");
     assert!(relay.hub.join(0, &channel, &one, Wants::default()).is_err(), "it is forgotten");
+}
+
+fn at(offset: u64) -> Position {
+    Position { offset, epoch: "epoch".into() }
+}
+
+#[tokio::test]
+async fn without_a_position_a_subscription_does_not_wait_for_the_broker() {
+    let broker = StandIn::new(usize::MAX >> 4);
+    let relay = relay(&broker);
+    *broker.fails.lock() = true;
+    let one = relay.subscribe(wish(), &connection(), Wants::default()).await;
+    let refused = relay.subscribe(wish(), &connection(), positioned()).await;
+    assert!(one.is_ok() && refused.is_err(), "where it stands cannot be said");
+    relay.probes.came_back(0, relay.probes.begin(Millis(5)));
+    relay.mend(Millis(10)).await;
+    assert!(relay.unconfirmed.has(&Channel::parse("room").unwrap()), "the broker is away");
+    *broker.fails.lock() = false;
+    relay.mend(Millis(10)).await;
+    let calls = broker.calls.lock().len();
+    assert!(relay.subscribe(wish(), &connection(), positioned()).await.is_ok());
+    assert_eq!(broker.calls.lock().len(), calls, "it is confirmed already");
+}
+
+#[tokio::test]
+async fn positions_are_stale_after_thirty_seconds_without_the_broker_and_others_stay() {
+    let broker = StandIn::new(usize::MAX >> 4);
+    let relay = relay(&broker);
+    let (script, plain) = (Script::with_room(1 << 20), connection());
+    let one = Connection::scripted(Encoding::Json, script.clone());
+    relay.probes.came_back(0, relay.probes.begin(Millis(1_000)));
+    let joined = relay.subscribe(wish(), &one, positioned()).await.expect("subscribed");
+    assert_eq!(joined.go_live(&one, noted(1), Some(at(3)), None), Ok(()));
+    let other = relay.subscribe(wish(), &plain, Wants::default()).await.expect("subscribed");
+    assert_eq!(other.go_live(&plain, noted(1), None, None), Ok(()));
+    let told = || script.read().0.iter().filter(|text| text.contains(":2500")).count();
+    relay.tell_stale(Millis(30_900));
+    assert_eq!((told(), relay.hub.census().subscriptions), (0, 2), "not yet");
+    relay.tell_stale(Millis(31_100));
+    relay.tell_stale(Millis(32_100));
+    assert_eq!((told(), relay.hub.census().subscriptions), (1, 1), "once, and only this one");
 }

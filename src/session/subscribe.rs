@@ -202,7 +202,12 @@ pub(super) async fn make(
         connection.note_traces(&channel, traces);
     }
     if traces.present {
-        policy.relay.broker().enter(channel.clone(), Arc::clone(&who)).await?;
+        let entered = policy.relay.broker().enter(channel.clone(), Arc::clone(&who)).await;
+        if position.is_some() {
+            entered?;
+        }
+        // Without a position it stands also while the broker is away, which lets the
+        // client in when it is back.
     }
     Ok(Made { joined, channel, position, result, traces, who, server_side, terms })
 }

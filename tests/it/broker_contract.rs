@@ -1,5 +1,6 @@
 //! The contract of [`sealcast::broker::Broker`], for each broker there is.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -18,8 +19,7 @@ use sealcast_wire::{Channel, Publication};
 use tokio::sync::mpsc::Receiver;
 use tokio::time::{Instant, timeout};
 
-use crate::support::PATIENCE;
-use crate::support::redis::RedisServer;
+use crate::support::{PATIENCE, eventually};
 
 /// A broker with the feed of one node behind it.
 pub(crate) struct Bench {
@@ -29,7 +29,7 @@ pub(crate) struct Bench {
     /// If that is the broker: it forgets when it is swept.
     memory: Option<Arc<Memory>>,
     /// Lives as long as the broker that needs it.
-    _server: Option<RedisServer>,
+    _servers: Option<Box<dyn Any + Send>>,
 }
 
 /// A module of tests, one for each promise.
@@ -44,6 +44,7 @@ macro_rules! promises {
     };
 }
 
+mod brokers;
 mod presence;
 mod streams;
 
@@ -89,27 +90,15 @@ macro_rules! in_process_contract {
     };
 }
 
-contract!(memory, super::memory());
-contract!(redis, super::redis());
-in_process_contract!(memory_feed, super::memory());
+contract!(memory, super::brokers::memory());
+contract!(redis, super::brokers::redis());
+contract!(redis_by_rules, super::brokers::redis_by_rules());
+contract!(sentinel, super::brokers::sentinel());
+contract!(several, super::brokers::several());
+contract!(cluster, super::brokers::cluster());
+in_process_contract!(memory_feed, super::brokers::memory());
 
 const SHARDS: usize = 4;
-
-/// The embedded broker.
-async fn memory() -> Bench {
-    let sharding = Sharding::new(SHARDS);
-    let (feed, receivers) = Feed::new(sharding.clone(), 1 << 20);
-    let memory = Arc::new(Memory::new(feed, 1 << 20));
-    let broker = Arc::clone(&memory) as Arc<dyn Broker>;
-    Bench { broker, sharding, feed: receivers, memory: Some(memory), _server: None }
-}
-
-/// One node on a Redis of its own.
-async fn redis() -> Bench {
-    let server = RedisServer::start().await;
-    let bench = Bench::on(server.config()).await;
-    Bench { _server: Some(server), ..bench }
-}
 
 async fn a_subscriber_gets_what_is_published_afterwards_as_it_was(mut bench: Bench) {
     let sent = Publication {
@@ -362,12 +351,17 @@ impl Bench {
     pub(crate) async fn on(config: RedisConfig) -> Bench {
         let sharding = Sharding::new(SHARDS);
         let (feed, receivers) = Feed::new(sharding.clone(), 1 << 20);
-        let started = Redis::start(config, feed, &Metrics::new("test")).await;
+        let metrics = Metrics::new("test");
+        let started = Redis::start(config, feed, &metrics).await;
         let (broker, works) = started.unwrap_or_else(|unfit| panic!("{unfit}"));
         for (_, work) in works {
             tokio::spawn(work);
         }
-        Bench { broker, sharding, feed: receivers, memory: None, _server: None }
+        eventually("every link stands", || {
+            metrics.render().lines().any(|line| line == "sealcast_redis_up 1")
+        })
+        .await;
+        Bench { broker, sharding, feed: receivers, memory: None, _servers: None }
     }
 
     /// The next delivery, and the shard by which it came.

@@ -1,10 +1,19 @@
 //! The broker on Redis when things break. Every test shows that its fault has
 //! bitten before it says that all is well.
 
+mod away;
+mod cluster;
+mod deaf;
+mod failover;
 mod faults;
 mod nodes;
+mod present;
+mod rewritten;
+pub(crate) mod rules;
+mod several;
 mod start;
 mod stored;
+mod survivors;
 mod tls;
 
 use std::collections::BTreeMap;

@@ -4,13 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use redis::aio::MultiplexedConnection;
 use redis::{
     AsyncConnectionConfig, Client, ClientTlsConfig, ConnectionAddr, ConnectionInfo,
-    IntoConnectionInfo as _, ProtocolVersion, RedisError, TlsCertificates, Value,
+    IntoConnectionInfo as _, ProtocolVersion, RedisError, TlsCertificates,
 };
-use tokio::time::timeout;
-
-use super::scripts;
 
 /// A connection is made within this time or not at all.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -19,8 +17,6 @@ pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 /// Unanswered bytes end a connection after this.
 const USER_TIMEOUT: Duration = Duration::from_secs(5);
-/// The oldest version that has every command used: `XTRIM … MINID` and `HELLO`.
-const OLDEST: (u32, u32) = (6, 2);
 
 /// Where one Redis is, and as whom to speak with it. `Debug` shows no secret.
 #[derive(Clone)]
@@ -75,49 +71,6 @@ pub enum BadEndpoint {
     Certificates,
 }
 
-/// Why a Redis cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum Unfit {
-    /// It cannot be reached, or does not answer.
-    #[error("cannot reach Redis at {address}: {problem}")]
-    Unreachable {
-        /// Where it should be; without secrets.
-        address: String,
-        /// What was met.
-        problem: String,
-    },
-    /// It does not know the user, or not with this password.
-    #[error("Redis at {address} refuses the user or the password: {problem}")]
-    Credentials {
-        /// See above.
-        address: String,
-        /// See above.
-        problem: String,
-    },
-    /// It follows another one, which is who must be asked.
-    #[error("Redis at {address} is a replica; give the address of its primary")]
-    Replica {
-        /// See above.
-        address: String,
-    },
-    /// It is part of a cluster, or a sentinel.
-    #[error("Redis at {address} runs as {mode}, which this address is not for")]
-    Mode {
-        /// See above.
-        address: String,
-        /// What it says it is.
-        mode: String,
-    },
-    /// It lacks commands that are needed.
-    #[error("Redis at {address} is version {version}; 6.2 is the oldest that will do")]
-    Version {
-        /// See above.
-        address: String,
-        /// What it says.
-        version: String,
-    },
-}
-
 impl Endpoint {
     /// Reads an address: `host:port`, or a URL with the scheme `redis` or `rediss`.
     ///
@@ -139,6 +92,8 @@ impl Endpoint {
             info = info.set_addr(tls);
         }
         let mut settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
+        // Not worth a permission.
+        settings = settings.set_skip_set_lib_name();
         if let Some(user) = &with.user {
             settings = settings.set_username(user);
         }
@@ -174,77 +129,41 @@ impl Endpoint {
         ConnectionInfo::clone(&self.info)
     }
 
-    /// Connects and looks whether this is a Redis that will do. Tries again until
-    /// `patience` is over, unless trying again cannot help.
+    /// Its host.
+    pub(super) fn host(&self) -> String {
+        match self.info.addr() {
+            ConnectionAddr::Tcp(host, _) | ConnectionAddr::TcpTls { host, .. } => host.clone(),
+            _ => String::new(),
+        }
+    }
+
+    /// What tells it from others.
+    pub(super) fn identity(&self) -> String {
+        format!("{self}/{}", self.info.redis_settings().db())
+    }
+
+    /// Speaks in the same way with another one.
+    pub(super) fn at(&self, host: &str, port: u16) -> Endpoint {
+        let (host, info) = (host.to_owned(), ConnectionInfo::clone(&self.info));
+        let address = match info.addr() {
+            ConnectionAddr::TcpTls { insecure, tls_params, .. } => {
+                let (insecure, tls_params) = (*insecure, tls_params.clone());
+                ConnectionAddr::TcpTls { host, port, insecure, tls_params }
+            }
+            _ => ConnectionAddr::Tcp(host, port),
+        };
+        Endpoint { info: Arc::new(info.set_addr(address)) }
+    }
+
+    /// A connection to it.
     ///
     /// # Errors
-    /// What is wrong with it.
-    pub(super) async fn check(&self, patience: Duration) -> Result<(), Unfit> {
-        const PAUSE: Duration = Duration::from_millis(200);
-        let mut last = None;
-        let trying = async {
-            loop {
-                match self.examine().await {
-                    Ok(()) => return Ok(()),
-                    Err(unfit @ Unfit::Unreachable { .. }) => last = Some(unfit),
-                    Err(unfit) => return Err(unfit),
-                }
-                tokio::time::sleep(PAUSE).await;
-            }
-        };
-        let outcome = timeout(patience, trying).await;
-        outcome.unwrap_or_else(|_| {
-            let (address, problem) = (self.to_string(), "no answer".to_owned());
-            Err(last.unwrap_or(Unfit::Unreachable { address, problem }))
-        })
-    }
-
-    async fn examine(&self) -> Result<(), Unfit> {
-        let address = self.to_string();
-        let client = Client::open(self.info()).map_err(|error| self.unfit(&error))?;
-        let connection = client.get_multiplexed_async_connection_with_config(&settings()).await;
-        let mut connection = connection.map_err(|error| self.unfit(&error))?;
-        let hello: Value = redis::cmd("HELLO")
-            .arg(3)
-            .query_async(&mut connection)
-            .await
-            .map_err(|error| self.unfit(&error))?;
-        let said = |name: &str| {
-            let members = hello.as_map_iter()?;
-            let is_it =
-                |key: &Value| matches!(key, Value::BulkString(key) if key == name.as_bytes());
-            let (_, value) = members.into_iter().find(|(key, _)| is_it(key))?;
-            match value {
-                Value::BulkString(text) => Some(String::from_utf8_lossy(text).into_owned()),
-                Value::SimpleString(text) => Some(text.clone()),
-                _ => None,
-            }
-        };
-        let (version, mode, role) = (said("version"), said("mode"), said("role"));
-        let version = version.unwrap_or_default();
-        let mut numbers = version.split('.').map(|part| part.parse().unwrap_or(0));
-        if (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) < OLDEST {
-            return Err(Unfit::Version { address, version });
-        }
-        match (mode.as_deref(), role.as_deref()) {
-            (Some("standalone"), Some("master")) => {}
-            (Some("standalone"), _) => return Err(Unfit::Replica { address }),
-            (mode, _) => {
-                return Err(Unfit::Mode { address, mode: mode.unwrap_or_default().to_owned() });
-            }
-        }
-        let loaded = scripts::load().exec_async(&mut connection).await;
-        loaded.map_err(|error| self.unfit(&error))
-    }
-
-    fn unfit(&self, error: &RedisError) -> Unfit {
-        let (address, problem) = (self.to_string(), error.to_string());
-        let refused = matches!(error.code(), Some("WRONGPASS" | "NOAUTH" | "NOPERM"));
-        if refused || error.kind() == redis::ErrorKind::AuthenticationFailed {
-            Unfit::Credentials { address, problem }
-        } else {
-            Unfit::Unreachable { address, problem }
-        }
+    /// If there is none in time.
+    pub(super) async fn connect(
+        &self,
+        settings: &AsyncConnectionConfig,
+    ) -> Result<MultiplexedConnection, RedisError> {
+        Client::open(self.info())?.get_multiplexed_async_connection_with_config(settings).await
     }
 }
 

@@ -10,6 +10,9 @@ use super::super::IdempotencyKey;
 
 /// Bytes of a name's hash: 160 bits.
 const BYTES: usize = 20;
+/// How many names the nodes speak to each other by. That all of them lie at one of
+/// several primaries is as good as impossible.
+const CONTROLS: usize = 16;
 /// Bytes of what stands for a user.
 pub(super) const USER_BYTES: usize = 16;
 /// What every key and every topic begins with; the access rules name it.
@@ -22,7 +25,7 @@ pub(super) struct Name([u8; BYTES]);
 /// What is kept under a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// Hash: the stream's epoch, top, bytes, last tag and version.
+    /// Hash: the stream's epoch, top, bytes, last tag, incarnation and version.
     Meta,
     /// Stream: the publications.
     Stream,
@@ -35,8 +38,12 @@ pub(super) enum Kind {
     Until,
     /// Hash: how often each user is present.
     Users,
+    /// Hash: a primary's incarnation, and the cluster's heartbeats.
+    Life,
     /// The topic of publish and subscribe.
     Topic,
+    /// String: what stands for the list of primaries.
+    List,
 }
 
 impl Kind {
@@ -48,7 +55,9 @@ impl Kind {
             Kind::Present => "p",
             Kind::Until => "x",
             Kind::Users => "u",
+            Kind::Life => "l",
             Kind::Topic => "t",
+            Kind::List => "a",
         }
     }
 }
@@ -69,14 +78,25 @@ impl Names {
         self.name(&["channel", channel.as_str()])
     }
 
-    /// The name of a node, by its id.
-    pub(super) fn node(&self, id: &str) -> Name {
-        self.name(&["node", id])
+    /// The name of a node, by its id, and more of them.
+    pub(super) fn node(&self, id: &str, n: usize) -> Name {
+        self.name(&["node", id, &n.to_string()])
     }
 
-    /// The name under which all nodes speak to each other.
-    pub(super) fn control(&self) -> Name {
-        self.name(&["control"])
+    /// The names under which all nodes speak to each other, the first before the
+    /// others. There are several so that they lie at several primaries.
+    pub(super) fn controls(&self) -> impl Iterator<Item = Name> + '_ {
+        (0..CONTROLS).map(|n| self.name(&["control", &n.to_string()]))
+    }
+
+    /// A name under which heartbeats of the cluster are counted, and more of them.
+    pub(super) fn life(&self, n: usize) -> Name {
+        self.name(&["life", &n.to_string()])
+    }
+
+    /// The name under which the nodes agree on the list of primaries.
+    pub(super) fn list(&self) -> Name {
+        self.name(&["list"])
     }
 
     fn name(&self, parts: &[&str]) -> Name {
@@ -133,6 +153,26 @@ pub(super) fn user(user: &str) -> [u8; USER_BYTES] {
     hash(&["user", user]).first_chunk::<USER_BYTES>().copied().unwrap_or_default()
 }
 
+/// A number that stands for a primary.
+pub(super) fn seed(primary: &str) -> u64 {
+    let first = hash(&["primary", primary]).first_chunk::<8>().copied().unwrap_or_default();
+    u64::from_be_bytes(first)
+}
+
+/// What stands for a list of primaries, whatever its order. A list of one is like
+/// any other: names go astray only among several.
+pub(super) fn fingerprint(primaries: &[String]) -> String {
+    let mut text = String::new();
+    if let [_, _, ..] = primaries {
+        let mut sorted: Vec<&str> = primaries.iter().map(String::as_str).collect();
+        sorted.sort_unstable();
+        put_hex(&mut text, &hash(&sorted));
+    } else {
+        text.push_str("one");
+    }
+    text
+}
+
 /// The first bits of SHA-256 over the parts, each behind its length, so that no
 /// two lists of parts are the same text.
 fn hash(parts: &[&str]) -> [u8; BYTES] {
@@ -181,7 +221,7 @@ mod tests {
         for names in &names {
             for text in ["b", "ab", "a:b", "a", "node"] {
                 assert!(seen.insert(names.channel(&channel(text))), "channel {text}");
-                assert!(seen.insert(names.node(text)), "node {text}");
+                assert!(seen.insert(names.node(text, 0)), "node {text}");
             }
         }
         let name = names[0].channel(&channel("a"));

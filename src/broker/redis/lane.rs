@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use deadpool_redis::{Connection, Pool};
+use deadpool_redis::Connection;
 use parking_lot::Mutex;
 use redis::aio::ConnectionLike as _;
 use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind, Value};
@@ -18,7 +18,11 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::breaker::Breaker;
+use super::follow::{Follow, is_redirect};
+use super::health::Health;
+use super::life::Life;
 use super::scripts;
+use super::source::Source;
 use crate::metrics::Metrics;
 
 /// Commands that go out together at most.
@@ -31,6 +35,8 @@ pub(super) struct Job {
     pub(super) command: Cmd,
     /// Bytes of its arguments, roughly.
     pub(super) bytes: usize,
+    /// For which it was made, if that was known: it is not sent in a later one.
+    pub(super) incarnation: Option<u64>,
     /// Dropped without an answer if there is none.
     pub(super) answer: oneshot::Sender<Value>,
     /// Its places in the primary's queue.
@@ -43,12 +49,12 @@ pub(super) struct Fuse {
     breaker: Mutex<Breaker>,
     ended: AtomicU64,
     began: Instant,
-    metrics: Arc<Metrics>,
+    health: Arc<Health>,
 }
 
 impl Fuse {
-    pub(super) fn new(metrics: Arc<Metrics>) -> Fuse {
-        Fuse { breaker: Mutex::default(), ended: AtomicU64::new(0), began: Instant::now(), metrics }
+    pub(super) fn new(health: Arc<Health>) -> Fuse {
+        Fuse { breaker: Mutex::default(), ended: AtomicU64::new(0), began: Instant::now(), health }
     }
 
     pub(super) fn allow(&self) -> bool {
@@ -60,22 +66,28 @@ impl Fuse {
         self.ended.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Something may not be where it was.
+    fn doubt(&self) {
+        self.health.doubt();
+    }
+
     fn success(&self) {
         let mut breaker = self.breaker.lock();
         if breaker.is_open() {
             tracing::info!(event = "redis_breaker_closed", "Redis answers again");
-            self.metrics.redis_breaker(false);
+            self.health.breaker_closed();
         }
         breaker.success();
     }
 
     fn failure(&self) {
+        self.doubt();
         if self.breaker.lock().failure(self.now(), rand::random()) {
             tracing::warn!(
                 event = "redis_breaker_open",
                 "Redis does not answer: calls are refused"
             );
-            self.metrics.redis_breaker(true);
+            self.health.breaker_open();
         }
     }
 
@@ -84,15 +96,29 @@ impl Fuse {
     }
 }
 
+/// A breaker that nobody needs any more is not open.
+impl Drop for Fuse {
+    fn drop(&mut self) {
+        if self.breaker.lock().is_open() {
+            self.health.breaker_closed();
+        }
+    }
+}
+
 /// Serves one lane.
 pub(super) struct Lane {
     jobs: mpsc::Receiver<Job>,
-    pool: Pool,
+    source: Arc<Source>,
     fuse: Arc<Fuse>,
+    life: Arc<Life>,
     metrics: Arc<Metrics>,
     connection: Option<Connection>,
+    /// In a cluster.
+    follow: Option<Follow>,
     /// How many connections had ended when this one was last known to live.
     ended: u64,
+    /// How often the primary had moved when it was made.
+    moves: u64,
     /// What did not fit into the last pipeline.
     next: Option<Job>,
 }
@@ -100,11 +126,24 @@ pub(super) struct Lane {
 impl Lane {
     pub(super) fn new(
         jobs: mpsc::Receiver<Job>,
-        pool: Pool,
+        source: Arc<Source>,
         fuse: Arc<Fuse>,
+        life: Arc<Life>,
         metrics: Arc<Metrics>,
     ) -> Lane {
-        Lane { jobs, pool, fuse, metrics, connection: None, ended: 0, next: None }
+        let follow = source.follow();
+        Lane {
+            jobs,
+            source,
+            fuse,
+            life,
+            metrics,
+            connection: None,
+            follow,
+            ended: 0,
+            moves: 0,
+            next: None,
+        }
     }
 
     /// Runs until nobody can send a job any more.
@@ -152,8 +191,12 @@ impl Lane {
     }
 
     /// If any connection has ended since, asks whether this one lives: what is not
-    /// sent by a dead one need not fail.
+    /// sent by a dead one need not fail. And what was a primary when it was made may
+    /// have been replaced: what it takes now it will forget.
     async fn drop_if_ended(&mut self) {
+        if self.source.moves() != self.moves {
+            drop(self.connection.take().map(Connection::take));
+        }
         let ended = self.fuse.ended.load(Ordering::Relaxed);
         if std::mem::replace(&mut self.ended, ended) != ended
             && let Some(connection) = &mut self.connection
@@ -164,12 +207,22 @@ impl Lane {
     }
 
     /// There and back with a batch.
-    async fn trip(&mut self, batch: Vec<Job>) -> Result<(), RedisError> {
+    async fn trip(&mut self, mut batch: Vec<Job>) -> Result<(), RedisError> {
         self.drop_if_ended().await;
         let connection = match &mut self.connection {
             Some(connection) => connection,
-            none => none.insert(connect(&self.pool).await?),
+            none => {
+                let (connection, moves) = self.source.connect().await?;
+                self.moves = moves;
+                none.insert(connection)
+            }
         };
+        // What was asked of streams that are no more is not done to others.
+        let incarnation = self.life.incarnation();
+        batch.retain(|job| job.incarnation.is_none_or(|of| of == incarnation));
+        if batch.is_empty() {
+            return Ok(());
+        }
         let (commands, answers): (Vec<_>, Vec<_>) =
             batch.into_iter().map(|job| (job.command, job.answer)).unzip();
         let mut pipeline = redis::Pipeline::with_capacity(commands.len());
@@ -178,7 +231,7 @@ impl Lane {
         }
         let mut values = connection.req_packed_commands(&pipeline, 0, pipeline.len()).await?;
         if let Some(first) = values.iter().position(is_unknown_script)
-            && values.iter().skip(first).all(is_unknown_script)
+            && values.iter().skip(first).all(|value| is_unknown_script(value) || is_redirect(value))
         {
             // Redis has lost the scripts. Nothing behind the first of these was
             // done, so doing them again now keeps the order.
@@ -192,6 +245,11 @@ impl Lane {
         }
         if values.len() != answers.len() {
             return Err(RedisError::from((ErrorKind::Parse, "not as many replies as commands")));
+        }
+        if let Some(follow) = &mut self.follow
+            && follow.follow(connection, &pipeline, &mut values).await
+        {
+            self.fuse.doubt();
         }
         let mut unfit = None;
         let mut refused = None;
@@ -215,21 +273,6 @@ impl Lane {
             tracing::error!(event = "redis_refused", %error, "Redis refused a command");
         }
         unfit.map_or(Ok(()), |error| Err(error.into()))
-    }
-}
-
-/// A connection with the scripts loaded.
-async fn connect(pool: &Pool) -> Result<Connection, RedisError> {
-    let mut connection = pool.get().await.map_err(|error| match error {
-        deadpool_redis::PoolError::Backend(error) => error,
-        other => RedisError::from((ErrorKind::Io, "no connection", other.to_string())),
-    })?;
-    match scripts::load().exec_async(&mut connection).await {
-        Ok(()) => Ok(connection),
-        Err(error) => {
-            drop(Connection::take(connection));
-            Err(error)
-        }
     }
 }
 

@@ -7,30 +7,35 @@
 //! and each channel that was subscribed before is told of a gap, behind the last
 //! that came by the old connection and before the first that comes by the new.
 
+mod arrivals;
 mod intake;
+mod patience;
 mod wanted;
 
-use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use redis::aio::MultiplexedConnection;
-use redis::{Client, PushInfo, PushKind, RedisError, Value};
-use sealcast_wire::Channel;
-use tokio::sync::Notify;
+use redis::{PushInfo, PushKind, RedisError, Value};
+use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::super::feed::{Delivery, Feed, Sharding};
-use super::super::{CALL_TIMEOUT, Tails, Unavailable};
-use super::endpoint::{self, Endpoint};
+use super::super::{CALL_TIMEOUT, Unavailable};
+use super::endpoint;
+use super::health::Health;
+use super::hello::Mode;
 use super::keys::{Kind, Name};
+use super::place::Place;
 use super::primary::{Primary, Way};
-use super::record::{self, BadRecord, Own, Record, Stored};
+use super::record::{self, Own};
 use crate::metrics::Metrics;
-use intake::{Arrival, Intake};
+use patience::within;
 use wanted::{Confirmed, Wanted};
+
+pub(super) use arrivals::{Arrivals, bad_record};
+pub(super) use wanted::Subject;
 
 /// Topics that are subscribed together at most: Redis answers each.
 const MOST_TOGETHER: usize = 1_000;
@@ -38,6 +43,8 @@ const MOST_TOGETHER: usize = 1_000;
 const PING_EVERY: Duration = Duration::from_millis(500);
 /// In which time it must say so.
 const PONG_WITHIN: Duration = Duration::from_millis(700);
+/// How often topics that were refused are asked for again.
+const RETRY_EVERY: Duration = Duration::from_millis(250);
 /// How often the node proves that what it publishes comes back.
 const BEAT_EVERY: Duration = Duration::from_secs(1);
 /// In which time it must.
@@ -45,20 +52,15 @@ const BEAT_WITHIN: Duration = Duration::from_secs(1);
 /// The longest pause before the next attempt to connect.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// What came from all primaries, on its way to the feed.
-pub(super) struct Arrivals {
-    sharding: Sharding,
-    intakes: Vec<Intake>,
-    metrics: Arc<Metrics>,
-}
-
 /// The link to one primary. Its task is [`Link::run`].
 pub(super) struct Link {
-    endpoint: Endpoint,
-    /// The node's own topic: probes and heartbeats.
-    own: Name,
-    /// The topic of all nodes.
-    control: Name,
+    /// Which of all links it is.
+    at: usize,
+    place: Place,
+    /// The node's own topic on this connection: probes and heartbeats.
+    own: Mutex<Option<Name>>,
+    /// Chooses it.
+    choose: Choose,
     primary: Arc<Primary>,
     arrivals: Arc<Arrivals>,
     wanted: Mutex<Wanted>,
@@ -66,9 +68,18 @@ pub(super) struct Link {
     changed: Notify,
     /// The newest heartbeat that came back.
     beat: AtomicU64,
+    /// Everything wanted has been asked for.
+    up: AtomicBool,
     came_back: Notify,
+    health: Arc<Health>,
     metrics: Arc<Metrics>,
 }
+
+/// Finds a name for the node's own topic at this primary, if there is one.
+pub(super) type Choose = Box<dyn Fn() -> Option<Name> + Send + Sync>;
+
+/// Topics that one link gave away, for another one.
+pub(super) type Given = (Name, wanted::Topic);
 
 /// Why a connection was given up.
 #[derive(Debug, thiserror::Error)]
@@ -81,112 +92,55 @@ enum Loss {
     Ping,
     #[error("the node's own heartbeat did not come back")]
     Heartbeat,
-}
-
-impl Arrivals {
-    /// A queue for each shard of `feed`, and what empties them into it.
-    pub(super) fn new(
-        feed: Feed,
-        metrics: &Arc<Metrics>,
-    ) -> (Arc<Arrivals>, Vec<impl Future<Output = ()> + Send + 'static>) {
-        let sharding = feed.sharding().clone();
-        let arrivals = Arc::new(Arrivals {
-            intakes: (0..sharding.count()).map(|_| Intake::default()).collect(),
-            sharding,
-            metrics: Arc::clone(metrics),
-        });
-        let feed = Arc::new(feed);
-        let shards = 0..arrivals.intakes.len();
-        let works = shards.map(|at| forward(Arc::clone(&arrivals), Arc::clone(&feed), at));
-        let works = works.collect();
-        (arrivals, works)
-    }
-
-    fn of(&self, channel: &Channel) -> Option<&Intake> {
-        self.intakes.get(self.sharding.of(channel))
-    }
-
-    fn gap(&self, channel: Channel, since: u64) -> Delivery {
-        self.metrics.gap();
-        Delivery::Gap { channel, since }
-    }
-
-    /// What to deliver, if anything.
-    fn read(&self, arrival: Arrival, tails: &Tails) -> Option<Delivery> {
-        Some(match arrival {
-            Arrival::Probe(mark) => Delivery::Probe(mark),
-            Arrival::Told(message) => Delivery::Told(message.into()),
-            Arrival::Opened(channel) => {
-                tails.open(&channel);
-                return None;
-            }
-            Arrival::Gap(channel, since) => self.gap(channel, since),
-            Arrival::Record(channel, bytes) => match record::read(&channel, bytes) {
-                Ok(Record::Publication(Stored { publication, epoch, delta })) => {
-                    let publication = Arc::new(publication);
-                    Delivery::Publication { channel, publication, epoch, delta }
-                }
-                Ok(Record::Membership { who, came }) => {
-                    Delivery::Membership { channel, who: Arc::new(who), came }
-                }
-                Ok(Record::Erased) => {
-                    tails.forget(&channel);
-                    return None;
-                }
-                Err(error) => {
-                    bad_record(error, &self.metrics);
-                    // If it is kept, it is read again, or ends the subscriptions.
-                    self.gap(channel, 0)
-                }
-            },
-        })
-    }
-}
-
-/// Empties one shard's queue into the feed, as long as anyone reads that.
-async fn forward(arrivals: Arc<Arrivals>, feed: Arc<Feed>, at: usize) {
-    let (Some(intake), Some(shard)) = (arrivals.intakes.get(at), feed.shards().nth(at)) else {
-        return;
-    };
-    loop {
-        let arrival = intake.next().await;
-        let Some(delivery) = arrivals.read(arrival, feed.tails()) else { continue };
-        let Ok(place) = shard.place().await else { return };
-        place.send(delivery);
-    }
+    #[error("sentinels have put another primary in its place")]
+    Moved,
+    #[error("the cluster has no use for it")]
+    Useless,
 }
 
 impl Link {
     pub(super) fn new(
-        endpoint: Endpoint,
-        (own, control): (Name, Name),
-        primary: Arc<Primary>,
-        arrivals: Arc<Arrivals>,
+        (at, place): (usize, Place),
+        choose: Choose,
+        (primary, arrivals): (Arc<Primary>, Arc<Arrivals>),
+        health: &Arc<Health>,
         metrics: &Arc<Metrics>,
     ) -> Arc<Link> {
+        health.link_down();
         Arc::new(Link {
-            endpoint,
-            own,
-            control,
+            at,
+            place,
+            own: Mutex::default(),
+            choose,
             primary,
             arrivals,
             wanted: Mutex::default(),
             changed: Notify::new(),
             beat: AtomicU64::new(0),
+            up: AtomicBool::new(false),
             came_back: Notify::new(),
+            health: Arc::clone(health),
             metrics: Arc::clone(metrics),
         })
     }
 
-    /// Wants a channel's publications; returns when Redis has confirmed that on
-    /// the connection that counts now.
-    ///
-    /// # Errors
-    /// If it has not in time; it is wanted all the same.
-    pub(super) async fn subscribe(&self, name: Name, channel: &Channel) -> Result<(), Unavailable> {
-        let Some(confirmed) = self.wanted.lock().want(name, channel) else { return Ok(()) };
+    /// Wants what is published on a topic. `None` if it is subscribed, else what
+    /// tells when it is; see [`confirmed`].
+    pub(super) fn want(&self, name: Name, subject: Subject) -> Option<oneshot::Receiver<()>> {
+        let waiting = self.wanted.lock().want(name, subject);
         self.changed.notify_one();
-        timeout(CALL_TIMEOUT, confirmed).await.map_err(|_| Unavailable)?.map_err(|_| Unavailable)
+        waiting
+    }
+
+    /// Gives away the topics that belong elsewhere.
+    pub(super) fn give(&self, elsewhere: impl Fn(Name) -> bool) -> Vec<Given> {
+        self.wanted.lock().give(elsewhere)
+    }
+
+    /// Takes what other links gave away.
+    pub(super) fn adopt(&self, topics: Vec<Given>) {
+        self.wanted.lock().take(topics);
+        self.changed.notify_one();
     }
 
     /// No longer wants them.
@@ -211,18 +165,21 @@ impl Link {
             generation += 1;
             let began = Instant::now();
             let lost = match self.connect(generation).await {
-                Ok((connection, broken)) => {
+                Ok((connection, moves, broken)) => {
                     self.wanted.lock().begin(generation);
-                    let loss = self.live(connection, &broken, generation).await;
+                    let loss = self.live((connection, moves), &broken, generation).await;
                     // From here on nothing of the old connection is taken.
                     self.wanted.lock().end();
-                    self.metrics.redis_up(false);
+                    if self.up.swap(false, Ordering::Relaxed) {
+                        self.health.link_down();
+                    }
                     self.metrics.pubsub_reconnect();
                     loss
                 }
                 Err(error) => Loss::Redis(error),
             };
             tracing::warn!(event = "link_lost", generation, reason = %lost, "no link to Redis");
+            self.health.doubt();
             // After a connection that held, at once; then twice as long each time.
             if began.elapsed() > 2 * LONGEST_PAUSE {
                 pause = Duration::ZERO;
@@ -233,11 +190,11 @@ impl Link {
         }
     }
 
-    /// A connection, and what tells that it is not what it should be any more.
+    /// A connection, how often the primary had moved, and what tells that it is not what it should be any more.
     async fn connect(
         self: &Arc<Self>,
         generation: u64,
-    ) -> Result<(MultiplexedConnection, Arc<Notify>), RedisError> {
+    ) -> Result<(MultiplexedConnection, u64, Arc<Notify>), RedisError> {
         let (link, broken) = (Arc::clone(self), Arc::new(Notify::new()));
         let breaks = Arc::clone(&broken);
         let take = move |push: PushInfo| -> Result<(), redis::aio::SendError> {
@@ -246,73 +203,94 @@ impl Link {
             }
             Ok(())
         };
-        let client = Client::open(self.endpoint.info())?;
         let settings = endpoint::settings().set_push_sender(take);
-        let connection = client.get_multiplexed_async_connection_with_config(&settings).await?;
-        Ok((connection, broken))
+        let (connection, moves) = self.place.connect(&settings).await?;
+        Ok((connection, moves, broken))
     }
 
     /// The life of one connection.
     async fn live(
         &self,
-        mut connection: MultiplexedConnection,
+        (mut connection, moves): (MultiplexedConnection, u64),
         broken: &Notify,
         generation: u64,
     ) -> Loss {
-        let topics = [self.own.key(Kind::Topic), self.control.key(Kind::Topic)];
-        if let Err(error) = connection.subscribe(&topics).await {
-            return error.into();
+        let Some(own) = (self.choose)() else { return Loss::Useless };
+        *self.own.lock() = Some(own);
+        if let Err(loss) = self.ask_for(&mut connection, &[own]).await {
+            return loss;
         }
         let subscribing = self.subscribe_wanted(connection.clone(), generation);
         tokio::select! {
             loss = subscribing => loss,
             loss = self.ping(connection) => loss,
             loss = self.beat() => loss,
+            () = self.watch_life(generation) => Loss::Broken,
             () = broken.notified() => Loss::Broken,
+            () = self.place.moved(moves) => Loss::Moved,
         }
     }
 
     /// Brings Redis to what is wanted, again and again.
     async fn subscribe_wanted(&self, mut on: MultiplexedConnection, generation: u64) -> Loss {
-        let topics = |names: Vec<Name>| -> Vec<String> {
-            names.iter().map(|name| name.key(Kind::Topic)).collect()
-        };
-        let mut told = false;
         loop {
             let changes = self.wanted.lock().changes(MOST_TOGETHER);
             let idle = changes.subscribe.is_empty() && changes.unsubscribe.is_empty();
-            // The pushed confirmations count, not the answers; but without an
-            // answer the connection is not worth keeping.
-            if !changes.subscribe.is_empty()
-                && let Err(error) = on.subscribe(topics(changes.subscribe)).await
-            {
-                return error.into();
+            if !changes.subscribe.is_empty() {
+                if let Err(loss) = self.ask_for(&mut on, &changes.subscribe).await {
+                    return loss;
+                }
+                if self.is_sharded() && self.wanted.lock().refused(&changes.subscribe) {
+                    self.health.doubt();
+                }
             }
             if !changes.unsubscribe.is_empty()
-                && let Err(error) = on.unsubscribe(topics(changes.unsubscribe)).await
+                && let Err(loss) = self.leave(&mut on, &changes.unsubscribe).await
             {
-                return error.into();
+                return loss;
             }
             if idle {
-                if !std::mem::replace(&mut told, true) {
-                    self.metrics.redis_up(true);
+                if !self.up.swap(true, Ordering::Relaxed) {
+                    self.health.link_up();
                     tracing::info!(event = "link_up", generation, "the link to Redis stands");
                 }
-                self.changed.notified().await;
+                if self.is_sharded() {
+                    let _ = timeout(RETRY_EVERY, self.changed.notified()).await;
+                    self.wanted.lock().retry();
+                } else {
+                    self.changed.notified().await;
+                }
             }
         }
+    }
+
+    /// Subscribes. The pushed confirmations count, not the answers; but without an
+    /// answer the connection is not worth keeping.
+    async fn ask_for(&self, on: &mut MultiplexedConnection, names: &[Name]) -> Result<(), Loss> {
+        if self.is_sharded() {
+            return each(on, "SSUBSCRIBE", names).await;
+        }
+        Ok(on.subscribe(topics(names)).await?)
+    }
+
+    async fn leave(&self, on: &mut MultiplexedConnection, names: &[Name]) -> Result<(), Loss> {
+        if self.is_sharded() {
+            return each(on, "SUNSUBSCRIBE", names).await;
+        }
+        Ok(on.unsubscribe(topics(names)).await?)
     }
 
     async fn ping(&self, mut connection: MultiplexedConnection) -> Loss {
         loop {
             sleep(PING_EVERY).await;
-            let ping = redis::cmd("PING");
-            match timeout(PONG_WITHIN, connection.send_packed_command(&ping)).await {
-                Ok(Ok(Value::SimpleString(pong))) if pong == "PONG" => {}
-                Ok(Err(error)) => return error.into(),
-                _ => return Loss::Ping,
+            if let Err(loss) = pong(&mut connection, self.is_sharded()).await {
+                return loss;
             }
         }
+    }
+
+    fn is_sharded(&self) -> bool {
+        self.place.mode() == Mode::Cluster
     }
 
     /// Publishes a heartbeat to the node itself each second. That Redis cannot be
@@ -326,7 +304,7 @@ impl Link {
                         self.came_back.notified().await;
                     }
                 };
-                if receivers == 0 || timeout(BEAT_WITHIN, back).await.is_err() {
+                if receivers == 0 || within(BEAT_WITHIN, back).await.is_none() {
                     return Loss::Heartbeat;
                 }
             }
@@ -334,12 +312,36 @@ impl Link {
         }
     }
 
+    /// Asks each second whether Redis has lost anything. If so, every channel may
+    /// have a stream that is not the one it had. Never ends.
+    async fn watch_life(&self, generation: u64) {
+        let life = self.primary.life();
+        let mut known = life.incarnation();
+        loop {
+            sleep(BEAT_EVERY).await;
+            let counter = life.counter();
+            let asked = self.primary.call(Way::Read, counter.name(), counter.beat(), 0);
+            if let Ok(answer) = asked.await
+                && let Err(error) = counter.learn(answer)
+            {
+                tracing::error!(event = "bad_beat", %error, "what counts heartbeats is not ours");
+            }
+            let now = life.incarnation();
+            if std::mem::replace(&mut known, now) != now {
+                for channel in self.wanted.lock().subscribed_channels() {
+                    self.arrivals.missed(channel.clone(), generation);
+                }
+            }
+        }
+    }
+
     /// Answers how many received it.
     async fn send_to_self(&self, record: Vec<u8>) -> Result<i64, Unavailable> {
-        let mut command = redis::cmd("PUBLISH");
+        let own = self.own.lock().ok_or(Unavailable)?;
+        let mut command = redis::cmd(self.place.mode().publish());
         let bytes = record.len();
-        command.arg(self.own.key(Kind::Topic)).arg(record);
-        match self.primary.call(Way::Read, self.own, command, bytes).await? {
+        command.arg(own.key(Kind::Topic)).arg(record);
+        match self.primary.call(Way::Read, own, command, bytes).await? {
             Value::Int(receivers) => Ok(receivers),
             _ => Err(Unavailable),
         }
@@ -359,25 +361,25 @@ impl Link {
             Some(Value::BulkString(topic)) => Name::of_topic(&topic),
             _ => None,
         };
+        let is_own = name.is_some() && name == *self.own.lock();
         match (push.kind, name) {
-            (PushKind::Message, Some(name)) => {
+            (PushKind::Message | PushKind::SMessage, Some(name)) => {
                 let Some(Value::BulkString(bytes)) = data.next() else { return false };
-                if name == self.own {
+                if is_own {
                     self.take_own(bytes);
-                } else if name == self.control {
-                    if let Some(first) = self.arrivals.intakes.first() {
-                        first.other(Arrival::Told(bytes));
+                    return true;
+                }
+                match wanted.subject(name) {
+                    Some(Subject::Channel(channel)) => {
+                        self.arrivals.record(channel, bytes, generation);
                     }
-                } else if let Some(channel) = wanted.channel(name)
-                    && let Some(intake) = self.arrivals.of(channel)
-                    && !intake.record(channel, bytes, generation)
-                {
-                    self.metrics.pubsub_dropped();
+                    Some(Subject::Control) => self.arrivals.told(bytes),
+                    None => {}
                 }
                 true
             }
-            (PushKind::Subscribe, Some(name)) => {
-                if name != self.own && name != self.control {
+            (PushKind::Subscribe | PushKind::SSubscribe, Some(name)) => {
+                if !is_own {
                     self.subscribed(wanted.subscribed(name));
                 }
                 self.changed.notify_one();
@@ -387,33 +389,30 @@ impl Link {
                 self.changed.notify_one();
                 wanted.unsubscribed(name)
             }
+            // The slot is served by another one now.
+            (PushKind::SUnsubscribe, Some(name)) => {
+                if !wanted.unsubscribed(name) {
+                    wanted.displaced(name);
+                    self.health.doubt();
+                }
+                self.changed.notify_one();
+                !is_own
+            }
             _ => false,
         }
     }
 
     fn subscribed(&self, confirmed: Confirmed) {
         match confirmed {
-            Confirmed::Unwanted => {}
-            Confirmed::Fresh(channel) => {
-                if let Some(intake) = self.arrivals.of(&channel) {
-                    intake.other(Arrival::Opened(channel));
-                }
-            }
-            Confirmed::Gap(channel, since) => {
-                if let Some(intake) = self.arrivals.of(&channel) {
-                    intake.gap(channel, since);
-                }
-            }
+            Confirmed::Nothing => {}
+            Confirmed::Fresh(channel) => self.arrivals.opened(channel),
+            Confirmed::Gap(channel, since) => self.arrivals.missed(channel, since),
         }
     }
 
     fn take_own(&self, bytes: Vec<u8>) {
         match record::read_own(bytes) {
-            Ok(Own::Probe(mark)) => {
-                for intake in &self.arrivals.intakes {
-                    intake.other(Arrival::Probe(mark));
-                }
-            }
+            Ok(Own::Probe(mark)) => self.arrivals.probe(mark, self.at),
             Ok(Own::Heartbeat(count)) => {
                 self.beat.fetch_max(count, Ordering::Relaxed);
                 self.came_back.notify_one();
@@ -423,8 +422,52 @@ impl Link {
     }
 }
 
-/// Counts and tells of bytes that are not a record.
-pub(super) fn bad_record(error: BadRecord, metrics: &Metrics) {
-    metrics.redis_error("record");
-    tracing::error!(event = "bad_record", %error, "what came from Redis is not a record");
+/// A link that nobody needs any more is not down.
+impl Drop for Link {
+    fn drop(&mut self) {
+        if !self.up.load(Ordering::Relaxed) {
+            self.health.link_up();
+        }
+    }
+}
+
+/// Waits for what [`Link::want`] answered.
+///
+/// # Errors
+/// If Redis has not confirmed it in time; it is wanted all the same.
+pub(super) async fn confirmed(waiting: Option<oneshot::Receiver<()>>) -> Result<(), Unavailable> {
+    let Some(waiting) = waiting else { return Ok(()) };
+    timeout(CALL_TIMEOUT, waiting).await.map_err(|_| Unavailable)?.map_err(|_| Unavailable)
+}
+
+fn topics(names: &[Name]) -> Vec<String> {
+    names.iter().map(|name| name.key(Kind::Topic)).collect()
+}
+
+/// A command for each topic, because a slot that is not served here refuses a
+/// whole command; and then a ping. When that is answered all answers are there.
+async fn each(on: &mut MultiplexedConnection, verb: &str, names: &[Name]) -> Result<(), Loss> {
+    let mut pipeline = redis::Pipeline::with_capacity(names.len());
+    for topic in topics(names) {
+        pipeline.cmd(verb).arg(topic);
+    }
+    on.send_packed_commands(&pipeline, 0, pipeline.len()).await?;
+    pong(on, true).await
+}
+
+/// Asks whether the connection lives. When Redis leaves a sharded topic by itself,
+/// the library takes that for the answer to whatever waits for one; so there
+/// another ping is sent until one is answered as it should be.
+async fn pong(on: &mut MultiplexedConnection, sharded: bool) -> Result<(), Loss> {
+    let ping = redis::cmd("PING");
+    let asking = async {
+        loop {
+            match on.send_packed_command(&ping).await? {
+                Value::SimpleString(pong) if pong == "PONG" => return Ok(()),
+                _ if sharded => {}
+                _ => return Err(Loss::Ping),
+            }
+        }
+    };
+    within(PONG_WITHIN, asking).await.unwrap_or(Err(Loss::Ping))
 }

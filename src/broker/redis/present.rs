@@ -14,7 +14,8 @@ use tokio::time::sleep;
 
 use super::super::Unavailable;
 use super::keys::{self, Kind, Name, Names};
-use super::primary::{Primary, Way, answered};
+use super::primary::{Way, answered};
+use super::router::Router;
 use super::{record, scripts};
 
 /// How long a client stays present if its node does not say so again.
@@ -39,12 +40,12 @@ impl Present {
     /// If Redis is away; the client is entered when it is back.
     pub(super) fn enter(
         &self,
-        (names, primary): (&Names, &Primary),
+        (names, router): (&Names, &Router),
         channel: &Channel,
         who: Arc<ClientInfo>,
     ) -> Result<oneshot::Receiver<Value>, Unavailable> {
         let mut clients = self.clients.lock();
-        let sent = send_enter(names, primary, channel, &who);
+        let sent = send_enter(names, router, channel, &who);
         clients.insert((channel.clone(), who.client.clone()), who);
         sent
     }
@@ -55,7 +56,7 @@ impl Present {
     /// If Redis is away; what is left there is over after a while.
     pub(super) fn exit(
         &self,
-        (names, primary): (&Names, &Primary),
+        (names, router): (&Names, &Router),
         channel: &Channel,
         client: String,
     ) -> Result<oneshot::Receiver<Value>, Unavailable> {
@@ -64,18 +65,18 @@ impl Present {
         command.arg(&client);
         let mut clients = self.clients.lock();
         clients.remove(&(channel.clone(), client));
-        primary.send(Way::Write, name, command, 0)
+        router.send(Way::Write, name, command, 0)
     }
 
     /// Enters everyone again, round after round.
-    pub(super) async fn keep(&self, names: &Names, primary: &Primary) {
+    pub(super) async fn keep(&self, names: &Names, router: &Router) {
         loop {
             let all: Vec<_> = self.clients.lock().keys().cloned().collect();
             let steps = all.len().div_ceil(STEP).max(1);
             let pause = ROUND / u32::try_from(steps).unwrap_or(u32::MAX);
             for step in all.chunks(STEP) {
                 for key in step {
-                    let send = |who: &Arc<ClientInfo>| send_enter(names, primary, &key.0, who);
+                    let send = |who: &Arc<ClientInfo>| send_enter(names, router, &key.0, who);
                     let sent = self.clients.lock().get(key).map(send);
                     if let Some(Ok(entered)) = sent {
                         // If it was not, the next round does it again.
@@ -98,7 +99,7 @@ pub(super) fn ask(script: &scripts::Script, name: Name) -> Cmd {
 
 fn send_enter(
     names: &Names,
-    primary: &Primary,
+    router: &Router,
     channel: &Channel,
     who: &ClientInfo,
 ) -> Result<oneshot::Receiver<Value>, Unavailable> {
@@ -108,7 +109,7 @@ fn send_enter(
     let bytes = sealed.len();
     let mut command = scripts::ENTER.call(&keys(name));
     command.arg(&who.client).arg(sealed).arg(TTL.as_millis() as u64);
-    primary.send(Way::Write, name, command, bytes)
+    router.send(Way::Write, name, command, bytes)
 }
 
 fn keys(name: Name) -> [String; 3] {

@@ -2,18 +2,18 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
-use deadpool_redis::{Manager, Pool, PoolConfig, Runtime, Timeouts};
-use redis::aio::SendError;
-use redis::{Cmd, PushInfo, PushKind, RedisError, Value};
+use redis::{Cmd, Value};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::super::{CALL_TIMEOUT, Unavailable};
-use super::endpoint::{self, ANSWER_TIMEOUT, CONNECT_TIMEOUT, Endpoint};
+use super::health::Health;
 use super::keys::Name;
 use super::lane::{Fuse, Job, Lane};
+use super::life::Life;
+use super::place::Place;
+use super::source::Source;
 use crate::metrics::Metrics;
 
 /// Lanes for what changes something, and as many for what only reads: a long
@@ -40,24 +40,28 @@ pub(super) struct Primary {
     places: Arc<Semaphore>,
     kibs: Arc<Semaphore>,
     fuse: Arc<Fuse>,
+    life: Arc<Life>,
     metrics: Arc<Metrics>,
 }
 
 impl Primary {
-    /// The primary at `endpoint`, and what serves its lanes.
+    /// The primary at `place`, and what serves its lanes.
     pub(super) fn new(
-        endpoint: &Endpoint,
+        place: Place,
+        life: &Arc<Life>,
+        health: &Arc<Health>,
         metrics: &Arc<Metrics>,
-    ) -> Result<(Primary, Vec<impl Future<Output = ()> + Send + 'static>), RedisError> {
-        let fuse = Arc::new(Fuse::new(Arc::clone(metrics)));
-        let pool = pool(endpoint, &fuse)?;
+    ) -> (Primary, Vec<impl Future<Output = ()> + Send + 'static>) {
+        let fuse = Arc::new(Fuse::new(Arc::clone(health)));
+        let source = Arc::new(Source::new(place, Arc::clone(life), Arc::clone(&fuse), 2 * LANES));
         let (mut works, mut lanes) = (Vec::new(), Vec::new());
         for _ in 0..2 * LANES {
             // The places bound it; a lane alone may take them all.
-            let (lane, jobs) = mpsc::channel(MOST_WAITING);
-            let (fuse, metrics) = (Arc::clone(&fuse), Arc::clone(metrics));
-            works.push(Lane::new(jobs, pool.clone(), fuse, metrics).run());
-            lanes.push(lane);
+            let (sender, jobs) = mpsc::channel(MOST_WAITING);
+            let (fuse, life) = (Arc::clone(&fuse), Arc::clone(life));
+            let lane = Lane::new(jobs, Arc::clone(&source), fuse, life, Arc::clone(metrics));
+            works.push(lane.run());
+            lanes.push(sender);
         }
         let reads = lanes.split_off(LANES);
         let primary = Primary {
@@ -66,9 +70,15 @@ impl Primary {
             places: Arc::new(Semaphore::new(MOST_WAITING)),
             kibs: Arc::new(Semaphore::new(MOST_WAITING_KIB)),
             fuse,
+            life: Arc::clone(life),
             metrics: Arc::clone(metrics),
         };
-        Ok((primary, works))
+        (primary, works)
+    }
+
+    /// What tells whether it has lost anything.
+    pub(super) fn life(&self) -> &Life {
+        &self.life
     }
 
     /// Sends a command, and waits for the answer until the call's deadline. It
@@ -116,7 +126,8 @@ impl Primary {
         };
         let at = (name.spread() % LANES as u64) as usize;
         let (answer, answered) = oneshot::channel();
-        let job = Job { command, bytes, answer, _places: [place, kibs] };
+        let incarnation = self.life.learned();
+        let job = Job { command, bytes, incarnation, answer, _places: [place, kibs] };
         lanes.get(at).ok_or(Unavailable)?.try_send(job).map_err(|_| Unavailable)?;
         Ok(answered)
     }
@@ -128,24 +139,4 @@ impl Primary {
 /// If there is none.
 pub(super) async fn answered(answer: oneshot::Receiver<Value>) -> Result<Value, Unavailable> {
     timeout(CALL_TIMEOUT, answer).await.map_err(|_| Unavailable)?.map_err(|_| Unavailable)
-}
-
-/// A pool from which each lane takes one connection and keeps it.
-fn pool(endpoint: &Endpoint, fuse: &Arc<Fuse>) -> Result<Pool, RedisError> {
-    const WAIT: Duration = Duration::from_millis(200);
-    let fuse = Arc::clone(fuse);
-    let note = move |push: PushInfo| -> Result<(), SendError> {
-        if push.kind == PushKind::Disconnection {
-            fuse.note_end();
-        }
-        Ok(())
-    };
-    let settings = endpoint::settings().set_push_sender(note);
-    let manager = Manager::new_with_config(endpoint.info(), settings)?;
-    let timeouts =
-        Timeouts { wait: Some(WAIT), create: Some(CONNECT_TIMEOUT), recycle: Some(ANSWER_TIMEOUT) };
-    let config = PoolConfig { max_size: 2 * LANES, timeouts, ..PoolConfig::default() };
-    Pool::builder(manager).config(config).runtime(Runtime::Tokio1).build().map_err(|error| {
-        RedisError::from((redis::ErrorKind::InvalidClientConfig, "no pool", error.to_string()))
-    })
 }

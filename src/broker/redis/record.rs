@@ -5,7 +5,7 @@
 //! version 1 | kind 1 | of the kind
 //! publication: flags 1 | offset 8 | time 8 | gone 8 | tag 8 | before 8 | epoch 1 + n | body
 //! join, leave: body
-//! erased: nothing
+//! erased, missed: nothing
 //! probe, heartbeat: number 8
 //! ```
 //!
@@ -30,6 +30,7 @@ const LEAVE: u8 = 3;
 const PROBE: u8 = 4;
 const HEARTBEAT: u8 = 5;
 const ERASED: u8 = 6;
+const MISSED: u8 = 7;
 
 /// Bit of the flags: subscribers who asked for deltas may get one.
 pub(super) const DELTA: u8 = 1;
@@ -44,6 +45,9 @@ pub(super) enum Record {
     },
     /// The stream's entries were removed.
     Erased,
+    /// Something was published where those who get this do not listen, or the stream
+    /// began anew. Whoever hears it looks.
+    Missed,
 }
 
 /// What a record that a node sends to itself says.
@@ -60,6 +64,9 @@ pub(super) struct Stored {
     /// The stream that the offset counts in; `None` if it is not kept.
     pub(super) epoch: Option<Epoch>,
     pub(super) delta: bool,
+    /// Its own name, and its predecessor's.
+    pub(super) tag: u64,
+    pub(super) before: u64,
 }
 
 /// Bytes that are not a record.
@@ -117,6 +124,11 @@ pub(super) fn erased() -> Vec<u8> {
     vec![VERSION, ERASED]
 }
 
+/// The record that tells every node to look at the stream.
+pub(super) fn missed() -> Vec<u8> {
+    vec![VERSION, MISSED]
+}
+
 /// Who is present, sealed.
 pub(super) fn info(channel: &Channel, who: &ClientInfo) -> Vec<u8> {
     let mut body = Vec::new();
@@ -150,6 +162,7 @@ pub(super) fn read(channel: &Channel, record: Vec<u8>) -> Result<Record, BadReco
         (JOIN, rest) => Ok(Record::Membership { who: read_info(channel, rest)?, came: true }),
         (LEAVE, rest) => Ok(Record::Membership { who: read_info(channel, rest)?, came: false }),
         (ERASED, rest) if rest.is_empty() => Ok(Record::Erased),
+        (MISSED, rest) if rest.is_empty() => Ok(Record::Missed),
         (kind, _) => Err(BadRecord::Kind(kind)),
     }
 }
@@ -191,8 +204,10 @@ pub(super) fn read_info(channel: &Channel, sealed: Bytes) -> Result<ClientInfo, 
 fn read_publication(channel: &Channel, mut rest: Bytes) -> Result<Stored, BadRecord> {
     let flags = rest.try_get_u8().map_err(|_| BadRecord::Broken)?;
     let offset = rest.try_get_u64().map_err(|_| BadRecord::Broken)?;
-    // Time, gone, tag and before are for the streams' keeper.
-    take_bytes(&mut rest, 4 * 8)?;
+    // The times are for the streams' keeper.
+    take_bytes(&mut rest, 2 * 8)?;
+    let tag = rest.try_get_u64().map_err(|_| BadRecord::Broken)?;
+    let before = rest.try_get_u64().map_err(|_| BadRecord::Broken)?;
     let length = usize::from(rest.try_get_u8().map_err(|_| BadRecord::Broken)?);
     let epoch = text(take_bytes(&mut rest, length)?)?;
     if (offset == 0) != epoch.is_empty() || flags & !DELTA != 0 {
@@ -223,7 +238,7 @@ fn read_publication(channel: &Channel, mut rest: Bytes) -> Result<Stored, BadRec
         epoch: if offset == 1 { epoch.clone() } else { String::new() },
     };
     let epoch = (offset > 0).then(|| Epoch::from(epoch));
-    Ok(Stored { publication, epoch, delta: flags & DELTA != 0 })
+    Ok(Stored { publication, epoch, delta: flags & DELTA != 0, tag, before })
 }
 
 fn put_info(into: &mut Vec<u8>, info: &ClientInfo) {
@@ -300,13 +315,15 @@ mod tests {
     fn what_was_written_is_read() {
         for (publication, delta) in [(publication(), true), (Publication::default(), false)] {
             let record = unkept(&channel(), &publication, delta);
-            let stored = Stored { publication, epoch: None, delta };
+            let stored = Stored { publication, epoch: None, delta, tag: 0, before: 0 };
             assert_eq!(read(&channel(), record), Ok(Record::Publication(stored)));
         }
         for came in [true, false] {
             let record = membership(&channel(), &who(), came);
             assert_eq!(read(&channel(), record), Ok(Record::Membership { who: who(), came }));
         }
+        assert_eq!(read(&channel(), erased()), Ok(Record::Erased));
+        assert_eq!(read(&channel(), missed()), Ok(Record::Missed));
         assert_eq!(read_own(probe(7)), Ok(Own::Probe(7)));
         assert_eq!(read_own(heartbeat(u64::MAX)), Ok(Own::Heartbeat(u64::MAX)));
         assert_eq!(read(&channel(), probe(7)), Err(BadRecord::Kind(PROBE)));

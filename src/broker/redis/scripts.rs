@@ -1,13 +1,16 @@
 //! The scripts, constants of the program. A command connection loads them when
 //! it is made, and they are called by their digests.
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
-use redis::Cmd;
+use redis::{Arg, Cmd};
+
+use super::hello::Mode;
 
 /// A script and the digest that calls it.
 pub(super) struct Script {
-    text: &'static str,
+    text: Cow<'static, str>,
     digest: String,
 }
 
@@ -15,12 +18,14 @@ macro_rules! scripts {
     ($($(#[$doc:meta])* $name:ident: [$($part:literal),*],)*) => {
         $($(#[$doc])*
         pub(super) static $name: LazyLock<Script> = LazyLock::new(|| {
-            Script::new(concat!($(include_str!(concat!("scripts/", $part, ".lua")), "\n"),*))
+            Script::new(Cow::Borrowed(
+                concat!($(include_str!(concat!("scripts/", $part, ".lua")), "\n"),*)
+            ))
         });)*
 
         /// Every script.
         fn all() -> impl Iterator<Item = &'static Script> {
-            [$(&*$name),*].into_iter()
+            [$(&*$name,)* &*PUBLISH_SHARDED].into_iter()
         }
     };
 }
@@ -29,15 +34,47 @@ scripts! {
     /// See its text, as with the others.
     PUBLISH: ["answer", "stream", "publish"],
     HISTORY: ["answer", "stream", "history"],
+    BEHIND: ["answer", "stream", "behind"],
+    BEAT: ["beat"],
     ENTER: ["answer", "present", "enter"],
     EXIT: ["answer", "present", "exit"],
     PRESENCE: ["answer", "present", "presence"],
     STATS: ["answer", "present", "stats"],
 }
 
+/// The same as [`PUBLISH`], to who listens at the slot's master.
+static PUBLISH_SHARDED: LazyLock<Script> = LazyLock::new(|| {
+    let of = |mode: Mode| format!("'{}'", mode.publish());
+    Script::new(Cow::Owned(PUBLISH.text.replace(&of(Mode::Standalone), &of(Mode::Cluster))))
+});
+
+/// The script that publishes.
+pub(super) fn publish(mode: Mode) -> &'static Script {
+    match mode {
+        Mode::Standalone => &PUBLISH,
+        Mode::Cluster => &PUBLISH_SHARDED,
+    }
+}
+
+/// The topic to which a call of a script publishes in a cluster, if it does.
+pub(super) fn topic(command: &Cmd) -> Option<Vec<u8>> {
+    let arguments = || {
+        command.args_iter().map(|argument| match argument {
+            Arg::Simple(bytes) => bytes,
+            _ => &[],
+        })
+    };
+    if arguments().nth(1) != Some(PUBLISH_SHARDED.digest.as_bytes()) {
+        return None;
+    }
+    let keys: usize = std::str::from_utf8(arguments().nth(2)?).ok()?.parse().ok()?;
+    arguments().nth(keys.checked_add(3)?).map(<[u8]>::to_vec)
+}
+
 impl Script {
-    fn new(text: &'static str) -> Script {
-        Script { text, digest: redis::Script::new(text).get_hash().to_owned() }
+    fn new(text: Cow<'static, str>) -> Script {
+        let digest = redis::Script::new(&text).get_hash().to_owned();
+        Script { text, digest }
     }
 
     /// A call, to which the arguments are to be added.
@@ -52,7 +89,7 @@ impl Script {
 pub(super) fn load() -> redis::Pipeline {
     let mut pipeline = redis::Pipeline::new();
     for script in all() {
-        pipeline.cmd("SCRIPT").arg("LOAD").arg(script.text).ignore();
+        pipeline.cmd("SCRIPT").arg("LOAD").arg(&*script.text).ignore();
     }
     pipeline
 }

@@ -1,11 +1,13 @@
 //! Which broker, and where it is.
 
-use super::super::file::{Engine, File, RedisEngine, RedisTls};
+use std::collections::HashSet;
+
+use super::super::file::{Addresses, Engine, File, RedisEngine, RedisTls};
 use super::super::secret::SecretText;
 use super::super::{Engine as Choice, Fault};
 use super::fault;
 use crate::auth::ClusterKey;
-use crate::broker::{Credentials, Endpoint, RedisConfig, Tls};
+use crate::broker::{BadEndpoint, Credentials, Endpoint, RedisConfig, Sentinels, Tls, Topology};
 
 /// Centrifugo's, which is Redis' own port on this machine.
 const ADDRESS: &str = "redis://127.0.0.1:6379";
@@ -51,31 +53,107 @@ pub(super) fn cluster_key(file: &File, faults: &mut Vec<Fault>) -> Option<Cluste
 }
 
 fn redis(engine: &RedisEngine, faults: &mut Vec<Fault>) -> Option<RedisConfig> {
-    let address = match engine.address.as_ref().map(|addresses| addresses.0.as_slice()) {
-        None => ADDRESS,
-        Some([address]) => address.text(),
-        Some(_) => {
-            fault(faults, "engine.redis.address", "must be one address");
-            return None;
-        }
-    };
     let with = Credentials {
         user: engine.user.clone(),
         password: engine.password.as_ref().map(|password| password.text().to_owned()),
         db: engine.db.and_then(|db| i64::try_from(db).ok()),
-        tls: tls(&engine.tls, faults),
+        tls: tls("engine.redis.tls", &engine.tls, faults),
     };
-    match Endpoint::parse(address, &with) {
-        Ok(endpoint) => Some(RedisConfig { endpoint, prefix: engine.prefix.clone() }),
+    let sentinels = sentinels(engine, &with, faults);
+    let given = [
+        ("address", &engine.address),
+        ("sentinel_address", &engine.sentinel_address),
+        ("cluster_address", &engine.cluster_address),
+    ];
+    if let [_, (also, _), ..] = given.iter().filter(|(_, at)| at.is_some()).collect::<Vec<_>>()[..]
+    {
+        let problem = "one of address, sentinel_address and cluster_address says where Redis is";
+        fault(faults, format!("engine.redis.{also}"), problem);
+        return None;
+    }
+    let topology = match (&engine.sentinel_address, &engine.cluster_address, &engine.address) {
+        (Some(_), ..) => Topology::Watched(sentinels?),
+        (None, Some(addresses), _) => {
+            if engine.db.is_some_and(|db| db != 0) {
+                fault(faults, "engine.redis.db", "a cluster has none but 0");
+                return None;
+            }
+            let place = "engine.redis.cluster_address";
+            Topology::Cluster(endpoints(place, &addresses.texts(), &with, faults)?)
+        }
+        (None, None, address) => {
+            let place = "engine.redis.address";
+            let texts = address.as_ref().map_or(vec![ADDRESS], Addresses::texts);
+            let endpoints = endpoints(place, &texts, &with, faults)?;
+            let shown: HashSet<_> = endpoints.iter().map(ToString::to_string).collect();
+            if shown.len() < endpoints.len() {
+                fault(faults, place, "names one of them twice");
+                return None;
+            }
+            Topology::Primaries(endpoints)
+        }
+    };
+    Some(RedisConfig { topology, prefix: engine.prefix.clone() })
+}
+
+/// Who knows where the primary is, if that is asked.
+fn sentinels(
+    engine: &RedisEngine,
+    primary: &Credentials,
+    faults: &mut Vec<Fault>,
+) -> Option<Sentinels> {
+    let place = "engine.redis.sentinel_address";
+    let with = Credentials {
+        user: engine.sentinel_user.clone(),
+        password: engine.sentinel_password.as_ref().map(|password| password.text().to_owned()),
+        db: None,
+        tls: tls("engine.redis.sentinel_tls", &engine.sentinel_tls, faults),
+    };
+    let name = engine.sentinel_master_name.as_deref();
+    let Some(addresses) = &engine.sentinel_address else {
+        if name.is_some() || with.user.is_some() || with.password.is_some() || with.tls.is_some() {
+            fault(faults, place, "missing, but something else is said of sentinels");
+        }
+        return None;
+    };
+    let addresses = endpoints(place, &addresses.texts(), &with, faults)?;
+    let Some(name) = name else {
+        let problem = "needed with sentinel_address: what the sentinels call the primary";
+        fault(faults, "engine.redis.sentinel_master_name", problem);
+        return None;
+    };
+    match Sentinels::new(addresses, name, primary) {
+        Ok(sentinels) => Some(sentinels),
         Err(bad) => {
-            fault(faults, "engine.redis.address", bad.to_string());
+            fault(faults, "engine.redis.tls", bad.to_string());
             None
         }
     }
 }
 
-fn tls(tls: &RedisTls, faults: &mut Vec<Fault>) -> Option<Tls> {
-    let place = "engine.redis.tls";
+/// All of them, or what is wrong with the first that is none.
+fn endpoints(
+    place: &str,
+    texts: &[&str],
+    with: &Credentials,
+    faults: &mut Vec<Fault>,
+) -> Option<Vec<Endpoint>> {
+    if texts.is_empty() {
+        fault(faults, place, "an empty list");
+        return None;
+    }
+    let endpoints = texts.iter().map(|text| Endpoint::parse(text, with)).collect();
+    match endpoints {
+        Ok(endpoints) => Some(endpoints),
+        Err(bad) => {
+            let bad: BadEndpoint = bad;
+            fault(faults, place, bad.to_string());
+            None
+        }
+    }
+}
+
+fn tls(place: &str, tls: &RedisTls, faults: &mut Vec<Fault>) -> Option<Tls> {
     let RedisTls { enabled, server_ca_pem, cert_pem, key_pem } = tls;
     if !enabled {
         if server_ca_pem.is_some() || cert_pem.is_some() || key_pem.is_some() {
@@ -123,7 +201,10 @@ mod tests {
 
     fn endpoint(engine: &str) -> String {
         match read(engine) {
-            Ok(Choice::Redis(redis)) => redis.endpoint.to_string(),
+            Ok(Choice::Redis(RedisConfig { topology: Topology::Primaries(endpoints), .. })) => {
+                let all: Vec<_> = endpoints.iter().map(ToString::to_string).collect();
+                all.join(" ")
+            }
             other => panic!("{other:?}"),
         }
     }
@@ -137,6 +218,8 @@ mod tests {
             let engine = format!(r#"{{"type":"redis","redis":{{"address":{address}}}}}"#);
             assert_eq!(endpoint(&engine), "redis://h:1");
         }
+        let several = r#"{"type":"redis","redis":{"address":["h:1","redis://h:2"]}}"#;
+        assert_eq!(endpoint(several), "redis://h:1 redis://h:2");
         let tls = r#"{"type":"redis","redis":{"address":"h:1","tls":{"enabled":true}}}"#;
         assert_eq!(endpoint(tls), "rediss://h:1");
     }
@@ -159,6 +242,11 @@ mod tests {
             (r#"{"type":"redis","redis":{"address":"http://:hunter2@h"}}"#, "engine.redis.address"),
             (r#"{"type":"redis","redis":{"address":["a:1","b:hunter2"]}}"#, "engine.redis.address"),
             (
+                r#"{"type":"redis","redis":{"address":["a:1","redis://:hunter2@a:1"]}}"#,
+                "engine.redis.address",
+            ),
+            (r#"{"type":"redis","redis":{"address":[]}}"#, "engine.redis.address"),
+            (
                 r#"{"type":"redis","redis":{"tls":{"enabled":true,"key_pem":"/hunter2"}}}"#,
                 "engine.redis.tls.key_pem",
             ),
@@ -177,7 +265,57 @@ mod tests {
         }
         let shown = format!("{:?}", read(r#"{"type":"redis","redis":{"password":"hunter2"}}"#));
         assert!(!shown.contains("hunter2"), "{shown}");
-        let unknown = read(r#"{"type":"redis","redis":{"sentinel_address":"h:1"}}"#);
+        let unknown = read(r#"{"type":"redis","redis":{"replica_client_enabled":true}}"#);
         assert!(unknown.is_err(), "an option that is not done is not passed over");
+    }
+
+    #[test]
+    fn sentinels_are_given_with_the_name_of_what_they_watch() {
+        let read = |redis: &str| read(&format!(r#"{{"type":"redis","redis":{redis}}}"#));
+        let full = r#"{"sentinel_address":["a:1","b:2"],"sentinel_master_name":"m",
+            "sentinel_user":"ada","sentinel_password":"hunter2","password":"hunter2"}"#;
+        let Ok(Choice::Redis(RedisConfig { topology: Topology::Watched(sentinels), .. })) =
+            read(full)
+        else {
+            panic!("not taken")
+        };
+        assert_eq!(sentinels.to_string(), "\"m\" by sentinels redis://a:1, redis://b:2");
+        assert!(!format!("{sentinels:?}").contains("hunter2"));
+        for (redis, place) in [
+            (r#"{"sentinel_address":"a:1"}"#, "engine.redis.sentinel_master_name"),
+            (r#"{"sentinel_master_name":"m"}"#, "engine.redis.sentinel_address"),
+            (r#"{"sentinel_password":"hunter2"}"#, "engine.redis.sentinel_address"),
+            (
+                r#"{"sentinel_address":[],"sentinel_master_name":"m"}"#,
+                "engine.redis.sentinel_address",
+            ),
+            (
+                r#"{"address":"b:1","sentinel_address":"a:1","sentinel_master_name":"m"}"#,
+                "engine.redis.sentinel_address",
+            ),
+        ] {
+            let faults = read(redis).expect_err(redis);
+            assert!(matches!(&faults[..], [one] if one.starts_with(place)), "{redis}: {faults:?}");
+        }
+    }
+
+    #[test]
+    fn a_cluster_is_given_by_some_of_its_members() {
+        let read = |redis: &str| read(&format!(r#"{{"type":"redis","redis":{redis}}}"#));
+        let Ok(Choice::Redis(RedisConfig { topology: Topology::Cluster(seeds), .. })) =
+            read(r#"{"cluster_address":["a:1","b:2"],"db":0}"#)
+        else {
+            panic!("not taken")
+        };
+        let seeds: Vec<_> = seeds.iter().map(ToString::to_string).collect();
+        assert_eq!(seeds, ["redis://a:1", "redis://b:2"]);
+        for (redis, place) in [
+            (r#"{"cluster_address":["a:1"],"db":1}"#, "engine.redis.db"),
+            (r#"{"cluster_address":[]}"#, "engine.redis.cluster_address"),
+            (r#"{"cluster_address":["a:1"],"address":"b:1"}"#, "engine.redis.cluster_address"),
+        ] {
+            let faults = read(redis).expect_err(redis);
+            assert!(matches!(&faults[..], [one] if one.starts_with(place)), "{redis}: {faults:?}");
+        }
     }
 }

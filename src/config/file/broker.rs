@@ -19,7 +19,8 @@ section! {
 section! {
     RedisEngine {
         /// The address of a primary: `host:port`, or `redis://` and `rediss://` with all that these
-        /// can say; redis://127.0.0.1:6379 unless given.
+        /// can say; redis://127.0.0.1:6379 unless given. Of several, as a list or behind commas,
+        /// each has a part of the channels.
         @restart address: Option<Addresses>,
         /// The user that the node is to Redis.
         @restart user: Option<String>,
@@ -31,6 +32,18 @@ section! {
         @restart prefix: String = "sealcast".to_owned(),
         /// TLS to Redis.
         tls: RedisTls,
+        /// Instead of `address`: the sentinels that know where the primary is.
+        @restart sentinel_address: Option<Addresses>,
+        /// What the sentinels call the primary.
+        @restart sentinel_master_name: Option<String>,
+        /// The user that the node is to the sentinels.
+        @restart sentinel_user: Option<String>,
+        /// That user's password.
+        @restart sentinel_password: Option<SecretText>,
+        /// TLS to the sentinels.
+        sentinel_tls: RedisTls,
+        /// Instead of `address`: some members of a Redis Cluster, by which the others are found.
+        @restart cluster_address: Option<Addresses>,
     }
 }
 
@@ -57,7 +70,14 @@ section! {
 
 /// One address or several; they may hold passwords.
 #[derive(Clone)]
-pub(in crate::config) struct Addresses(pub(in crate::config) Vec<SecretText>);
+pub(in crate::config) struct Addresses(Vec<SecretText>);
+
+impl Addresses {
+    /// Each of them; a text may hold several, behind commas.
+    pub(in crate::config) fn texts(&self) -> Vec<&str> {
+        self.0.iter().flat_map(|text| text.text().split(',')).map(str::trim).collect()
+    }
+}
 
 impl Kind for Addresses {
     const IS_SECRET: bool = true;

@@ -15,11 +15,20 @@ use crate::support::{PATIENCE, eventually};
 /// The number that is published last.
 const LAST: u64 = 1_000_000;
 
-async fn node(server: &RedisServer) -> TestNode {
+pub(super) async fn node(server: &RedisServer) -> TestNode {
     node_at(&server.address()).await
 }
 
-async fn node_at(address: &str) -> TestNode {
+pub(super) async fn node_at(address: &str) -> TestNode {
+    kept_on(json!({ "address": address })).await
+}
+
+pub(super) async fn kept_on(redis: Value) -> TestNode {
+    TestNode::with(options(redis)).await
+}
+
+/// A node with the namespace `kept`, on this Redis.
+pub(super) fn options(redis: Value) -> Value {
     let namespace = json!({
         "name": "kept",
         "allow_subscribe_for_client": true,
@@ -33,16 +42,15 @@ async fn node_at(address: &str) -> TestNode {
         "join_leave": true,
         "force_push_join_leave": true,
     });
-    TestNode::with(json!({
-        "engine": { "type": "redis", "redis": { "address": address } },
+    json!({
+        "engine": { "type": "redis", "redis": redis },
         "cluster": { "key": "a-cluster-key-for-tests-0123456789" },
         "channel": { "namespaces": [namespace] },
-    }))
-    .await
+    })
 }
 
 /// Asks, and passes over what is pushed before the answer.
-async fn ask(wire: &mut Wire, command: Value) -> Value {
+pub(super) async fn ask(wire: &mut Wire, command: Value) -> Value {
     wire.say(&command.to_string()).await;
     loop {
         let answer = wire.hear_json().await;
@@ -52,21 +60,21 @@ async fn ask(wire: &mut Wire, command: Value) -> Value {
     }
 }
 
-async fn publish(wire: &mut Wire, n: u64) -> bool {
+pub(super) async fn publish(wire: &mut Wire, n: u64) -> bool {
     let command = json!({ "id": 7, "publish": { "channel": "kept:a", "data": n } });
     let answer = ask(wire, command).await;
     assert!(answer["publish"].is_object() || answer["error"]["code"] == 100, "{answer}");
     answer["publish"].is_object()
 }
 
-async fn subscribe(wire: &mut Wire) -> Value {
+pub(super) async fn subscribe(wire: &mut Wire) -> Value {
     let answer = ask(wire, json!({ "id": 2, "subscribe": { "channel": "kept:a" } })).await;
     assert_eq!(answer["subscribe"]["recoverable"], true, "{answer}");
     answer
 }
 
 /// The next publication; joins and leaves are passed over.
-async fn publication(wire: &mut Wire) -> (u64, u64) {
+pub(super) async fn publication(wire: &mut Wire) -> (u64, u64) {
     loop {
         let push = wire.hear_json().await["push"].take();
         let publication = &push["pub"];
@@ -103,7 +111,7 @@ fn check(got: &[(u64, u64)], acknowledged: &BTreeSet<u64>) {
     assert!(lost.is_empty(), "lost {lost:?}");
 }
 
-fn is_ready(node: &TestNode) -> bool {
+pub(super) fn is_ready(node: &TestNode) -> bool {
     node.node.as_ref().is_some_and(|node| node.app().is_ready())
 }
 

@@ -12,15 +12,15 @@ use super::KEEP;
 use crate::broker_contract::{Bench, channel, numbered};
 use crate::support::redis::RedisServer;
 
-fn who(user: &str, client: &str) -> Arc<ClientInfo> {
+pub(super) fn who(user: &str, client: &str) -> Arc<ClientInfo> {
     Arc::new(ClientInfo { user: user.into(), client: client.into(), ..Default::default() })
 }
 
-fn kept(n: u64) -> Outgoing {
+pub(super) fn kept(n: u64) -> Outgoing {
     Outgoing { keep: Some(KEEP), ..numbered(n) }
 }
 
-async fn key_of(server: &RedisServer, kind: &str) -> String {
+pub(super) async fn key_of(server: &RedisServer, kind: &str) -> String {
     let keys: Vec<String> = server.ask(&format!("KEYS *:{kind}")).await;
     assert_eq!(keys.len(), 1, "{keys:?}");
     keys[0].clone()
@@ -39,7 +39,7 @@ async fn no_name_holds_a_users_text_and_everything_but_the_last_word_goes_by_its
     bench.broker.enter(name.clone(), who("canaryuser", "canaryclient")).await.unwrap();
     let keys: Vec<String> = server.ask("KEYS *").await;
     let topics: Vec<String> = server.ask("PUBSUB CHANNELS").await;
-    assert_eq!((keys.len(), topics.len()), (7, 3), "{keys:?} {topics:?}");
+    assert_eq!((keys.len(), topics.len()), (9, 3), "{keys:?} {topics:?}");
     for name in keys.iter().chain(&topics) {
         let hex = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_hexdigit());
         let rest = name.strip_prefix("sc:{").unwrap_or_else(|| panic!("{name}"));
@@ -51,7 +51,8 @@ async fn no_name_holds_a_users_text_and_everything_but_the_last_word_goes_by_its
         });
         assert_eq!(kind.len(), 1, "{name}");
     }
-    for key in &keys {
+    // But for the one that tells whether Redis has lost anything.
+    for key in keys.iter().filter(|key| !key.ends_with(":l")) {
         let left: i64 = server.ask(&format!("PTTL {key}")).await;
         assert!(left > 0, "{key} would stay for ever");
     }

@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use sealcast::broker::{BadEndpoint, Credentials, Endpoint, Tls};
+use sealcast::broker::{BadEndpoint, Credentials, Endpoint, Tls, Topology};
 
 use crate::broker_contract::{Bench, channel, numbered};
 use crate::support::process::scratch;
-use crate::support::redis::RedisServer;
+use crate::support::redis::{RedisServer, config};
 
 /// An authority, and certificates of it; made for this test.
 struct Certificates(PathBuf);
@@ -86,10 +86,7 @@ async fn commands_and_publications_go_by_tls_and_only_with_certificates() {
     .await;
     let tls = Tls { authority: Some(certificates.read("ca.pem")), own: certificates.own() };
     let address = redis.tls_address();
-    let config = |tls| sealcast::broker::RedisConfig {
-        endpoint: endpoint(&address, tls).unwrap(),
-        prefix: "sealcast".into(),
-    };
+    let config = |tls| config(Topology::Primaries(vec![endpoint(&address, tls).unwrap()]));
     let mut bench = Bench::on(config(tls.clone())).await;
     bench.broker.subscribe(channel("room")).await.unwrap();
     bench.broker.publish(channel("room"), numbered(7)).await.unwrap();

@@ -2,6 +2,7 @@
 
 pub(crate) mod api;
 pub(crate) mod client;
+pub(crate) mod cluster;
 pub(crate) mod descriptors;
 pub(crate) mod driven;
 pub(crate) mod http;
@@ -9,6 +10,7 @@ pub(crate) mod node;
 pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod redis;
+pub(crate) mod sentinel;
 pub(crate) mod token;
 
 use std::time::Duration;

@@ -19,7 +19,12 @@ pub(crate) enum Passes {
     /// Everything but what Redis pushes to who has subscribed, which is lost
     /// while pings go on being answered.
     NoPushes,
+    /// Everything but what Redis pushes with [`NEEDLE`] in it.
+    NoNeedle,
 }
+
+/// Something to publish that is not to come.
+pub(crate) const NEEDLE: &str = "a-needle-that-is-lost";
 
 /// Runs as long as the test's runtime.
 pub(crate) struct Proxy {
@@ -82,6 +87,11 @@ async fn pass(
             swallowed.fetch_add(count, Ordering::Relaxed);
             let pong = bytes.windows(PONG.len()).any(|at| at == PONG);
             to.write_all(if pong { PONG } else { b"" }).await
+        } else if passes.load(Ordering::Relaxed) == Passes::NoNeedle as u8
+            && let Some((from, until)) = needle(bytes)
+        {
+            swallowed.fetch_add(until - from, Ordering::Relaxed);
+            to.write_all(&[&bytes[..from], &bytes[until..]].concat()).await
         } else {
             to.write_all(bytes).await
         };
@@ -89,4 +99,13 @@ async fn pass(
             return;
         }
     }
+}
+
+/// Where the push with the needle begins and ends, if there is one.
+fn needle(bytes: &[u8]) -> Option<(usize, usize)> {
+    const PUSH: &[u8] = b">3\r\n$7\r\nmessage\r\n";
+    let at = bytes.windows(NEEDLE.len()).position(|at| at == NEEDLE.as_bytes())?;
+    let from = bytes[..at].windows(PUSH.len()).rposition(|at| at == PUSH)?;
+    let end = bytes[at..].windows(2).position(|at| at == b"\r\n")?;
+    Some((from, at + end + 2))
 }

@@ -4,10 +4,11 @@ use std::fs::{self, File};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
-use redis::{Cmd, FromRedisValue};
+use redis::{AsyncConnectionConfig, Cmd, FromRedisValue};
 use rustix::process::{Pid, Signal, kill_process};
-use sealcast::broker::{Credentials, Endpoint, RedisConfig};
+use sealcast::broker::{Credentials, Endpoint, RedisConfig, Topology};
 
 use super::PATIENCE;
 use super::process::scratch;
@@ -17,6 +18,8 @@ pub(crate) struct RedisServer {
     child: Option<Child>,
     pub(crate) port: u16,
     folder: PathBuf,
+    /// A configuration file, which a sentinel needs.
+    file: Option<String>,
     options: Vec<String>,
 }
 
@@ -45,13 +48,23 @@ impl RedisServer {
 
     /// With options of redis-server.
     pub(crate) async fn with(options: &[&str]) -> RedisServer {
+        RedisServer::run_as(None, options).await
+    }
+
+    /// A sentinel, with what its configuration file says.
+    pub(crate) async fn sentinel(file: &str) -> RedisServer {
+        RedisServer::run_as(Some(file), &["--sentinel"]).await
+    }
+
+    async fn run_as(file: Option<&str>, options: &[&str]) -> RedisServer {
         let folder = scratch("redis");
         fs::create_dir_all(&folder).unwrap();
         // Another process may take the port in between; then it does not start.
         for _ in 0..10 {
             let port = free_port();
             let options = options.iter().map(|option| (*option).to_owned()).collect();
-            let mut server = RedisServer { child: None, port, folder: folder.clone(), options };
+            let (folder, file) = (folder.clone(), file.map(str::to_owned));
+            let mut server = RedisServer { child: None, port, folder, file, options };
             if server.run().await {
                 return server;
             }
@@ -92,24 +105,72 @@ impl RedisServer {
 
     /// How a broker uses it through something in between.
     pub(crate) fn config_at(address: &str, with: &Credentials) -> RedisConfig {
-        let endpoint = Endpoint::parse(address, with).unwrap();
-        RedisConfig { endpoint, prefix: "sealcast".into() }
+        config(Topology::Primaries(vec![Endpoint::parse(address, with).unwrap()]))
     }
 
     /// Runs a command by a connection of its own.
     pub(crate) async fn ask<T: FromRedisValue>(&self, command: &str) -> T {
         let words: Vec<_> = command.split(' ').collect();
+        self.ask_words(&words).await
+    }
+
+    /// The same, with words that may be empty or hold spaces.
+    pub(crate) async fn ask_words<T: FromRedisValue>(&self, words: &[&str]) -> T {
+        self.try_ask(words).await.unwrap()
+    }
+
+    async fn try_ask<T: FromRedisValue>(&self, words: &[&str]) -> redis::RedisResult<T> {
         let mut command = Cmd::new();
         command.arg(words);
         let client = redis::Client::open(format!("redis://{}", self.address())).unwrap();
-        let mut connection = client.get_multiplexed_async_connection().await.unwrap();
-        command.query_async(&mut connection).await.unwrap()
+        let patient = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(PATIENCE))
+            .set_response_timeout(Some(PATIENCE));
+        let mut connection = client.get_multiplexed_async_connection_with_config(&patient).await?;
+        command.query_async(&mut connection).await
+    }
+
+    /// Runs a command until the answer has this in it.
+    pub(crate) async fn says(&self, command: &str, text: &str) {
+        let mut answer = String::new();
+        let asking = async {
+            while !answer.contains(text) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                // A sentinel that promotes it ends its connections.
+                let words: Vec<_> = command.split(' ').collect();
+                answer = self.try_ask(&words).await.unwrap_or_default();
+            }
+        };
+        let asked = tokio::time::timeout(PATIENCE, asking).await;
+        assert!(asked.is_ok(), "no {text:?} in the answer to {command:?}: {answer}");
+    }
+
+    /// Waits until it has all that its primary has.
+    pub(crate) async fn follows(&self, primary: &RedisServer) {
+        let offset = async |server: &RedisServer, of: &str| {
+            let info: String = server.ask("INFO replication").await;
+            let line = info.lines().find_map(|line| line.strip_prefix(of));
+            line.map(|offset| offset.trim().parse::<u64>().unwrap()).unwrap_or_default()
+        };
+        let all = offset(primary, "master_repl_offset:").await;
+        let waiting = async {
+            while offset(self, "slave_repl_offset:").await < all {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, waiting).await.expect("the replica follows");
     }
 
     /// Runs it until it answers; `false` if it ends.
     async fn run(&mut self) -> bool {
         let log = File::create(self.folder.join("log")).unwrap();
+        let file = self.file.as_ref().map(|text| {
+            let path = self.folder.join("conf");
+            fs::write(&path, text).unwrap();
+            path
+        });
         let child = Command::new("redis-server")
+            .args(file)
             .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--save", ""])
             .arg("--dir")
             .arg(&self.folder)
@@ -136,15 +197,27 @@ impl RedisServer {
                         return true;
                     }
                 }
-                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+                tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
         tokio::time::timeout(PATIENCE, answers).await.expect("redis-server answers")
     }
 }
 
+/// How a broker spreads channels over several.
+pub(crate) fn spread(servers: &[RedisServer]) -> RedisConfig {
+    let endpoint =
+        |server: &RedisServer| Endpoint::parse(&server.address(), &Credentials::default()).unwrap();
+    config(Topology::Primaries(servers.iter().map(endpoint).collect()))
+}
+
+/// How a broker uses what hangs together like this.
+pub(crate) fn config(topology: Topology) -> RedisConfig {
+    RedisConfig { topology, prefix: "sealcast".into() }
+}
+
 /// Free at this moment.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
 }
 

@@ -18,10 +18,20 @@ pub(super) struct Wanted {
     changed: VecDeque<Name>,
     /// The connection that counts, 0 for none.
     generation: u64,
+    /// Some were displaced, and are to be asked for again.
+    displaced: bool,
 }
 
-struct Topic {
-    channel: Channel,
+/// What a topic is of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in super::super) enum Subject {
+    Channel(Channel),
+    /// What nodes say to each other.
+    Control,
+}
+
+pub(in super::super) struct Topic {
+    subject: Subject,
     wanted: bool,
     state: State,
     queued: bool,
@@ -49,8 +59,8 @@ pub(super) struct Changes {
 /// What a confirmed subscription is worth.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Confirmed {
-    /// Nobody wants it any more.
-    Unwanted,
+    /// Nobody wants it any more, or nothing follows from it.
+    Nothing,
     /// It receives from here on.
     Fresh(Channel),
     /// It receives again; what came since that generation it may have missed.
@@ -59,9 +69,9 @@ pub(super) enum Confirmed {
 
 impl Wanted {
     /// Wants a topic. `None` if it is subscribed, else what tells when it is.
-    pub(super) fn want(&mut self, name: Name, channel: &Channel) -> Option<oneshot::Receiver<()>> {
+    pub(super) fn want(&mut self, name: Name, subject: Subject) -> Option<oneshot::Receiver<()>> {
         let topic = self.topics.entry(name).or_insert_with(|| Topic {
-            channel: channel.clone(),
+            subject,
             wanted: true,
             state: State::Out,
             queued: false,
@@ -112,6 +122,69 @@ impl Wanted {
         }
     }
 
+    /// Redis has left a topic by itself: its slot is served by another one. It is
+    /// not asked for again before [`Wanted::retry`].
+    pub(super) fn displaced(&mut self, name: Name) {
+        let generation = self.generation;
+        if let Some(topic) = self.topics.get_mut(&name) {
+            if topic.state == State::In {
+                topic.missed_since.get_or_insert(generation);
+            }
+            topic.state = State::Out;
+            if topic.wanted {
+                self.displaced = true;
+            } else {
+                self.topics.remove(&name);
+            }
+        }
+    }
+
+    /// Topics of `asked` that were not confirmed are refused. Whether there are any.
+    pub(super) fn refused(&mut self, asked: &[Name]) -> bool {
+        let mut any = false;
+        for name in asked {
+            if self.topics.get(name).is_some_and(|topic| topic.state == State::Joining) {
+                self.displaced(*name);
+                any = true;
+            }
+        }
+        any
+    }
+
+    /// Asks again for what was refused or displaced.
+    pub(super) fn retry(&mut self) {
+        if !std::mem::take(&mut self.displaced) {
+            return;
+        }
+        let out = |(_, topic): &(&Name, &Topic)| topic.wanted && topic.state == State::Out;
+        let all: Vec<_> = self.topics.iter().filter(out).map(|(name, _)| *name).collect();
+        for name in all {
+            self.queue(name);
+        }
+    }
+
+    /// Gives away the topics that belong elsewhere.
+    pub(super) fn give(&mut self, elsewhere: impl Fn(Name) -> bool) -> Vec<(Name, Topic)> {
+        let names: Vec<_> = self.topics.keys().copied().filter(|name| elsewhere(*name)).collect();
+        let mut given = Vec::new();
+        for name in names {
+            self.displaced(name);
+            if let Some(topic) = self.topics.remove(&name) {
+                given.push((name, Topic { queued: false, ..topic }));
+            }
+        }
+        self.changed.retain(|name| self.topics.contains_key(name));
+        given
+    }
+
+    /// Takes what another one gave away.
+    pub(super) fn take(&mut self, topics: Vec<(Name, Topic)>) {
+        for (name, topic) in topics {
+            self.topics.insert(name, topic);
+            self.queue(name);
+        }
+    }
+
     /// Whether this is the connection that counts.
     pub(super) fn is_current(&self, generation: u64) -> bool {
         self.generation == generation
@@ -144,20 +217,21 @@ impl Wanted {
 
     /// Redis says that the topic is subscribed.
     pub(super) fn subscribed(&mut self, name: Name) -> Confirmed {
-        let Some(topic) = self.topics.get_mut(&name) else { return Confirmed::Unwanted };
+        let Some(topic) = self.topics.get_mut(&name) else { return Confirmed::Nothing };
         topic.state = State::In;
         if !topic.wanted {
             self.queue(name);
-            return Confirmed::Unwanted;
+            return Confirmed::Nothing;
         }
         for waiting in topic.waiting.drain(..) {
             // Whoever gave up does not hear it.
             let _ = waiting.send(());
         }
         topic.waiting = Vec::new();
-        match topic.missed_since.take() {
-            Some(since) => Confirmed::Gap(topic.channel.clone(), since),
-            None => Confirmed::Fresh(topic.channel.clone()),
+        match (&topic.subject, topic.missed_since.take()) {
+            (Subject::Channel(channel), Some(since)) => Confirmed::Gap(channel.clone(), since),
+            (Subject::Channel(channel), None) => Confirmed::Fresh(channel.clone()),
+            (Subject::Control, _) => Confirmed::Nothing,
         }
     }
 
@@ -177,9 +251,18 @@ impl Wanted {
         true
     }
 
-    /// The channel of a topic that is wanted.
-    pub(super) fn channel(&self, name: Name) -> Option<&Channel> {
-        self.topics.get(&name).filter(|topic| topic.wanted).map(|topic| &topic.channel)
+    /// What a topic that is wanted is of.
+    pub(super) fn subject(&self, name: Name) -> Option<&Subject> {
+        self.topics.get(&name).filter(|topic| topic.wanted).map(|topic| &topic.subject)
+    }
+
+    /// The channels that are subscribed on the connection that counts.
+    pub(super) fn subscribed_channels(&self) -> impl Iterator<Item = &Channel> {
+        let are_in = |topic: &&Topic| topic.wanted && topic.state == State::In;
+        self.topics.values().filter(are_in).filter_map(|topic| match &topic.subject {
+            Subject::Channel(channel) => Some(channel),
+            Subject::Control => None,
+        })
     }
 
     fn queue(&mut self, name: Name) {
@@ -201,6 +284,10 @@ mod tests {
         (Names::new(String::new()).channel(&channel), channel)
     }
 
+    fn of(channel: &Channel) -> Subject {
+        Subject::Channel(channel.clone())
+    }
+
     fn subscribe(names: &[Name]) -> Changes {
         Changes { subscribe: names.to_vec(), unsubscribe: Vec::new() }
     }
@@ -214,15 +301,15 @@ mod tests {
         let mut wanted = Wanted::default();
         let (name, channel) = room(1);
         wanted.begin(1);
-        let mut first = wanted.want(name, &channel).expect("not yet");
+        let mut first = wanted.want(name, of(&channel)).expect("not yet");
         assert_eq!(wanted.changes(10), subscribe(&[name]));
-        let mut second = wanted.want(name, &channel).expect("not yet");
+        let mut second = wanted.want(name, of(&channel)).expect("not yet");
         assert_eq!(wanted.changes(10), Changes::default(), "it was asked for already");
         assert!(first.try_recv().is_err());
         assert_eq!(wanted.subscribed(name), Confirmed::Fresh(channel.clone()));
         assert!(first.try_recv().is_ok() && second.try_recv().is_ok());
-        assert!(wanted.want(name, &channel).is_none(), "it is subscribed");
-        assert_eq!(wanted.channel(name), Some(&channel));
+        assert!(wanted.want(name, of(&channel)).is_none(), "it is subscribed");
+        assert_eq!(wanted.subject(name), Some(&of(&channel)));
     }
 
     #[test]
@@ -230,21 +317,21 @@ mod tests {
         let mut wanted = Wanted::default();
         let (name, channel) = room(1);
         wanted.begin(1);
-        drop(wanted.want(name, &channel));
+        drop(wanted.want(name, of(&channel)));
         assert_eq!(wanted.changes(10), subscribe(&[name]));
         wanted.unwant(name);
-        assert_eq!(wanted.channel(name), None, "nothing is delivered any more");
+        assert_eq!(wanted.subject(name), None, "nothing is delivered any more");
         assert_eq!(wanted.changes(10), Changes::default(), "its subscribe is under way");
-        assert_eq!(wanted.subscribed(name), Confirmed::Unwanted);
+        assert_eq!(wanted.subscribed(name), Confirmed::Nothing);
         assert_eq!(wanted.changes(10), unsubscribe(&[name]));
-        let mut waiting = wanted.want(name, &channel).expect("it is being left");
+        let mut waiting = wanted.want(name, of(&channel)).expect("it is being left");
         assert_eq!(wanted.changes(10), Changes::default());
         assert!(wanted.unsubscribed(name));
         assert_eq!(wanted.changes(10), subscribe(&[name]));
         assert_eq!(wanted.subscribed(name), Confirmed::Fresh(channel.clone()));
         assert!(waiting.try_recv().is_ok());
         wanted.unwant(name);
-        drop(wanted.want(name, &channel));
+        drop(wanted.want(name, of(&channel)));
         assert_eq!(wanted.changes(10), Changes::default(), "nothing to do after all");
         wanted.unwant(name);
         assert_eq!(wanted.changes(10), unsubscribe(&[name]));
@@ -258,7 +345,7 @@ mod tests {
         let rooms: Vec<_> = (0..5).map(room).collect();
         wanted.begin(1);
         for (name, channel) in &rooms {
-            drop(wanted.want(*name, channel));
+            drop(wanted.want(*name, of(channel)));
         }
         assert_eq!(wanted.changes(3).subscribe.len(), 3, "in batches");
         assert_eq!(wanted.changes(3).subscribe.len(), 2);
@@ -282,7 +369,7 @@ mod tests {
         assert_eq!(wanted.subscribed(rooms[3].0), told(3));
         let fresh = Confirmed::Fresh(rooms[4].1.clone());
         assert_eq!(wanted.subscribed(rooms[4].0), fresh, "it never was before");
-        assert_eq!(wanted.subscribed(rooms[1].0), Confirmed::Unwanted);
+        assert_eq!(wanted.subscribed(rooms[1].0), Confirmed::Nothing);
         wanted.end();
         wanted.begin(4);
         assert_eq!(wanted.changes(10).subscribe.len(), 3);
@@ -294,7 +381,7 @@ mod tests {
         let mut wanted = Wanted::default();
         let (name, channel) = room(1);
         wanted.begin(1);
-        drop(wanted.want(name, &channel));
+        drop(wanted.want(name, of(&channel)));
         wanted.changes(1);
         wanted.subscribed(name);
         assert!(!wanted.unsubscribed(name));

@@ -2,8 +2,8 @@
 -- KEYS: meta, stream, sizes, answer
 -- ARGV: topic, window of the idempotency key (ms, empty without one), and either
 --   the whole record, to keep nothing, or
---   epoch if there is none, ttl of the position (ms), most entries, most bytes,
---   ttl (ms), version and what it counts in (both may be empty), flags, tag, body
+--   epoch if there is none, ttl of the position (ms), incarnation, most entries,
+--   most bytes, ttl (ms), version and what it counts in (both may be empty), flags, tag, body
 local meta, stream, sizes, answer = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local topic, window = ARGV[1], ARGV[2]
 
@@ -18,10 +18,10 @@ if #ARGV == 3 then
   return ''
 end
 
-local meta_ttl, entries, bytes, ttl = ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
-local version, counts_in, flags, tag, body = ARGV[8], ARGV[9], ARGV[10], ARGV[11], ARGV[12]
+local meta_ttl, entries, bytes, ttl = ARGV[4], tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8]
+local version, counts_in, flags, tag, body = ARGV[9], ARGV[10], ARGV[11], ARGV[12], ARGV[13]
 
-local epoch, top, total, before = begin(meta, stream, sizes, ARGV[3], meta_ttl)
+local epoch, top, total, before = begin(meta, stream, sizes, ARGV[3], meta_ttl, ARGV[5])
 if version ~= '' then
   local newest = redis.call('HMGET', meta, 'v', 'w')
   -- Of equal length, so that comparing texts compares numbers beyond 2^53.

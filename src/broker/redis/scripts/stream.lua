@@ -19,15 +19,21 @@ local function trim(stream, sizes, now, top, total, entries, bytes)
   end
 end
 
--- The stream's epoch and top, beginning anew if it has been forgotten.
-local function begin(meta, stream, sizes, epoch, ttl)
-  local known = redis.call('HMGET', meta, 'e', 'o', 'b', 't')
-  if known[1] then
-    return known[1], tonumber(known[2]), tonumber(known[3]), known[4]
-  end
+-- Begins the stream anew, whatever it was.
+local function renew(meta, stream, sizes, epoch, ttl, incarnation)
   redis.call('DEL', meta, stream, sizes)
   local tag = string.rep('\0', 8)
-  redis.call('HSET', meta, 'e', epoch, 'o', 0, 'b', 0, 't', tag)
+  redis.call('HSET', meta, 'e', epoch, 'o', 0, 'b', 0, 't', tag, 'i', incarnation)
   redis.call('PEXPIRE', meta, ttl)
   return epoch, 0, 0, tag
+end
+
+-- The stream's epoch and top, beginning anew if it has been forgotten, or is of an
+-- older incarnation: its end may have been lost then.
+local function begin(meta, stream, sizes, epoch, ttl, incarnation)
+  local known = redis.call('HMGET', meta, 'e', 'o', 'b', 't', 'i')
+  if known[1] and tonumber(known[5] or 0) >= tonumber(incarnation) then
+    return known[1], tonumber(known[2]), tonumber(known[3]), known[4]
+  end
+  return renew(meta, stream, sizes, epoch, ttl, incarnation)
 end

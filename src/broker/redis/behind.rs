@@ -1,0 +1,78 @@
+//! Reading on where this node's subscribers stand, and finding out whether the
+//! history behind them is still the one they saw.
+
+use std::time::Duration;
+
+use redis::Value;
+use sealcast_wire::{Channel, Position};
+
+use super::super::{HistoryError, Page, Unavailable, Unrecoverable};
+use super::keys::{Kind, Name};
+use super::primary::Way;
+use super::seen::Entry;
+use super::{Redis, millis, new_epoch, position, record, scripts};
+
+/// Bytes of a tag.
+const TAG: usize = 8;
+
+impl Redis {
+    /// See [`super::Broker::behind`].
+    pub(super) async fn read_behind(
+        &self,
+        channel: &Channel,
+        from: Position,
+        most: usize,
+        meta_ttl: Duration,
+    ) -> Result<Page, HistoryError> {
+        let name = self.names.channel(channel);
+        let seen = self.seen.last(channel, &from.epoch);
+        let keys = [name.key(Kind::Meta), name.key(Kind::Stream), name.key(Kind::Sizes)];
+        let mut command = scripts::BEHIND.call(&keys);
+        command.arg(new_epoch()).arg(millis(meta_ttl)).arg(self.router.incarnation(name));
+        command.arg(&*from.epoch).arg(from.offset).arg(from.offset.saturating_add(1)).arg(most);
+        match seen {
+            Some(Entry { offset, tag, .. }) => command.arg(offset).arg(&tag.to_be_bytes()),
+            None => command.arg("").arg(""),
+        };
+        let read = self.router.call(Way::Read, name, command, 0).await?;
+        let Value::Array(parts) = read else { return Err(Unavailable.into()) };
+        let mut parts = parts.into_iter();
+        let Some(Value::BulkString(at)) = parts.next() else { return Err(Unavailable.into()) };
+        let position = position(&at)?;
+        let entries = match parts.next() {
+            Some(Value::Array(entries)) => entries,
+            None => {
+                self.begins_anew(channel);
+                return Err(Unrecoverable.into());
+            }
+            Some(_) => {
+                tracing::warn!(event = "history_rewritten", "a stream is not what was delivered");
+                self.begins_anew(channel);
+                self.tell_renewed(name).await;
+                return Err(Unrecoverable.into());
+            }
+        };
+        let publications = self.publications(channel, entries)?;
+        if let Some(Value::BulkString(tag)) = parts.next()
+            && let Some(tag) = tag.first_chunk::<TAG>().map(|tag| u64::from_be_bytes(*tag))
+        {
+            let Position { offset, epoch } = position.clone();
+            self.seen.read(channel, Entry { epoch, offset, tag });
+        }
+        Ok(Page { publications, position })
+    }
+
+    fn begins_anew(&self, channel: &Channel) {
+        self.seen.forget(channel);
+        self.tails.forget(channel);
+    }
+
+    /// Lets every node look; one that is not told does so by itself later.
+    async fn tell_renewed(&self, name: Name) {
+        let record = record::missed();
+        let bytes = record.len();
+        let mut tell = redis::cmd(self.mode.publish());
+        tell.arg(name.key(Kind::Topic)).arg(record);
+        let _ = self.done(name, tell, bytes).await;
+    }
+}

@@ -1,0 +1,128 @@
+//! A cluster whose slots and masters move under the broker.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use sealcast::broker::Outgoing;
+
+use super::start::refusal;
+use super::{KEEP, Listener, Publisher, ROOMS, room};
+use crate::broker_contract::{Bench, channel, numbered};
+use crate::support::cluster::Cluster;
+use crate::support::redis::RedisServer;
+
+/// How soon everything must be well after a replica is promoted.
+const WELL_WITHIN: Duration = Duration::from_secs(5);
+
+/// The slots of the streams at a master.
+async fn slots(master: &RedisServer) -> Vec<u16> {
+    let mut slots = Vec::new();
+    for key in master.ask::<Vec<String>>("KEYS *:m").await {
+        slots.push(master.ask(&format!("CLUSTER KEYSLOT {key}")).await);
+    }
+    slots
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slots_that_move_under_traffic_leave_no_hole_that_is_not_told() {
+    let cluster = Cluster::start(Duration::from_secs(10)).await;
+    let mut bench = Bench::on(cluster.config()).await;
+    let mut listener = Listener::start(&bench).await;
+    let publisher = Publisher::start(&bench.broker);
+    let moving = async {
+        publisher.goes_on(200).await;
+        let mut moved = 0;
+        for from in 0..cluster.masters.len() {
+            for slot in slots(&cluster.masters[from]).await {
+                let to = (from + 1) % cluster.masters.len();
+                cluster.move_keys(slot, from, to).await;
+                // What is sent to and fro meanwhile.
+                publisher.goes_on(2 * ROOMS).await;
+                cluster.move_slot(slot, from, to).await;
+                moved += 1;
+                publisher.goes_on(5 * ROOMS).await;
+            }
+        }
+        moved
+    };
+    let moved = listener.during(&mut bench, moving).await;
+    assert!(moved >= ROOMS, "each room once, or more often");
+    // One that moved again before it was subscribed is told once.
+    listener.is_told(&mut bench, ROOMS).await;
+    assert_eq!(publisher.failures(), 0, "what is sent elsewhere is done there");
+    let published = publisher.stop().await;
+    listener.has_within(&mut bench, &published, WELL_WITHIN).await;
+    assert!(listener.missed > 0, "the fault did not bite");
+}
+
+/// A move that is not brought to its end: the stream is there, who listens is here.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_published_while_a_slot_is_half_moved_comes_all_the_same() {
+    let cluster = Cluster::start(Duration::from_secs(10)).await;
+    let mut bench = Bench::on(cluster.config()).await;
+    let mut listener = Listener::start(&bench).await;
+    let publish = async |bench: &Bench| {
+        let mut published = BTreeMap::new();
+        for n in 0..ROOMS {
+            let kept = Outgoing { keep: Some(KEEP), ..numbered(n as u64) };
+            let position = bench.broker.publish(channel(&room(n)), kept).await.unwrap().unwrap();
+            published.insert((n, position.offset), n as u64);
+        }
+        published
+    };
+    // A stream of which a part is missing cannot be used while its slot moves.
+    let before = publish(&bench).await;
+    listener.has(&mut bench, &before).await;
+    let mut from = 0;
+    while slots(&cluster.masters[from]).await.is_empty() {
+        from += 1;
+    }
+    let slot = slots(&cluster.masters[from]).await[0];
+    cluster.move_keys(slot, from, (from + 1) % cluster.masters.len()).await;
+    let published = publish(&bench).await;
+    listener.has(&mut bench, &published).await;
+    assert_eq!((listener.gaps, listener.missed), (1, 1), "told, and read");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_a_master_is_killed_its_replica_is_used_and_gaps_are_told() {
+    let mut cluster = Cluster::with_replica(Duration::from_secs(2)).await;
+    let mut bench = Bench::on(cluster.config()).await;
+    let mut listener = Listener::start(&bench).await;
+    let rooms = slots(&cluster.masters[0]).await.len();
+    assert!(rooms > 0 && rooms < ROOMS, "{rooms}");
+    let publisher = Publisher::start(&bench.broker);
+    listener.during(&mut bench, publisher.goes_on(200)).await;
+    let mut published = publisher.stop().await;
+    let replica = cluster.replica.take().unwrap();
+    replica.follows(&cluster.masters[0]).await;
+    cluster.masters[0].kill();
+    let publisher = Publisher::start(&bench.broker);
+    let promoted = replica.says("INFO replication", "role:master");
+    listener.during(&mut bench, promoted).await;
+    assert!(publisher.failures() > 0, "the fault did not bite");
+    listener.is_told(&mut bench, rooms).await;
+    let well = async {
+        loop {
+            let failures = publisher.failures();
+            publisher.goes_on(10 * ROOMS).await;
+            if publisher.failures() == failures {
+                break;
+            }
+        }
+    };
+    let well = tokio::time::timeout(WELL_WITHIN, listener.during(&mut bench, well)).await;
+    assert!(well.is_ok(), "it does not come back");
+    published.extend(publisher.stop().await);
+    listener.has_within(&mut bench, &published, WELL_WITHIN).await;
+    assert_eq!(listener.gaps, rooms, "no other channel was told anything");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_cluster_is_not_taken_for_one() {
+    let server = RedisServer::start().await;
+    let seed = sealcast::broker::Endpoint::parse(&server.address(), &Default::default()).unwrap();
+    let topology = sealcast::broker::Topology::Cluster(vec![seed]);
+    let told = refusal(crate::support::redis::config(topology)).await;
+    assert!(told.contains("cluster support disabled"), "{told}");
+}

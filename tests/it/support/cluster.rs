@@ -1,0 +1,137 @@
+//! A cluster of one's own: three masters, and a replica of the first if wanted.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use sealcast::broker::{Credentials, Endpoint, RedisConfig, Topology};
+use tokio::sync::Mutex;
+
+use super::redis::{RedisServer, config, free_port};
+
+const MASTERS: usize = 3;
+const SLOTS: usize = 16_384;
+
+/// All of them run, until dropped.
+pub(crate) struct Cluster {
+    pub(crate) masters: Vec<RedisServer>,
+    pub(crate) replica: Option<RedisServer>,
+}
+
+impl Cluster {
+    /// The one that other tests use at this time, or a new one: it takes seconds.
+    pub(crate) async fn shared() -> Arc<Cluster> {
+        static SHARED: Mutex<Weak<Cluster>> = Mutex::const_new(Weak::new());
+        let mut shared = SHARED.lock().await;
+        if let Some(cluster) = shared.upgrade() {
+            return cluster;
+        }
+        let cluster = Arc::new(Cluster::start(Duration::from_secs(10)).await);
+        *shared = Arc::downgrade(&cluster);
+        cluster
+    }
+
+    /// Three masters. One that is silent for so long has failed.
+    pub(crate) async fn start(silent: Duration) -> Cluster {
+        let masters = join_all((0..MASTERS).map(|_| member(silent))).await;
+        for (n, master) in masters.iter().enumerate() {
+            let (first, end) = (SLOTS * n / MASTERS, SLOTS * (n + 1) / MASTERS);
+            let _: () = master.ask(&format!("CLUSTER ADDSLOTSRANGE {first} {}", end - 1)).await;
+            let _: () = master.ask(&format!("CLUSTER SET-CONFIG-EPOCH {}", n + 1)).await;
+        }
+        let cluster = Cluster { masters, replica: None };
+        for master in &cluster.masters[1..] {
+            cluster.meet(master).await;
+        }
+        cluster.stands().await;
+        cluster
+    }
+
+    /// And a replica of the first, which has everything.
+    pub(crate) async fn with_replica(silent: Duration) -> Cluster {
+        let mut cluster = Cluster::start(silent).await;
+        let replica = member(silent).await;
+        cluster.meet(&replica).await;
+        let id = cluster.id(0).await;
+        replica.says("CLUSTER NODES", &id).await;
+        let _: () = cluster.masters[0].ask("CONFIG SET repl-diskless-sync-delay 0").await;
+        let _: () = replica.ask(&format!("CLUSTER REPLICATE {id}")).await;
+        replica.says("INFO replication", "master_link_status:up").await;
+        for master in &cluster.masters {
+            master.says("CLUSTER NODES", &format!("slave {id}")).await;
+        }
+        cluster.replica = Some(replica);
+        cluster
+    }
+
+    /// How a broker uses it, under names of its own. Of two seeds one is not there.
+    pub(crate) fn config(&self) -> RedisConfig {
+        let with = Credentials::default();
+        let seeds = ["127.0.0.1:1", &self.masters[1].address()]
+            .map(|address| Endpoint::parse(address, &with).unwrap());
+        let prefix = uuid::Uuid::new_v4().to_string();
+        RedisConfig { prefix, ..config(Topology::Cluster(seeds.into())) }
+    }
+
+    pub(crate) async fn id(&self, master: usize) -> String {
+        self.masters[master].ask("CLUSTER MYID").await
+    }
+
+    /// Hands a slot with all its keys from one master to another.
+    pub(crate) async fn move_slot(&self, slot: u16, from: usize, to: usize) {
+        self.move_keys(slot, from, to).await;
+        let target = self.id(to).await;
+        for master in [to, from].map(|at| &self.masters[at]) {
+            let _: () = master.ask(&format!("CLUSTER SETSLOT {slot} NODE {target}")).await;
+        }
+    }
+
+    /// The first half of it: the keys are there, the slot is still here.
+    pub(crate) async fn move_keys(&self, slot: u16, from: usize, to: usize) {
+        let (source, target) = (&self.masters[from], &self.masters[to]);
+        let (source_id, target_id) = (self.id(from).await, self.id(to).await);
+        let _: () = target.ask(&format!("CLUSTER SETSLOT {slot} IMPORTING {source_id}")).await;
+        let _: () = source.ask(&format!("CLUSTER SETSLOT {slot} MIGRATING {target_id}")).await;
+        loop {
+            let keys: Vec<String> = source.ask(&format!("CLUSTER GETKEYSINSLOT {slot} 100")).await;
+            if keys.is_empty() {
+                break;
+            }
+            let port = target.port.to_string();
+            let words = ["MIGRATE", "127.0.0.1", &port, "", "0", "5000", "KEYS"];
+            let words: Vec<&str> = words.into_iter().chain(keys.iter().map(|key| &**key)).collect();
+            let _: String = source.ask_words(&words).await;
+        }
+    }
+
+    async fn meet(&self, other: &RedisServer) {
+        let bus: Vec<String> = other.ask("CONFIG GET cluster-port").await;
+        let _: () =
+            self.masters[0].ask(&format!("CLUSTER MEET 127.0.0.1 {} {}", other.port, bus[1])).await;
+    }
+
+    /// Waits until every master serves its slots, and knows the others'.
+    async fn stands(&self) {
+        for master in &self.masters {
+            master.says("CLUSTER INFO", "cluster_state:ok").await;
+            master.says("CLUSTER INFO", &format!("cluster_size:{MASTERS}")).await;
+        }
+    }
+}
+
+async fn member(silent: Duration) -> RedisServer {
+    let (bus, silent) = (free_port().to_string(), silent.as_millis().to_string());
+    RedisServer::with(&[
+        "--cluster-enabled",
+        "yes",
+        "--cluster-port",
+        &bus,
+        "--cluster-node-timeout",
+        &silent,
+        "--cluster-require-full-coverage",
+        "no",
+        "--cluster-replica-validity-factor",
+        "0",
+    ])
+    .await
+}

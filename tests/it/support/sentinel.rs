@@ -1,0 +1,71 @@
+//! A primary that a sentinel watches, and a replica to take its place.
+
+use sealcast::broker::{Credentials, Endpoint, RedisConfig, Sentinels, Topology};
+
+use super::redis::{RedisServer, config};
+
+/// What the sentinel calls the primary.
+const NAME: &str = "the-primary";
+
+/// All of them run, until dropped.
+pub(crate) struct Watched {
+    pub(crate) primary: RedisServer,
+    pub(crate) replica: Option<RedisServer>,
+    sentinel: RedisServer,
+}
+
+impl Watched {
+    /// A primary alone.
+    pub(crate) async fn start() -> Watched {
+        let primary = RedisServer::start().await;
+        let sentinel = RedisServer::sentinel(&watching(&primary)).await;
+        Watched { primary, replica: None, sentinel }
+    }
+
+    /// With a replica that has everything, and is known.
+    pub(crate) async fn with_replica() -> Watched {
+        let primary = RedisServer::start().await;
+        // At once, not after some seconds in case others want a copy as well.
+        let _: () = primary.ask("CONFIG SET repl-diskless-sync-delay 0").await;
+        let of = primary.port.to_string();
+        let replica = RedisServer::with(&["--replicaof", "127.0.0.1", &of]).await;
+        replica.says("INFO replication", "master_link_status:up").await;
+        let sentinel = RedisServer::sentinel(&watching(&primary)).await;
+        sentinel.says("INFO sentinel", "slaves=1").await;
+        Watched { primary, replica: Some(replica), sentinel }
+    }
+
+    /// How a broker uses it. Of two sentinels one is not there.
+    pub(crate) fn config(&self) -> RedisConfig {
+        self.config_named(NAME)
+    }
+
+    pub(crate) fn config_named(&self, name: &str) -> RedisConfig {
+        let with = Credentials::default();
+        let sentinels = ["127.0.0.1:1", &self.sentinel.address()]
+            .map(|address| Endpoint::parse(address, &with).unwrap());
+        config(Topology::Watched(Sentinels::new(sentinels.into(), name, &with).unwrap()))
+    }
+
+    /// Makes the sentinel call another one so, of which the primary is not told.
+    pub(crate) async fn watch_instead(&self, other: &RedisServer) {
+        let _: () = self.sentinel.ask(&format!("SENTINEL REMOVE {NAME}")).await;
+        let watch = format!("SENTINEL MONITOR {NAME} 127.0.0.1 {} 1", other.port);
+        let _: () = self.sentinel.ask(&watch).await;
+    }
+
+    /// Waits until the replica is the primary.
+    pub(crate) async fn is_promoted(&self) {
+        let replica = self.replica.as_ref().expect("there is one");
+        replica.says("INFO replication", "role:master").await;
+    }
+}
+
+fn watching(primary: &RedisServer) -> String {
+    let port = primary.port;
+    format!(
+        "sentinel monitor {NAME} 127.0.0.1 {port} 1\n\
+         sentinel down-after-milliseconds {NAME} 500\n\
+         sentinel failover-timeout {NAME} 5000\n"
+    )
+}
