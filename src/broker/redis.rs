@@ -17,6 +17,7 @@ mod keys;
 mod lane;
 mod life;
 mod link;
+mod patience;
 mod place;
 mod present;
 mod primary;

@@ -92,7 +92,6 @@ macro_rules! in_process_contract {
 
 contract!(memory, super::brokers::memory());
 contract!(redis, super::brokers::redis());
-contract!(redis_by_rules, super::brokers::redis_by_rules());
 contract!(sentinel, super::brokers::sentinel());
 contract!(several, super::brokers::several());
 contract!(cluster, super::brokers::cluster());

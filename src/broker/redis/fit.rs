@@ -9,7 +9,7 @@ use super::follow::is_moved;
 use super::hello::Mode;
 use super::keys::{Kind, Name};
 use super::life::Counter;
-use super::place::{Place, Unfit};
+use super::place::{self, Place, Unfit};
 use super::{endpoint, record, scripts};
 
 /// The most that the clocks of Redis and of this node may differ (F-17).
@@ -26,6 +26,9 @@ pub enum Fault {
     /// Its clock differs too much from the node's.
     #[error("its clock and this node's are {0} s apart, and 30 s is the most; set them right")]
     Clock(u64),
+    /// Somebody else uses its keys.
+    #[error("a key under this node's prefix holds what no node has put there: {0}")]
+    Foreign(String),
     /// The node's user lacks a permission.
     #[error("its user may not do what is needed, as in deploy/redis/users.acl: {0}")]
     Forbidden(String),
@@ -91,10 +94,7 @@ pub(super) async fn check(place: &Place, own: Name, counter: &Counter) -> Result
         // A slot that is being moved just now proves nothing.
         Err(error) if is_moved(&error) => return Ok(()),
         Err(error) if is_forbidden(&error) => Fault::Forbidden(error.to_string()),
-        Err(error) => {
-            let error: RedisError = error;
-            return Err(Unfit::Unreachable { address, problem: error.to_string() });
-        }
+        Err(error) => return Err(place::unfit(place, &error)),
     };
     Err(Unfit::Fault { address, fault })
 }

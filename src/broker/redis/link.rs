@@ -9,7 +9,6 @@
 
 mod arrivals;
 mod intake;
-mod patience;
 mod wanted;
 
 use std::sync::Arc;
@@ -18,7 +17,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use redis::aio::MultiplexedConnection;
-use redis::{PushInfo, PushKind, RedisError, Value};
+use redis::{ErrorKind, PushInfo, PushKind, RedisError, Value};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -27,11 +26,11 @@ use super::endpoint;
 use super::health::Health;
 use super::hello::Mode;
 use super::keys::{Kind, Name};
+use super::patience::within;
 use super::place::Place;
 use super::primary::{Primary, Way};
 use super::record::{self, Own};
 use crate::metrics::Metrics;
-use patience::within;
 use wanted::{Confirmed, Wanted};
 
 pub(super) use arrivals::{Arrivals, bad_record};
@@ -43,6 +42,10 @@ const MOST_TOGETHER: usize = 1_000;
 const PING_EVERY: Duration = Duration::from_millis(500);
 /// In which time it must say so.
 const PONG_WITHIN: Duration = Duration::from_millis(700);
+/// In which time it is connected to a primary that says it is one.
+const CONNECT_WITHIN: Duration = Duration::from_secs(2);
+/// In which time topics are confirmed; whether it lives the pings tell.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// How often topics that were refused are asked for again.
 const RETRY_EVERY: Duration = Duration::from_millis(250);
 /// How often the node proves that what it publishes comes back.
@@ -203,8 +206,11 @@ impl Link {
             }
             Ok(())
         };
-        let settings = endpoint::settings().set_push_sender(take);
-        let (connection, moves) = self.place.connect(&settings).await?;
+        let settings = endpoint::settings().set_response_timeout(Some(ANSWER_WITHIN));
+        let settings = settings.set_push_sender(take);
+        let none = || RedisError::from((ErrorKind::Io, "it does not answer"));
+        let connecting = within(CONNECT_WITHIN, self.place.connect(&settings));
+        let (connection, moves) = connecting.await.ok_or_else(none)??;
         Ok((connection, moves, broken))
     }
 
@@ -217,8 +223,11 @@ impl Link {
     ) -> Loss {
         let Some(own) = (self.choose)() else { return Loss::Useless };
         *self.own.lock() = Some(own);
-        if let Err(loss) = self.ask_for(&mut connection, &[own]).await {
-            return loss;
+        // Nothing else tells yet whether it lives.
+        match within(PONG_WITHIN, self.ask_for(&mut connection, &[own])).await {
+            Some(Ok(())) => {}
+            Some(Err(loss)) => return loss,
+            None => return Loss::Ping,
         }
         let subscribing = self.subscribe_wanted(connection.clone(), generation);
         tokio::select! {
@@ -437,7 +446,7 @@ impl Drop for Link {
 /// If Redis has not confirmed it in time; it is wanted all the same.
 pub(super) async fn confirmed(waiting: Option<oneshot::Receiver<()>>) -> Result<(), Unavailable> {
     let Some(waiting) = waiting else { return Ok(()) };
-    timeout(CALL_TIMEOUT, waiting).await.map_err(|_| Unavailable)?.map_err(|_| Unavailable)
+    within(CALL_TIMEOUT, waiting).await.ok_or(Unavailable)?.map_err(|_| Unavailable)
 }
 
 fn topics(names: &[Name]) -> Vec<String> {

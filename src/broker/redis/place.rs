@@ -218,6 +218,10 @@ async fn examine(endpoint: &Endpoint, mode: Mode) -> Result<(), Unfit> {
 pub(super) fn unfit(place: &impl ToString, error: &RedisError) -> Unfit {
     let (address, problem) = (place.to_string(), error.to_string());
     let refused = matches!(error.code(), Some("WRONGPASS" | "NOAUTH" | "NOPERM"));
+    if problem.contains("WRONGTYPE") {
+        let fault = Fault::Foreign(problem);
+        return Unfit::Fault { address, fault };
+    }
     if refused || error.kind() == redis::ErrorKind::AuthenticationFailed {
         Unfit::Credentials { address, problem }
     } else {

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use redis::{Cmd, Value};
 use tokio::sync::{Semaphore, mpsc, oneshot};
-use tokio::time::timeout;
 
 use super::super::{CALL_TIMEOUT, Unavailable};
 use super::health::Health;
 use super::keys::Name;
 use super::lane::{Fuse, Job, Lane};
 use super::life::Life;
+use super::patience::within;
 use super::place::Place;
 use super::source::Source;
 use crate::metrics::Metrics;
@@ -138,5 +138,5 @@ impl Primary {
 /// # Errors
 /// If there is none.
 pub(super) async fn answered(answer: oneshot::Receiver<Value>) -> Result<Value, Unavailable> {
-    timeout(CALL_TIMEOUT, answer).await.map_err(|_| Unavailable)?.map_err(|_| Unavailable)
+    within(CALL_TIMEOUT, answer).await.ok_or(Unavailable)?.map_err(|_| Unavailable)
 }

@@ -1,11 +1,11 @@
-//! The brokers that keep the contract.
+//! The brokers that keep the contract. On Redis they have no more rights than
+//! `deploy/redis/users.acl` gives a node.
 
 use std::sync::Arc;
 
 use sealcast::broker::{Broker, Feed, Memory, Sharding};
 
 use super::{Bench, SHARDS};
-use crate::redis::rules;
 use crate::support::cluster::Cluster;
 use crate::support::redis::{RedisServer, spread};
 use crate::support::sentinel::Watched;
@@ -45,11 +45,4 @@ pub(crate) async fn cluster() -> Bench {
     let cluster = Cluster::shared().await;
     let bench = Bench::on(cluster.config()).await;
     Bench { _servers: Some(Box::new(cluster)), ..bench }
-}
-
-/// The same, with no more rights than `deploy/redis/users.acl` gives a node.
-pub(crate) async fn redis_by_rules() -> Bench {
-    let (server, config) = rules::server().await;
-    let bench = Bench::on(config).await;
-    Bench { _servers: Some(Box::new(rules::Kept(server))), ..bench }
 }

@@ -23,7 +23,6 @@ macro_rules! presence_contract {
 
 presence_contract!(memory, super::super::brokers::memory());
 presence_contract!(redis, super::super::brokers::redis());
-presence_contract!(redis_by_rules, super::super::brokers::redis_by_rules());
 presence_contract!(sentinel, super::super::brokers::sentinel());
 presence_contract!(several, super::super::brokers::several());
 presence_contract!(cluster, super::super::brokers::cluster());

@@ -38,7 +38,6 @@ macro_rules! streams_contract {
 
 streams_contract!(memory, super::super::brokers::memory());
 streams_contract!(redis, super::super::brokers::redis());
-streams_contract!(redis_by_rules, super::super::brokers::redis_by_rules());
 streams_contract!(sentinel, super::super::brokers::sentinel());
 streams_contract!(several, super::super::brokers::several());
 streams_contract!(cluster, super::super::brokers::cluster());

@@ -86,7 +86,7 @@ async fn what_is_published_while_a_slot_is_half_moved_comes_all_the_same() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn when_a_master_is_killed_its_replica_is_used_and_gaps_are_told() {
-    let mut cluster = Cluster::with_replica(Duration::from_secs(2)).await;
+    let mut cluster = Cluster::with_replicas(Duration::from_secs(2), 1).await;
     let mut bench = Bench::on(cluster.config()).await;
     let mut listener = Listener::start(&bench).await;
     let rooms = slots(&cluster.masters[0]).await.len();
@@ -94,7 +94,7 @@ async fn when_a_master_is_killed_its_replica_is_used_and_gaps_are_told() {
     let publisher = Publisher::start(&bench.broker);
     listener.during(&mut bench, publisher.goes_on(200)).await;
     let mut published = publisher.stop().await;
-    let replica = cluster.replica.take().unwrap();
+    let replica = cluster.replicas.remove(0);
     replica.follows(&cluster.masters[0]).await;
     cluster.masters[0].kill();
     let publisher = Publisher::start(&bench.broker);

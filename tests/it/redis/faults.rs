@@ -3,13 +3,12 @@
 use std::time::Duration;
 
 use rustix::process::Signal;
-use sealcast::broker::Credentials;
 use tokio::time::sleep;
 
 use super::{Listener, Publisher, ROOMS};
 use crate::broker_contract::Bench;
 use crate::support::proxy::{Passes, Proxy};
-use crate::support::redis::RedisServer;
+use crate::support::redis::{RedisServer, credentials};
 
 /// How soon everything must be well after a fault has ended.
 const WELL_WITHIN: Duration = Duration::from_secs(5);
@@ -104,6 +103,28 @@ async fn a_server_that_freezes_and_thaws_is_left_and_found_again() {
     listener.has(&mut bench, &published).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_that_are_cut_off_end_their_connections_and_nothing_else() {
+    let server = RedisServer::start().await;
+    let (proxy, mut bench) = through_a_proxy(&server).await;
+    let mut listener = Listener::start(&bench).await;
+    let publisher = Publisher::start(&bench.broker);
+    let cutting = async {
+        publisher.goes_on(100).await;
+        proxy.set(Passes::Half);
+        sleep(Duration::from_secs(1)).await;
+        let failures = publisher.failures();
+        proxy.set(Passes::All);
+        (failures, publisher.goes_on(100).await)
+    };
+    let (failures, back) = listener.during(&mut bench, cutting).await;
+    assert!(failures > 0 && proxy.swallowed() > 0, "the fault did not bite");
+    assert!(back < WELL_WITHIN, "publishing took {back:?} to come back");
+    listener.is_told(&mut bench, ROOMS).await;
+    let published = publisher.stop().await;
+    listener.has_within(&mut bench, &published, WELL_WITHIN).await;
+}
+
 /// What no ping finds: the connection lives, and what is published is not pushed.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_link_that_lives_and_is_deaf_is_noticed_by_its_heartbeat() {
@@ -159,9 +180,10 @@ async fn a_link_that_is_refused_its_topics_is_tried_until_it_is_not() {
     let publisher = Publisher::start(&bench.broker);
     let refusing = async {
         publisher.goes_on(200).await;
-        let _: () = server.ask("ACL SETUSER default resetchannels").await;
+        let _: () = server.ask("ACL SETUSER relay resetchannels").await;
         sleep(Duration::from_secs(2)).await;
-        let _: () = server.ask("ACL SETUSER default allchannels").await;
+        let _: () = server.ask("ACL SETUSER relay &sc:*").await;
+        let _: () = server.ask("ACL LOG RESET").await;
         publisher.goes_on(200).await;
     };
     listener.during(&mut bench, refusing).await;
@@ -174,7 +196,7 @@ async fn a_link_that_is_refused_its_topics_is_tried_until_it_is_not() {
 /// A broker between which and its Redis anything may happen.
 async fn through_a_proxy(server: &RedisServer) -> (Proxy, Bench) {
     let proxy = Proxy::start(server.address()).await;
-    let config = RedisServer::config_at(&proxy.address.to_string(), &Credentials::default());
+    let config = RedisServer::config_at(&proxy.address.to_string(), &credentials());
     (proxy, Bench::on(config).await)
 }
 

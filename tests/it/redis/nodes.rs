@@ -9,18 +9,18 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::support::client::Wire;
 use crate::support::node::TestNode;
 use crate::support::proxy::{Passes, Proxy};
-use crate::support::redis::RedisServer;
+use crate::support::redis::{RedisServer, as_node};
 use crate::support::{PATIENCE, eventually};
 
 /// The number that is published last.
-const LAST: u64 = 1_000_000;
+pub(super) const LAST: u64 = 1_000_000;
 
 pub(super) async fn node(server: &RedisServer) -> TestNode {
-    node_at(&server.address()).await
+    kept_on(server.as_node()).await
 }
 
 pub(super) async fn node_at(address: &str) -> TestNode {
-    kept_on(json!({ "address": address })).await
+    kept_on(as_node(json!({ "address": address }))).await
 }
 
 pub(super) async fn kept_on(redis: Value) -> TestNode {
@@ -89,7 +89,7 @@ pub(super) async fn publication(wire: &mut Wire) -> (u64, u64) {
 
 /// Reads all the time, up to a last word; takes nothing but publications, and no
 /// unsubscribe or disconnect.
-async fn read_all(mut wire: Wire) -> (Wire, Vec<(u64, u64)>) {
+pub(super) async fn read_all(mut wire: Wire) -> (Wire, Vec<(u64, u64)>) {
     let mut got = Vec::new();
     while got.last().is_none_or(|(_, n)| *n != LAST) {
         got.push(publication(&mut wire).await);
@@ -99,7 +99,7 @@ async fn read_all(mut wire: Wire) -> (Wire, Vec<(u64, u64)>) {
 
 /// Everything that was acknowledged came in the order of publishing, once, and
 /// without a hole.
-fn check(got: &[(u64, u64)], acknowledged: &BTreeSet<u64>) {
+pub(super) fn check(got: &[(u64, u64)], acknowledged: &BTreeSet<u64>) {
     let (mut offset, mut before) = (0, 0);
     for (at, n) in got {
         assert_eq!(*at, offset + 1, "offsets without a hole");

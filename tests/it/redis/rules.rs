@@ -3,48 +3,29 @@
 use std::fs;
 
 use redis::FromRedisValue;
-use sealcast::broker::{Credentials, RedisConfig};
+use sealcast::broker::RedisConfig;
 use serde_json::json;
-use sha2::{Digest as _, Sha256};
 
 use super::nodes::{ask, kept_on, publication, publish, subscribe};
 use super::start::refusal;
 use crate::support::client::Wire;
 use crate::support::process::scratch;
-use crate::support::redis::RedisServer;
+use crate::support::redis::{RedisServer, users};
 
-const PASSWORD: &str = "a-long-random-password-of-the-nodes";
 /// Asks what no user of the file may.
 const ADMIN: &str = "user admin on >admin-of-the-test ~* &* +@all";
 
 /// A Redis with those users, changed by `change`.
 async fn server_with(change: impl Fn(String) -> String) -> (RedisServer, RedisConfig) {
-    let hash = |password: &str| -> String {
-        Sha256::digest(password).iter().map(|byte| format!("{byte:02x}")).collect()
-    };
-    let rules = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/redis/users.acl");
-    let rules = fs::read_to_string(rules).unwrap();
-    // Redis takes no comments here.
-    let users: Vec<_> = rules.lines().filter(|line| line.starts_with("user ")).collect();
-    assert_eq!(users.len(), 3, "default, relay and ops");
-    let rules = users.join("\n").replace("RELAY_PASSWORD_SHA256", &hash(PASSWORD));
-    let rules = rules.replace("OPS_PASSWORD_SHA256", &hash("of ops"));
+    let rules: Vec<_> = users().collect();
+    assert_eq!(rules.len(), 3, "default, relay and ops");
+    let rules = rules.join("\n");
     let path = scratch("acl");
     fs::write(&path, format!("{}\n{ADMIN}\n", change(rules))).unwrap();
     let server = RedisServer::with(&["--aclfile", path.to_str().unwrap()]).await;
     fs::remove_file(path).unwrap();
-    let with = Credentials {
-        user: Some("relay".into()),
-        password: Some(PASSWORD.into()),
-        ..Credentials::default()
-    };
-    let config = server.config_with(&with);
+    let config = server.config();
     (server, config)
-}
-
-/// A Redis with those users, and how a node uses it.
-pub(crate) async fn server() -> (RedisServer, RedisConfig) {
-    server_with(|rules| rules).await
 }
 
 fn as_admin(server: &RedisServer) -> redis::Client {
@@ -58,25 +39,10 @@ async fn admin<T: FromRedisValue>(server: &RedisServer, command: &[&str]) -> T {
     ask.query_async(&mut connection).await.unwrap()
 }
 
-/// A Redis with those users, at whose end none of them was refused anything.
-pub(crate) struct Kept(pub(crate) RedisServer);
-
-impl Drop for Kept {
-    fn drop(&mut self) {
-        if !std::thread::panicking() {
-            let mut connection = as_admin(&self.0).get_connection().unwrap();
-            let log: Vec<redis::Value> =
-                redis::cmd("ACL").arg("LOG").query(&mut connection).unwrap();
-            assert!(log.is_empty(), "{log:?}");
-        }
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_whole_node_is_refused_nothing() {
-    let (server, _) = server().await;
-    let redis = json!({ "address": server.address(), "user": "relay", "password": PASSWORD });
-    let node = kept_on(redis).await;
+    let (server, _) = server_with(|rules| rules).await;
+    let node = kept_on(server.as_node()).await;
     let mut ada = Wire::connected(&node, "ada").await;
     subscribe(&mut ada).await;
     let mut publisher = Wire::connected(&node, "eve").await;
@@ -113,14 +79,5 @@ async fn a_user_that_lacks_a_permission_is_told_at_the_start() {
         let told = refusal(config).await;
         assert!(told.contains("may not do what is needed"), "{right}: {told}");
         assert!(told.to_lowercase().contains(lacks), "{right}: {told}");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_redis_that_evicts_is_refused() {
-    for policy in ["allkeys-lru", "volatile-ttl"] {
-        let server = RedisServer::with(&["--maxmemory-policy", policy]).await;
-        let told = refusal(server.config()).await;
-        assert!(told.contains(policy) && told.contains("noeviction"), "{told}");
     }
 }

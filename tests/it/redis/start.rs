@@ -32,15 +32,6 @@ async fn a_password_that_is_wrong_or_missing_is_told_at_once_and_not_shown() {
 }
 
 #[tokio::test]
-async fn a_replica_is_not_taken_for_a_primary() {
-    let primary = RedisServer::start().await;
-    let of = primary.port.to_string();
-    let replica = RedisServer::with(&["--replicaof", "127.0.0.1", &of]).await;
-    let told = refusal(replica.config()).await;
-    assert!(told.contains("is a replica"), "{told}");
-}
-
-#[tokio::test]
 async fn a_member_of_a_cluster_is_not_a_single_primary() {
     let server = RedisServer::with(&["--cluster-enabled", "yes"]).await;
     let told = refusal(server.config()).await;

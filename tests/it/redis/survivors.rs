@@ -11,7 +11,6 @@ use rustix::process::Signal;
 use sealcast_client::{
     Client, Config, Events, Options, Session, Subscription, SubscriptionConfig, SubscriptionEvent,
 };
-use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
@@ -43,7 +42,7 @@ struct Story {
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_of_a_node_that_is_killed_go_on_at_another() {
     let server = RedisServer::start().await;
-    let start = || Process::serve(options(json!({ "address": server.address() })));
+    let start = || Process::serve(options(server.as_node()));
     let mut nodes: Vec<Process> = (0..NODES).map(|_| start()).collect();
     let backends: Vec<SocketAddr> = nodes.iter().map(|node| node.public).collect();
     let (address, taken) = balance(backends.clone()).await;

@@ -1,13 +1,14 @@
-//! A cluster of one's own: three masters, and a replica of the first if wanted.
+//! A cluster of one's own: three masters, and replicas if wanted.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use sealcast::broker::{Credentials, Endpoint, RedisConfig, Topology};
+use sealcast::broker::{Endpoint, RedisConfig, Topology};
+use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
-use super::redis::{RedisServer, config, free_port};
+use super::redis::{RedisServer, as_node, config, credentials, free_port};
 
 const MASTERS: usize = 3;
 const SLOTS: usize = 16_384;
@@ -15,7 +16,8 @@ const SLOTS: usize = 16_384;
 /// All of them run, until dropped.
 pub(crate) struct Cluster {
     pub(crate) masters: Vec<RedisServer>,
-    pub(crate) replica: Option<RedisServer>,
+    /// Of the first masters, in order.
+    pub(crate) replicas: Vec<RedisServer>,
 }
 
 impl Cluster {
@@ -26,7 +28,7 @@ impl Cluster {
         if let Some(cluster) = shared.upgrade() {
             return cluster;
         }
-        let cluster = Arc::new(Cluster::start(Duration::from_secs(10)).await);
+        let cluster = Arc::new(Cluster::with_replicas(Duration::from_secs(10), MASTERS).await);
         *shared = Arc::downgrade(&cluster);
         cluster
     }
@@ -39,7 +41,7 @@ impl Cluster {
             let _: () = master.ask(&format!("CLUSTER ADDSLOTSRANGE {first} {}", end - 1)).await;
             let _: () = master.ask(&format!("CLUSTER SET-CONFIG-EPOCH {}", n + 1)).await;
         }
-        let cluster = Cluster { masters, replica: None };
+        let cluster = Cluster { masters, replicas: Vec::new() };
         for master in &cluster.masters[1..] {
             cluster.meet(master).await;
         }
@@ -47,26 +49,34 @@ impl Cluster {
         cluster
     }
 
-    /// And a replica of the first, which has everything.
-    pub(crate) async fn with_replica(silent: Duration) -> Cluster {
+    /// And a replica of each of the first masters, which has everything.
+    pub(crate) async fn with_replicas(silent: Duration, count: usize) -> Cluster {
         let mut cluster = Cluster::start(silent).await;
-        let replica = member(silent).await;
-        cluster.meet(&replica).await;
-        let id = cluster.id(0).await;
-        replica.says("CLUSTER NODES", &id).await;
-        let _: () = cluster.masters[0].ask("CONFIG SET repl-diskless-sync-delay 0").await;
-        let _: () = replica.ask(&format!("CLUSTER REPLICATE {id}")).await;
-        replica.says("INFO replication", "master_link_status:up").await;
-        for master in &cluster.masters {
-            master.says("CLUSTER NODES", &format!("slave {id}")).await;
-        }
-        cluster.replica = Some(replica);
+        let add = async |of: usize| {
+            let replica = member(silent).await;
+            cluster.meet(&replica).await;
+            let id = cluster.id(of).await;
+            replica.says("CLUSTER NODES", &id).await;
+            let _: () = cluster.masters[of].ask("CONFIG SET repl-diskless-sync-delay 0").await;
+            let _: () = replica.ask(&format!("CLUSTER REPLICATE {id}")).await;
+            replica.says("INFO replication", "master_link_status:up").await;
+            for master in &cluster.masters {
+                master.says("CLUSTER NODES", &format!("slave {id}")).await;
+            }
+            replica
+        };
+        cluster.replicas = join_all((0..count).map(add)).await;
         cluster
+    }
+
+    /// How the configuration of a node says where it is.
+    pub(crate) fn as_node(&self) -> Value {
+        as_node(json!({ "cluster_address": [self.masters[1].address()] }))
     }
 
     /// How a broker uses it, under names of its own. Of two seeds one is not there.
     pub(crate) fn config(&self) -> RedisConfig {
-        let with = Credentials::default();
+        let with = credentials();
         let seeds = ["127.0.0.1:1", &self.masters[1].address()]
             .map(|address| Endpoint::parse(address, &with).unwrap());
         let prefix = uuid::Uuid::new_v4().to_string();

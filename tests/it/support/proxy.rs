@@ -21,6 +21,10 @@ pub(crate) enum Passes {
     NoPushes,
     /// Everything but what Redis pushes with [`NEEDLE`] in it.
     NoNeedle,
+    /// The first half of what Redis sends, and then the connection is closed.
+    Half,
+    /// Everything, but Redis says that it is version 5.
+    OldVersion,
 }
 
 /// Something to publish that is not to come.
@@ -60,7 +64,7 @@ impl Proxy {
         self.passes.store(passes as u8, Ordering::Relaxed);
     }
 
-    /// How many bytes of pushes were lost.
+    /// How many bytes from Redis were lost.
     pub(crate) fn swallowed(&self) -> usize {
         self.swallowed.load(Ordering::Relaxed)
     }
@@ -92,6 +96,14 @@ async fn pass(
         {
             swallowed.fetch_add(until - from, Ordering::Relaxed);
             to.write_all(&[&bytes[..from], &bytes[until..]].concat()).await
+        } else if passes.load(Ordering::Relaxed) == Passes::Half as u8 && is_from_redis {
+            swallowed.fetch_add(count - count / 2, Ordering::Relaxed);
+            let _ = to.write_all(&bytes[..count / 2]).await;
+            return;
+        } else if passes.load(Ordering::Relaxed) == Passes::OldVersion as u8
+            && let Some(at) = version(bytes)
+        {
+            to.write_all(&[&bytes[..at], b"5", &bytes[at + 1..]].concat()).await
         } else {
             to.write_all(bytes).await
         };
@@ -99,6 +111,14 @@ async fn pass(
             return;
         }
     }
+}
+
+/// Where the answer to `HELLO` has the first digit of the version.
+fn version(bytes: &[u8]) -> Option<usize> {
+    const NAME: &[u8] = b"$7\r\nversion\r\n";
+    let end = bytes.windows(NAME.len()).position(|at| at == NAME)? + NAME.len();
+    let length = bytes[end..].windows(2).position(|at| at == b"\r\n")?;
+    Some(end + length + 2)
 }
 
 /// Where the push with the needle begins and ends, if there is one.

@@ -1,7 +1,8 @@
 //! A real redis-server of one's own, to be broken at will.
 
 use std::fs::{self, File};
-use std::net::{Ipv4Addr, TcpListener};
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -9,11 +10,18 @@ use std::time::Duration;
 use redis::{AsyncConnectionConfig, Cmd, FromRedisValue};
 use rustix::process::{Pid, Signal, kill_process};
 use sealcast::broker::{Credentials, Endpoint, RedisConfig, Topology};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use super::PATIENCE;
 use super::process::scratch;
 
-/// A running redis-server; ends when dropped, and its files with it.
+/// Who a node is to Redis: the user of `deploy/redis/users.acl`.
+const NODE: &str = "relay";
+const PASSWORD: &str = "a-long-random-password-of-the-nodes";
+
+/// A running redis-server; ends when dropped, and its files with it. It knows the
+/// user of nodes, which must not have been refused anything until then.
 pub(crate) struct RedisServer {
     child: Option<Child>,
     pub(crate) port: u16,
@@ -96,11 +104,16 @@ impl RedisServer {
 
     /// How a broker uses it.
     pub(crate) fn config(&self) -> RedisConfig {
-        self.config_with(&Credentials::default())
+        self.config_with(&credentials())
     }
 
     pub(crate) fn config_with(&self, with: &Credentials) -> RedisConfig {
         RedisServer::config_at(&self.address(), with)
+    }
+
+    /// How the configuration of a node says that.
+    pub(crate) fn as_node(&self) -> Value {
+        as_node(json!({ "address": self.address() }))
     }
 
     /// How a broker uses it through something in between.
@@ -169,8 +182,12 @@ impl RedisServer {
             fs::write(&path, text).unwrap();
             path
         });
+        let sets_up_users = file.is_some() || self.options.iter().any(|it| it == "--aclfile");
+        let user = users().find(|user| user.starts_with(&format!("user {NODE} ")));
+        let user = user.expect("the file has it").replacen("user", "--user", 1);
         let child = Command::new("redis-server")
             .args(file)
+            .args(user.split(' ').filter(|_| !sets_up_users))
             .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--save", ""])
             .arg("--dir")
             .arg(&self.folder)
@@ -204,10 +221,36 @@ impl RedisServer {
     }
 }
 
+/// The users of `deploy/redis/users.acl`, a line each.
+pub(crate) fn users() -> impl Iterator<Item = String> {
+    let hash = |password: &str| -> String {
+        Sha256::digest(password).iter().map(|byte| format!("{byte:02x}")).collect()
+    };
+    let rules = include_str!("../../../deploy/redis/users.acl");
+    // Redis takes no comments here.
+    rules.lines().filter(|line| line.starts_with("user ")).map(move |line| {
+        line.replace("RELAY_PASSWORD_SHA256", &hash(PASSWORD))
+            .replace("OPS_PASSWORD_SHA256", &hash("of ops"))
+    })
+}
+
+/// What a node says to be let in.
+pub(crate) fn credentials() -> Credentials {
+    let (user, password) = (Some(NODE.to_owned()), Some(PASSWORD.to_owned()));
+    Credentials { user, password, ..Credentials::default() }
+}
+
+/// The same in the configuration of a node.
+pub(crate) fn as_node(mut redis: Value) -> Value {
+    redis["user"] = NODE.into();
+    redis["password"] = PASSWORD.into();
+    redis
+}
+
 /// How a broker spreads channels over several.
 pub(crate) fn spread(servers: &[RedisServer]) -> RedisConfig {
-    let endpoint =
-        |server: &RedisServer| Endpoint::parse(&server.address(), &Credentials::default()).unwrap();
+    let with = credentials();
+    let endpoint = |server: &RedisServer| Endpoint::parse(&server.address(), &with).unwrap();
     config(Topology::Primaries(servers.iter().map(endpoint).collect()))
 }
 
@@ -221,14 +264,31 @@ pub(crate) fn free_port() -> u16 {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
 }
 
+/// What it refused to whom, if it still answers everybody.
+fn refused(port: u16) -> Option<String> {
+    const WITHIN: Duration = Duration::from_millis(500);
+    let mut connection = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok()?;
+    connection.set_read_timeout(Some(WITHIN)).ok()?;
+    connection.write_all(b"ACL LOG\r\n").ok()?;
+    let mut answer = [0; 4_096];
+    let length = connection.read(&mut answer).ok()?;
+    let answer = String::from_utf8_lossy(&answer[..length]).into_owned();
+    (answer.starts_with('*') && answer != "*0\r\n").then_some(answer)
+}
+
 impl Drop for RedisServer {
     fn drop(&mut self) {
+        let mut refusals = None;
         if let Some(mut child) = self.child.take() {
+            if !std::thread::panicking() {
+                refusals = refused(self.port);
+            }
             let _ = child.kill();
             let _ = child.wait();
         }
         if !self.folder.as_os_str().is_empty() {
             let _ = fs::remove_dir_all(&self.folder);
         }
+        assert_eq!(refusals, None, "somebody was refused something");
     }
 }

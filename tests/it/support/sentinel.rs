@@ -2,7 +2,9 @@
 
 use sealcast::broker::{Credentials, Endpoint, RedisConfig, Sentinels, Topology};
 
-use super::redis::{RedisServer, config};
+use serde_json::{Value, json};
+
+use super::redis::{RedisServer, as_node, config, credentials};
 
 /// What the sentinel calls the primary.
 const NAME: &str = "the-primary";
@@ -41,10 +43,16 @@ impl Watched {
     }
 
     pub(crate) fn config_named(&self, name: &str) -> RedisConfig {
-        let with = Credentials::default();
         let sentinels = ["127.0.0.1:1", &self.sentinel.address()]
-            .map(|address| Endpoint::parse(address, &with).unwrap());
-        config(Topology::Watched(Sentinels::new(sentinels.into(), name, &with).unwrap()))
+            .map(|address| Endpoint::parse(address, &Credentials::default()).unwrap());
+        let watched = Sentinels::new(sentinels.into(), name, &credentials()).unwrap();
+        config(Topology::Watched(watched))
+    }
+
+    /// How the configuration of a node says where it is.
+    pub(crate) fn as_node(&self) -> Value {
+        let (address, name) = (self.sentinel.address(), NAME);
+        as_node(json!({ "sentinel_address": address, "sentinel_master_name": name }))
     }
 
     /// Makes the sentinel call another one so, of which the primary is not told.
