@@ -79,10 +79,10 @@ server; the limit is raised as far as the hard limit (ulimit -Hn) allows.";
 #[must_use]
 pub fn run(options: &Options) -> ExitCode {
     let done = match &options.bench {
-        Bench::Idle(options) => told(idle::run(options), &options.common),
-        Bench::Connect(options) => told(connect::run(options), &options.common),
-        Bench::Fanout(options) => told(fanout::run(options), &options.common),
-        Bench::Rate(options) => told(rate::run(options), &options.common),
+        Bench::Idle(options) => tell(|| idle::run(options), &options.common),
+        Bench::Connect(options) => tell(|| connect::run(options), &options.common),
+        Bench::Fanout(options) => tell(|| fanout::run(options), &options.common),
+        Bench::Rate(options) => tell(|| rate::run(options), &options.common),
         Bench::Floor { kind } => floor::run(*kind),
         Bench::Node { arguments } => target::become_node(arguments),
     };
@@ -95,6 +95,7 @@ pub fn run(options: &Options) -> ExitCode {
     }
 }
 
-fn told(outcome: Result<Outcome, Failure>, common: &Common) -> Result<(), Failure> {
-    outcome?.tell(common)
+fn tell(run: impl FnOnce() -> Result<Outcome, Failure>, common: &Common) -> Result<(), Failure> {
+    common.check()?;
+    run()?.tell(common)
 }

@@ -13,6 +13,7 @@ mod token;
 
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use exit::{EXIT_CONFIG, EXIT_NO_INPUT, EXIT_NO_PERMISSION, EXIT_SYSTEM, EXIT_USAGE, Failure};
@@ -74,7 +75,11 @@ for the options of the same name.";
 /// Runs the command that the arguments name.
 #[must_use]
 pub fn main() -> ExitCode {
-    let done = match Cli::parse().command {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return misused(&error),
+    };
+    let done = match cli.command {
         Command::Serve(options) => serve::run(&options),
         Command::GenToken(options) => token::connection(&options),
         Command::GenSubToken(options) => token::subscription(&options),
@@ -89,6 +94,33 @@ pub fn main() -> ExitCode {
         Command::Man(options) => about::man(&options, Cli::command()),
     };
     done.unwrap_or_else(|failure| failure.tell())
+}
+
+/// Wrong arguments: one line that says which and what there is. Help that was asked
+/// for, or that stands for a command that is missing, is printed as it is.
+fn misused(error: &clap::Error) -> ExitCode {
+    let code = u8::try_from(error.exit_code()).unwrap_or(EXIT_USAGE);
+    if let ErrorKind::DisplayHelp
+    | ErrorKind::DisplayVersion
+    | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand = error.kind()
+    {
+        let _ = error.print();
+        return ExitCode::from(code);
+    }
+    // The first paragraph is what is wrong; a tip may follow, and then how to call it.
+    let text = error.to_string();
+    let mut paragraphs = text.split("\n\n");
+    let wrong = paragraphs.next().unwrap_or_default();
+    let mut line = in_one(wrong.strip_prefix("error: ").unwrap_or(wrong));
+    for tip in paragraphs.filter_map(|paragraph| paragraph.trim_start().strip_prefix("tip: ")) {
+        line = format!("{line}; {}", in_one(tip));
+    }
+    Failure::new(code, line + "; see --help").tell()
+}
+
+/// Several lines as one.
+fn in_one(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ mod section;
 mod settings;
 mod start;
 mod tree;
+mod unreadable;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -37,6 +38,7 @@ pub use load::{Sources, parse};
 pub use settings::{Setting, Source};
 pub use start::starting;
 pub use tree::Format;
+pub use unreadable::unreadable;
 
 /// What a node is to be.
 pub struct Config {

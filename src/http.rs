@@ -7,6 +7,7 @@ mod health;
 mod hints;
 mod live;
 mod pages;
+mod told;
 mod websocket;
 
 use std::sync::Arc;

@@ -1,5 +1,6 @@
 //! One connection's protocol state: messages in, replies on its outbox. No socket.
 
+mod answer;
 mod client;
 mod connect;
 mod expiry;
@@ -102,6 +103,8 @@ pub struct Admission {
     pub personal: Option<PersonalChannels>,
     /// The connect reply tells the time.
     pub tells_time: bool,
+    /// Clients are told which rule a token breaks: for development.
+    pub tells_why: bool,
 }
 
 /// The places that a connection takes, given back when it has gone.

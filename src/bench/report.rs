@@ -32,6 +32,20 @@ impl Common {
         usize::from(self.runs.unwrap_or(if self.quick { 2 } else { usual }))
     }
 
+    /// Whether the file can be written that is to be: known before the bench runs,
+    /// not after.
+    ///
+    /// # Errors
+    /// If not.
+    pub(super) fn check(&self) -> Result<(), Failure> {
+        let Some(path) = &self.json else { return Ok(()) };
+        let opened = fs::OpenOptions::new().create(true).append(true).open(path);
+        opened.map(drop).map_err(|error| {
+            let path = path.display();
+            Failure::Options(format!("cannot write {path}: {error}; name another file for --json"))
+        })
+    }
+
     /// One of two, by `--quick`.
     pub(super) fn either<T>(&self, quick: T, usual: T) -> T {
         if self.quick { quick } else { usual }

@@ -53,7 +53,7 @@ pub(super) fn version(options: &Version) -> Result<ExitCode, Failure> {
     } else {
         format!("sealcast {VERSION}")
     };
-    Ok(print(format!("{text}\n").as_bytes()))
+    print(format!("{text}\n").as_bytes())
 }
 
 /// Prints completions.
@@ -68,7 +68,7 @@ pub(super) fn completions(
     };
     let mut text = Vec::new();
     clap_complete::generate(shell, &mut cli, "sealcast", &mut text);
-    Ok(print(&text))
+    print(&text)
 }
 
 /// Prints a manual page in roff.
@@ -89,12 +89,17 @@ pub(super) fn man(options: &Man, mut cli: clap::Command) -> Result<ExitCode, Fai
     clap_mangen::Man::new(page)
         .render(&mut text)
         .map_err(|error| Failure::plain(format!("cannot make the page: {error}")))?;
-    Ok(print(&text))
+    print(&text)
 }
 
 /// Prints; whoever reads only the beginning has what they wanted.
-pub(super) fn print(text: &[u8]) -> ExitCode {
+pub(super) fn print(text: &[u8]) -> Result<ExitCode, Failure> {
     let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text).and_then(|()| out.flush());
-    ExitCode::SUCCESS
+    match out.write_all(text).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            let told = format!("cannot write the result: {error}; look where the output goes");
+            Err(Failure::plain(told))
+        }
+        _ => Ok(ExitCode::SUCCESS),
+    }
 }

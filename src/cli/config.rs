@@ -52,9 +52,9 @@ pub(super) struct Generate {
 /// Carries out `sealcast config`.
 pub(super) fn run(command: Command) -> Result<ExitCode, Failure> {
     match command {
-        Command::Doc => Ok(print(config::markdown().as_bytes())),
+        Command::Doc => print(config::markdown().as_bytes()),
         Command::Print { config, effective } => match input::sources(config).load() {
-            Ok(config) => Ok(print(printed(&config, effective).as_bytes())),
+            Ok(config) => print(printed(&config, effective).as_bytes()),
             Err(faults) => Err(refuse(&faults)),
         },
     }
@@ -68,7 +68,7 @@ pub(super) fn check(options: Check) -> Result<ExitCode, Failure> {
             for warning in &config.warnings {
                 complain(&format!("warning: {warning}"));
             }
-            Ok(print(format!("{path} is right\n").as_bytes()))
+            print(format!("{path} is right\n").as_bytes())
         }
         Err(faults) => Err(refuse(&faults)),
     }
@@ -85,14 +85,20 @@ pub(super) fn generate(options: &Generate) -> Result<ExitCode, Failure> {
                 "{path} holds a configuration with secrets of its own.\n\
                  Look at it, then start a node: sealcast serve --config {path}\n"
             );
-            Ok(print(told.as_bytes()))
+            print(told.as_bytes())
         }
         Err(error) => {
-            let hint = match error.kind() {
-                io::ErrorKind::AlreadyExists => "; name another file, or move that one away",
-                _ => "",
+            let problem = match error.kind() {
+                io::ErrorKind::AlreadyExists => {
+                    "it exists; name another file, or move that one away".into()
+                }
+                io::ErrorKind::NotFound => "no such folder; make it first".into(),
+                io::ErrorKind::PermissionDenied => {
+                    "no permission to write there; choose another folder".into()
+                }
+                _ => error.to_string(),
             };
-            Err(Failure::plain(format!("cannot write {}: {error}{hint}", path.display())))
+            Err(Failure::plain(format!("cannot write {}: {problem}", path.display())))
         }
     }
 }

@@ -60,7 +60,7 @@ pub(super) fn run(options: &Options) -> Result<ExitCode, Failure> {
         Ok(Err(error)) => format!("cannot ask {address}: {error}; does the node run there?"),
         Ok(Ok(answer)) => match Answer::read(&answer) {
             Some(Answer { status: 200, .. }) => {
-                return Ok(if options.quiet { ExitCode::SUCCESS } else { print(b"ready\n") });
+                return if options.quiet { Ok(ExitCode::SUCCESS) } else { print(b"ready\n") };
             }
             Some(Answer { status: 503, reason }) => format!("not ready: {}", advice(reason)),
             Some(Answer { status, .. }) => {

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::exit::{EXIT_DATA, complain};
 use super::{EXIT_CONFIG, EXIT_NO_INPUT, Failure};
-use crate::config::{Config, Fault, Sources};
+use crate::config::{Config, Fault, Sources, unreadable};
 
 /// Largest file that is read, bytes.
 const LARGEST: u64 = 8 << 20;
@@ -76,27 +76,16 @@ fn trimmed(text: &str, place: &str, what: &str) -> Result<Zeroizing<String>, Fai
 }
 
 fn read(path: &Path) -> Result<Zeroizing<String>, String> {
-    take(File::open(path).map_err(|error| advice(&error))?)
+    take(File::open(path).map_err(|error| unreadable(&error))?)
 }
 
 fn take(from: impl Read) -> Result<Zeroizing<String>, String> {
     let mut bytes = Zeroizing::new(Vec::new());
-    from.take(LARGEST + 1).read_to_end(&mut bytes).map_err(|error| advice(&error))?;
+    from.take(LARGEST + 1).read_to_end(&mut bytes).map_err(|error| unreadable(&error))?;
     if bytes.len() as u64 > LARGEST {
         return Err(format!("larger than {} MiB; is it the right file?", LARGEST >> 20));
     }
-    let text = std::str::from_utf8(&bytes).map_err(|_| "not UTF-8 text; is it the right file?")?;
+    let text = std::str::from_utf8(&bytes)
+        .map_err(|error| unreadable(&io::Error::new(io::ErrorKind::InvalidData, error)))?;
     Ok(Zeroizing::new(text.to_owned()))
-}
-
-/// What to do about a file that cannot be read.
-fn advice(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::NotFound => "no such file; check the path".into(),
-        io::ErrorKind::PermissionDenied => {
-            "no permission to read it; give the user of this process read permission".into()
-        }
-        io::ErrorKind::IsADirectory => "a directory; name a file in it".into(),
-        _ => error.to_string(),
-    }
 }

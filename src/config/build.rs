@@ -54,6 +54,7 @@ pub fn development(flags: Vec<(&'static str, Value)>) -> Result<(Config, String)
     let (mut config, file) = sources.build(options, Overlay::default()).map_err(loopback_only)?;
     let mut faults = Vec::new();
     config.dev = tokens(&file, &mut faults).and_then(|tokens| Issuer::new(&tokens));
+    config.admission.tells_why = config.dev.is_some();
     if faults.is_empty() { Ok((config, key)) } else { Err(faults) }
 }
 

@@ -14,7 +14,7 @@ use super::file::File;
 use super::reader::Reader;
 use super::settings::Source;
 use super::tree::{self, Format};
-use super::{Config, Fault};
+use super::{Config, Fault, unreadable};
 
 /// What a configuration is made of. It can be loaded again and again.
 #[derive(Clone, Debug, Default)]
@@ -55,7 +55,7 @@ impl Sources {
         let mut text = String::new();
         fs::File::open(path)
             .and_then(|file| file.take(tree::MAX_TEXT as u64 + 1).read_to_string(&mut text))
-            .map_err(|error| told(format!("cannot read the file: {error}")))?;
+            .map_err(|error| told(unreadable(&error)))?;
         tree::read(&text, format).map_err(|fault| {
             let Fault { place, problem } = fault;
             let within = if place.is_empty() { place } else { format!(", {place}") };

@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use super::kind::{Kind, Written, must_be};
 use super::reader::Reader;
+use super::unreadable;
 use crate::auth::Secret;
 
 /// The longest secret that is read from a file, bytes.
@@ -57,7 +58,7 @@ impl Kind for SecretText {
 /// # Errors
 /// Says what is wrong with the file.
 pub(super) fn read(path: &str) -> Result<(String, bool), String> {
-    let cannot = |error: std::io::Error| format!("cannot read {path:?}: {error}");
+    let cannot = |error: std::io::Error| format!("{path:?}: {}", unreadable(&error));
     let file = fs::File::open(Path::new(path)).map_err(cannot)?;
     let mode = file.metadata().map_err(cannot)?.permissions().mode();
     let mut text = String::new();

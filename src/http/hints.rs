@@ -51,7 +51,11 @@ const HINTS: &[(u32, &str)] = &[
     (3504, "Too many connections, of this user or of the node: client.user_connection_limit."),
     (3505, "The token makes more subscriptions than client.channel_limit allows."),
     (3506, "A JSON client was to be given bytes, or sent a binary frame. Use Protobuf."),
-    (3507, "Tokens without a user are refused: client.disallow_anonymous_connection_tokens."),
+    (
+        3507,
+        "The origin of the page is not allowed, as the reason says; or tokens without a user are \
+         refused: client.disallow_anonymous_connection_tokens.",
+    ),
     (3508, "The server does not have this feature."),
     (1002, "A frame breaks the WebSocket protocol; a proxy may change what passes."),
     (1007, "A text frame is not UTF-8."),

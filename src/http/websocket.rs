@@ -10,7 +10,7 @@ use axum::response::Response;
 use hyper::upgrade::OnUpgrade;
 use sealcast_wire::{Encoding, ws};
 
-use super::{App, address, door, health};
+use super::{App, address, door, health, told};
 use crate::hub::{Connection, Pings, Registration};
 use crate::metrics::Attempt;
 use crate::net::{self, Peer};
@@ -27,7 +27,7 @@ pub(super) async fn upgrade(
 ) -> Response {
     match accept(&app, &mut request) {
         Ok(accepted) => {
-            let response = switching(&accepted);
+            let response = switching(&accepted.answer, accepted.subprotocol);
             let client = app.proxies.client(peer.ip(), request.headers());
             app.tasks.spawn(start(Arc::clone(&app), accepted, client));
             response
@@ -35,10 +35,25 @@ pub(super) async fn upgrade(
         Err(refusal) => {
             app.metrics().attempt(refusal.attempt());
             log_refusal(&app, peer, request.headers(), &refusal);
+            if let (Refusal::Origin, true) = (&refusal, app.dev.is_some())
+                && let Ok(response) = tell_of_origin(&app, &mut request)
+            {
+                return response;
+            }
             let explained = app.dev.is_some().then(|| explain(&refusal, request.headers()));
             refusal.response(explained.flatten())
         }
     }
+}
+
+/// See [`told`]; an error if the handshake is none that could be granted.
+fn tell_of_origin(app: &App, request: &mut Request) -> Result<Response, Refusal> {
+    let answer = ws::accept_key(check_handshake(request)?);
+    let query = request.uri().query().unwrap_or("");
+    let (_, subprotocol) = choose_encoding(request.headers(), query)?;
+    let upgrade = request.extensions_mut().remove::<OnUpgrade>().ok_or(Refusal::Origin)?;
+    app.tasks.spawn(told::origin_refused(upgrade, request.headers()));
+    Ok(switching(&answer, subprotocol))
 }
 
 /// A handshake that is granted.
@@ -168,16 +183,16 @@ fn only(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
     }
 }
 
-fn switching(accepted: &Accepted) -> Response {
+fn switching(answer: &str, subprotocol: Option<&'static str>) -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let headers = response.headers_mut();
     headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
     headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-    if let Ok(answer) = HeaderValue::from_str(&accepted.answer) {
+    if let Ok(answer) = HeaderValue::from_str(answer) {
         headers.insert(header::SEC_WEBSOCKET_ACCEPT, answer);
     }
-    if let Some(subprotocol) = accepted.subprotocol {
+    if let Some(subprotocol) = subprotocol {
         headers.insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(subprotocol));
     }
     response

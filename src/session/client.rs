@@ -11,6 +11,7 @@ use sealcast_wire::command::{Command, Connect, Request};
 use sealcast_wire::reply::Body;
 use sealcast_wire::{Channel, Disconnect, Encoding, ErrorCode, Reply, User};
 
+use super::answer::{About, push, refuse};
 use super::connect::{self, Admitted};
 use super::form::channel_of;
 use super::inflight::InFlight;
@@ -66,6 +67,8 @@ struct Connecting {
 pub(super) enum Refusal {
     /// It is answered with an error.
     Reply(ErrorCode),
+    /// The same, with the rule that the subscription token breaks.
+    Explained(ErrorCode, &'static str),
     /// It ends the whole connection.
     Close(Disconnect),
 }
@@ -219,7 +222,9 @@ impl Client {
             Err(refusal) => {
                 clean_up(&actor);
                 match self.refused(refusal) {
-                    Refusal::Reply(code) => self.refuse(id, "connect", code),
+                    Refusal::Reply(code) | Refusal::Explained(code, _) => {
+                        self.refuse(id, "connect", code);
+                    }
                     Refusal::Close(disconnect) => {
                         // What has come to its end must not be asked again.
                         self.leave_waiting(State::Refused);
@@ -254,7 +259,7 @@ impl Client {
         }
         match done {
             Ok(_) => Ok(()),
-            Err(Refusal::Reply(code)) => {
+            Err(Refusal::Reply(code) | Refusal::Explained(code, _)) => {
                 self.refuse(id, method, code);
                 Ok(())
             }
@@ -356,7 +361,7 @@ impl Client {
             Request::Subscribe(request) => form::subscribe(&request)?,
             Request::Unsubscribe { channel } => match channel_of(&channel) {
                 Ok(channel) => (channel, Kind::Unsubscribe),
-                Err(Refusal::Reply(_)) => {
+                Err(Refusal::Reply(_) | Refusal::Explained(..)) => {
                     // An error would make an SDK reconnect; there is no such subscription.
                     self.reply(&Reply { id, body: Body::Unsubscribe });
                     return Ok(Answer::Given);
@@ -398,7 +403,8 @@ impl Client {
     }
 
     fn refuse(&self, id: u32, method: &'static str, code: ErrorCode) {
-        refuse(&self.policy, &self.connection, (id, method), code, (self.user(), None));
+        let about = About { user: self.user(), ..About::default() };
+        refuse(&self.policy, &self.connection, (id, method), code, about);
     }
 
     /// Who speaks, once that is known.
@@ -442,39 +448,4 @@ fn clean_up(actor: &Actor) {
     {
         runtime.spawn(actor.clone().clean_up());
     }
-}
-
-/// Answers a command, which is named by its id and method, with an error; counts
-/// and logs it. Of a user the log only has a pseudonym, and of a channel only the
-/// namespace: what follows may name a user.
-pub(super) fn refuse(
-    policy: &Policy,
-    connection: &Connection,
-    (id, method): (u32, &'static str),
-    code: ErrorCode,
-    (user, namespace): (Option<&User>, Option<&str>),
-) {
-    policy.relay.hub().metrics().command_error(method, code.code());
-    let (event, client, number, reason) =
-        ("command_refused", connection.id(), code.code(), code.message());
-    match code {
-        ErrorCode::Internal => {
-            tracing::warn!(event, %client, method, code = number, reason, "a command failed");
-        }
-        ErrorCode::PermissionDenied | ErrorCode::UnknownChannel => {
-            let namespace = namespace.unwrap_or_default();
-            let user = user.and_then(|user| policy.pseudonym(user));
-            let text = "a client may not do this";
-            tracing::info!(event, %client, user, method, code = number, reason, namespace, "{text}");
-        }
-        _ => {
-            tracing::debug!(event, %client, method, code = number, reason, "a command was refused");
-        }
-    }
-    push(policy, connection, &Reply::error(id, code));
-}
-
-/// Puts a reply on the connection's outbox.
-pub(super) fn push(policy: &Policy, connection: &Connection, reply: &Reply) {
-    connection.push(policy.relay.hub(), connection.frame(reply), 1);
 }

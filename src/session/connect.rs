@@ -124,9 +124,21 @@ pub(super) fn verify(
         Err(refused) => {
             metrics.auth("failure", refused.reason());
             log_refused(connection, "connection", refused.reason());
+            if let Refused::Invalid(why) = refused {
+                close_with_why(policy, connection, Disconnect::INVALID_TOKEN, why);
+            }
         }
     }
     verified
+}
+
+/// Ends a connection with more than the protocol's word for it, if clients are told
+/// why; what ends it otherwise comes too late then, and changes nothing.
+fn close_with_why(policy: &Policy, connection: &Connection, with: Disconnect, why: &str) {
+    if policy.admission.tells_why {
+        let Disconnect { code, reason } = with;
+        connection.close_with(policy.relay.hub(), code, &format!("{reason}: {why}"));
+    }
 }
 
 fn log_refused(connection: &Connection, kind: &'static str, reason: &'static str) {
@@ -144,6 +156,8 @@ fn authenticate(
         if !policy.admission.anonymous {
             policy.relay.hub().metrics().auth("failure", "no_token");
             log_refused(connection, "connection", "no_token");
+            let why = "connect came without a token";
+            close_with_why(policy, connection, Disconnect::BAD_REQUEST, why);
             return Err(Disconnect::BAD_REQUEST.into());
         }
         return Ok(Claims::anonymous());
@@ -231,6 +245,9 @@ impl Actor {
             log_refused(&self.connection, "subscription", denied.reason());
             match denied {
                 TokenDenied::Expired => Refusal::Reply(ErrorCode::TokenExpired),
+                TokenDenied::Invalid(why) if self.policy.admission.tells_why => {
+                    Refusal::Explained(ErrorCode::PermissionDenied, why)
+                }
                 TokenDenied::Invalid(_) => ErrorCode::PermissionDenied.into(),
                 TokenDenied::Mismatch => Disconnect::INVALID_TOKEN.into(),
             }

@@ -102,7 +102,7 @@ impl Actor {
                 Refusal::Reply(ErrorCode::TokenExpired | ErrorCode::Expired) => {
                     ErrorCode::Expired.into()
                 }
-                Refusal::Reply(_) => Disconnect::INVALID_TOKEN.into(),
+                Refusal::Reply(_) | Refusal::Explained(..) => Disconnect::INVALID_TOKEN.into(),
                 close => close,
             })?;
         let (expires, expiry) = self.expiry(grant.expires_at);

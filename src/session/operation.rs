@@ -10,7 +10,8 @@ use sealcast_wire::reply::{Body, ClientInfo, HistoryResult};
 use sealcast_wire::{Channel, Disconnect, ErrorCode, Payload, Reply, Unsubscribed};
 
 use super::Policy;
-use super::client::{Refusal, push, refuse};
+use super::answer::{About, push, refuse};
+use super::client::Refusal;
 use super::subscribe::{self, Request};
 use crate::auth::{Denied, Identity, Namespace, Publish, Readers};
 use crate::broker::{HistoryError, HistoryQuery, Retention, Unavailable};
@@ -86,15 +87,19 @@ impl Operation {
                 Kind::PresenceStats => actor.presence_stats(id, channel).await,
                 Kind::History(query) => actor.history(id, channel, query).await,
             };
+            let why = match done {
+                Err(Refusal::Explained(_, why)) => Some(why),
+                _ => None,
+            };
             match done {
                 Ok(()) => {}
                 Err(Refusal::Close(disconnect)) => actor.close(disconnect),
-                Err(Refusal::Reply(code)) => {
+                Err(Refusal::Reply(code) | Refusal::Explained(code, _)) => {
                     if code == ErrorCode::PermissionDenied {
                         actor.policy.relay.hub().metrics().permission_denied(method);
                     }
                     let namespace = namespace.as_ref().and_then(Channel::namespace);
-                    let about = (Some(&actor.identity.user), namespace);
+                    let about = About { user: Some(&actor.identity.user), namespace, why };
                     refuse(&actor.policy, &actor.connection, (id, method), code, about);
                 }
             }

@@ -92,7 +92,7 @@ impl Actor {
             Ok(()) => {}
             Err(Refusal::Close(disconnect)) => self.close(disconnect),
             Err(Refusal::Reply(ErrorCode::LimitExceeded)) => self.close(Disconnect::CHANNEL_LIMIT),
-            Err(Refusal::Reply(code)) => return Err(code),
+            Err(Refusal::Reply(code) | Refusal::Explained(code, _)) => return Err(code),
         }
         Ok(())
     }

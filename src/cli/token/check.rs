@@ -91,7 +91,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode, Failure> {
         user.as_str(),
         payload(&token)
     );
-    Ok(print(text.as_bytes()))
+    print(text.as_bytes())
 }
 
 /// What is wrong with a token and what to do, a line each.

@@ -115,7 +115,7 @@ pub(crate) fn subscription(options: &Subscription) -> Result<ExitCode, Failure> 
 fn finish(token: &str, refused: Option<Vec<String>>) -> Result<ExitCode, Failure> {
     match refused {
         Some(lines) => Err(Failure { code: 1, lines }),
-        None => Ok(print(format!("{token}\n").as_bytes())),
+        None => print(format!("{token}\n").as_bytes()),
     }
 }
 

@@ -19,6 +19,7 @@ pub(super) fn admission(
         connections_per_user: client.user_connection_limit.filter(|most| *most > 0),
         personal: personal(client, namespaces, faults),
         tells_time: client.connect_include_server_time,
+        tells_why: false,
     }
 }
 

@@ -2,11 +2,13 @@
 //! do, without a backtrace.
 
 use std::fs;
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
 use serde_json::json;
 
+use super::help::commands;
 use super::{Scratch, finish, run_with};
 use crate::support::process::{Ended, PROGRAM, scratch};
 use crate::support::token;
@@ -18,10 +20,9 @@ fn check(ended: &Ended, code: i32, part: &str) {
     assert_eq!(ended.stdout, "", "{ended:?}");
     assert!(ended.stderr.contains(part), "{part}: {ended:?}");
     assert!(!ended.stderr.contains("panicked") && !ended.stderr.contains("backtrace"), "{ended:?}");
-    if code != 2 {
-        assert_eq!(ended.stderr.lines().count(), 1, "{ended:?}");
-        assert!(ended.stderr.starts_with("sealcast: "), "{ended:?}");
-    }
+    assert_eq!(ended.stderr.lines().count(), 1, "{ended:?}");
+    let told = ["sealcast: ", "sealcast bench: "];
+    assert!(told.iter().any(|start| ended.stderr.starts_with(start)), "{ended:?}");
 }
 
 #[tokio::test]
@@ -40,18 +41,25 @@ async fn each_fault_has_its_code_and_its_line() {
     let free_port = Scratch::config(json!({ "metrics": { "port": 0 } }));
     let f = free_port.path();
     let k = secret.path();
+    let listening = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = &listening.local_addr().unwrap().port().to_string();
     let table: &[(&[&str], i32, &str)] = &[
-        (&["serve", "--config", missing], 78, "No such file"),
+        (&["serve", "--config", missing], 78, "no such file; check the path"),
         (&["serve", "--config", directory], 78, "must end in .json"),
         (&["serve", "--config", b], 78, "line 1"),
         (&["serve", "--config", &binary_path], 78, "UTF-8"),
         (&["serve"], 2, "--config"),
         (&["serve", "--dev", "--config", c], 2, "cannot be used with"),
         (&["serve", "--dev", "--port", "99999"], 2, "--port"),
+        (&["serve", "--dev", "--port", "http"], 2, "--port"),
+        (&["serve", "--dev", "--prot", "1"], 2, "similar argument exists: '--port'"),
+        (&["serve", "--dev", "--port", "0", "--metrics-port", taken], 1, "another process"),
+        (&["serve", "--dev", "--port", taken, "--metrics-port", "0"], 1, "another process"),
+        (&["serve", "--config", c, "--port", "7", "--metrics-port", "7"], 78, "choose another"),
         (&["serve", "--dev", "--log-level", "loud"], 2, "--log-level"),
         (&["serve", "--config", c, "--address", "203.0.113.1"], 78, "trusted_proxies"),
         (&["gen-token", "--user", "ada"], 2, "--config"),
-        (&["gen-token", "--config", missing, "--user", "ada"], 78, "No such file"),
+        (&["gen-token", "--config", missing, "--user", "ada"], 78, "no such file; check the path"),
         (&["gen-token", "--config", c], 2, "--user"),
         (&["gen-token", "--config", c, "--user", "a\nb"], 2, "control characters"),
         (&["gen-token", "--config", c, "--user", "ada", "--ttl", "soon"], 2, "90s, 15m"),
@@ -64,22 +72,52 @@ async fn each_fault_has_its_code_and_its_line() {
         (&["gen-token", "--secret-file", k, "--algorithm", "RS256", "--user", "ada"], 65, "HS256"),
         (&["gen-sub-token", "--config", c, "--user", "ada"], 2, "--channel"),
         (&["gen-sub-token", "--config", c, "--user", "ada", "--channel", ""], 2, "--channel"),
-        (&["check-token", "--config", missing], 78, "No such file"),
+        (&["check-token", "--config", missing], 78, "no such file; check the path"),
         (&["check-token", "--config", c, "--token-file", missing], 66, "no such file"),
         (&["check-token", "--config", c, "--token-file", e], 65, "empty"),
         (&["check-token", "--config", c], 65, "standard input: empty"),
         (&["check-token", "--config", c, "a.b.c"], 2, "unexpected argument"),
         (&["health", "--address", "here"], 2, "--address"),
         (&["health", "--timeout", "0s"], 2, "--timeout"),
-        (&["health", "--config", missing], 78, "No such file"),
+        (&["health", "--config", missing], 78, "no such file; check the path"),
         (&["health", "--address", "127.0.0.1:1"], 1, "does the node run there"),
         (&["health", "--config", f], 2, "--address"),
+        (&["health", "--config", b], 78, "line 1"),
+        (&["config", "print", "--config", missing], 78, "no such file; check the path"),
+        (&["config", "print", "--config", directory], 78, "must end in .json"),
+        (&["config", "print", "--config", b], 78, "line 1"),
+        (&["config", "print", "--config", &binary_path], 78, "UTF-8"),
+        (&["config", "print", "--everything"], 2, "--everything"),
+        (&["config", "doc", "more"], 2, "'more'"),
+        (&["config", "nothing"], 2, "'nothing'"),
+        (&["check-config"], 2, "<FILE>"),
+        (&["check-config", missing], 78, "no such file; check the path"),
+        (&["check-config", directory], 78, "must end in .json"),
+        (&["check-config", b], 78, "line 1"),
+        (&["check-config", &binary_path], 78, "UTF-8"),
+        (&["gen-config", c], 1, "name another file"),
+        (&["gen-config", "/nonexistent/new.yaml"], 1, "make it first"),
+        (&["gen-config", "new.conf"], 1, "must end in .yaml"),
+        (&["gen-config", "new.yaml", "old.yaml"], 2, "'old.yaml'"),
         (&["completions"], 2, "<SHELL>"),
+        (&["completions", "tcsh"], 2, "possible values: bash, zsh, fish"),
         (&["man", "nothing"], 2, "no command"),
+        (&["version", "--yaml"], 2, "--yaml"),
         (&["bench", "nothing"], 2, "nothing"),
+        (&["bench", "idle", "--connections", "0"], 2, "--connections"),
+        (&["bench", "connect", "--runs", "few"], 2, "--runs"),
+        (&["bench", "fanout", "--json", missing], 1, "another file for --json"),
+        (&["bench", "rate", "--json", directory], 1, "another file for --json"),
         (&["nothing"], 2, "nothing"),
         (&["\u{1b}[31m"], 2, ""),
     ];
+    for command in commands().await {
+        let of = |arguments: &[&str]| command.iter().eq(arguments.iter().take(command.len()));
+        assert!(
+            table.iter().any(|(arguments, ..)| of(arguments)),
+            "nothing wrong with {command:?}"
+        );
+    }
     for (arguments, code, part) in table {
         let ended = run_with(arguments, "", &[("RUST_BACKTRACE", "1")]).await;
         check(&ended, *code, part);
@@ -111,9 +149,20 @@ fn what_may_not_be_read_is_told() {
     for file in [&secret, &config] {
         fs::set_permissions(&file.0, fs::Permissions::from_mode(0o000)).unwrap();
     }
-    let gen_token = ["gen-token", "--user", "ada", "--secret-file", secret.path()];
-    let serve = ["serve", "--config", config.path()];
-    for (arguments, code) in [(&gen_token[..], 66), (&serve, 78)] {
+    let (c, s) = (config.path(), secret.path());
+    for (arguments, code) in [
+        (&["gen-token", "--user", "ada", "--secret-file", s][..], 66),
+        (&["gen-sub-token", "--user", "ada", "--channel", "$a", "--secret-file", s], 66),
+        (&["check-token", "--secret-file", s], 66),
+        (&["serve", "--config", c], 78),
+        (&["gen-token", "--user", "ada", "--config", c], 78),
+        (&["check-token", "--config", c], 78),
+        (&["health", "--config", c], 78),
+        (&["check-config", c], 78),
+        (&["config", "print", "--config", c], 78),
+        (&["gen-config", "/no-permission.yaml"], 1),
+        (&["bench", "idle", "--json", "/no-permission.json"], 1),
+    ] {
         let ended = if rustix::process::geteuid().is_root() {
             if !can_be_nobody() {
                 eprintln!("not tried: no other user can run the program here");
@@ -126,6 +175,25 @@ fn what_may_not_be_read_is_told() {
             finish(command, "")
         };
         check(&ended, code, "ermission");
+    }
+}
+
+/// Who has been told nothing must not be told that all went well.
+#[test]
+fn a_result_that_cannot_be_written_is_told() {
+    let config = Scratch::config(json!({}));
+    for arguments in [
+        &["version"][..],
+        &["config", "doc"],
+        &["man"],
+        &["completions", "bash"],
+        &["gen-token", "--user", "ada", "--config", config.path()],
+    ] {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let output = Command::new(PROGRAM).args(arguments).stdout(full).output().unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {told}");
+        assert!(told.lines().count() == 1 && told.contains("cannot write the result"), "{told}");
     }
 }
 

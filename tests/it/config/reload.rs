@@ -183,6 +183,11 @@ async fn a_hundred_reloads_under_load_change_nothing_for_anyone() {
     assert!(sent > 100, "{sent}");
     listener.is_quiet().await;
     speaker.is_quiet().await;
+    let reloads =
+        |result| node.number(&format!("sealcast_config_reloads_total{{result=\"{result}\"}}"));
+    assert_eq!((reloads("success"), reloads("failure")), (50.0, 50.0));
+    assert_eq!(node.number("sealcast_disconnects_total"), 0.0);
+    assert_eq!(node.number("sealcast_messages_total{dir=\"out\"}"), f64::from(sent));
 }
 
 #[tokio::test]
