@@ -128,7 +128,7 @@ impl Metrics {
             writes: counter("sealcast_writes_total", vec![]),
             held_bytes: gauge("sealcast_outbound_queue_bytes", vec![]),
             queue_messages_max: gauge("sealcast_outbound_queue_messages_max", vec![]),
-            states: States::new(&counter),
+            states: States::new(counter),
             histograms: Histograms::new(),
             runtime_lag: gauge("sealcast_runtime_lag_seconds", vec![]),
             panics: counter("sealcast_panics_total", vec![]),

@@ -1,11 +1,11 @@
 // The page of the server API: shows /api/openapi.json, and lets one try a call.
 // Whatever comes from the network is shown with textContent, never as markup.
 
+import { copy, element, part } from './elements.js';
+
 const DOCUMENT = '/api/openapi.json';
 const PREFIX = '/api/';
 const DEPTH = 3;
-
-const part = (id) => document.getElementById(id);
 
 start();
 
@@ -26,7 +26,7 @@ function show(api) {
   write(part('errors'), api.components.schemas.Error.properties.code.description);
   for (const [path, call] of callsOf(api)) {
     const name = path.slice(PREFIX.length);
-    const link = element('a', name);
+    const link = element('a', '', name);
     link.href = `#${name}`;
     const entry = element('li');
     entry.append(link);
@@ -61,7 +61,7 @@ function card(api, path, name, call) {
   within('.curl code').textContent = curl;
   within('.curl').setAttribute('aria-label', `Command line for ${name}`);
   within('.copy').setAttribute('aria-label', `Copy the command line for ${name}`);
-  within('.copy').addEventListener('click', () => copyText(curl, within('.copied')));
+  within('.copy').addEventListener('click', () => copy(curl, within('.copied'), within('.curl')));
   within('.body').value = example;
   within('.try').addEventListener('submit', (event) => {
     event.preventDefault();
@@ -81,14 +81,14 @@ function resultOf(call) {
 // Schemas as tables
 
 function members(api, schema, isRequest) {
-  if (!schema) return element('p', 'None: it always answers an error.', 'muted');
+  if (!schema) return element('p', 'muted', 'None: it always answers an error.');
   const rows = [];
   collect(api, schema, '', rows, DEPTH);
-  if (!rows.length) return element('p', isRequest ? 'An empty object.' : 'An empty object: it is done.', 'muted');
+  if (!rows.length) return element('p', 'muted', isRequest ? 'An empty object.' : 'An empty object: it is done.');
   const table = element('table');
   const head = table.createTHead().insertRow();
   for (const title of ['Member', 'Type', 'Meaning']) {
-    const cell = element('th', title);
+    const cell = element('th', '', title);
     cell.scope = 'col';
     head.append(cell);
   }
@@ -97,9 +97,9 @@ function members(api, schema, isRequest) {
     const row = body.insertRow();
     const name = element('th');
     name.scope = 'row';
-    name.append(element('code', path));
-    if (isRequest && required) name.append(element('span', 'required', 'must'));
-    row.append(name, element('td', type, 'type'), write(element('td'), description));
+    name.append(element('code', '', path));
+    if (isRequest && required) name.append(element('span', 'must', 'required'));
+    row.append(name, element('td', 'type', type), write(element('td'), description));
   }
   return table;
 }
@@ -213,23 +213,7 @@ function pretty(text) {
   }
 }
 
-async function copyText(text, told) {
-  try {
-    await navigator.clipboard.writeText(text);
-    told.textContent = 'Copied.';
-  } catch {
-    told.textContent = 'The browser does not allow it; select the text and copy it.';
-  }
-}
-
-// Elements
-
-function element(tag, text = '', kind = '') {
-  const made = document.createElement(tag);
-  made.textContent = text;
-  if (kind) made.className = kind;
-  return made;
-}
+// Prose
 
 function prose(text) {
   return write(element('p'), text);
@@ -237,6 +221,6 @@ function prose(text) {
 
 /** Text in which `backticks` mark code. */
 function write(into, text = '') {
-  into.replaceChildren(...text.split('`').map((piece, at) => (at % 2 ? element('code', piece) : piece)));
+  into.replaceChildren(...text.split('`').map((piece, at) => (at % 2 ? element('code', '', piece) : piece)));
   return into;
 }

@@ -39,10 +39,35 @@ pub fn development(flags: Vec<(&'static str, Value)>) -> Result<(Config, String)
             "without_namespace": {
                 "allow_subscribe_for_client": true,
                 "allow_publish_for_client": true,
+                "presence": true,
+                "join_leave": true,
+                "allow_presence_for_subscriber": true,
                 "history_size": 100,
                 "history_ttl": "300s",
                 "allow_recovery": true,
+                "allow_history_for_subscriber": true,
             },
+            "namespaces": [
+                // What was drawn together.
+                {
+                    "name": "board",
+                    "allow_subscribe_for_client": true,
+                    "allow_publish_for_subscriber": true,
+                    "history_size": 300,
+                    "history_ttl": "1h",
+                    "allow_recovery": true,
+                    "allow_history_for_subscriber": true,
+                },
+                // What is worth nothing a moment later.
+                {
+                    "name": "cursors",
+                    "allow_subscribe_for_client": true,
+                    "allow_publish_for_subscriber": true,
+                    "presence": true,
+                    "join_leave": true,
+                    "allow_presence_for_subscriber": true,
+                },
+            ],
         },
         "http_api": { "key": key },
         "shutdown": { "lb_wait": "0s", "spread": "200ms", "deadline": "5s" },

@@ -9,7 +9,6 @@ use super::{CLOSE_TIMEOUT, CLOSE_WRITE_TIMEOUT, Connection};
 use crate::hub::Hub;
 use crate::hub::deadlines::{Deadline, Deadlines};
 use crate::hub::outbox::{Flush, Outbox, Phase};
-use crate::hub::queue::Queue;
 
 impl Connection {
     /// Ends the connection: what waits is still written (not for a slow client),

@@ -22,7 +22,7 @@ async fn in_development_mode_the_page_is_beside_the_demo() {
     let mut files = vec![page.clone()];
     for (path, kind) in [
         ("/assets/api.js", "text/javascript; charset=utf-8"),
-        ("/assets/api.css", "text/css; charset=utf-8"),
+        ("/assets/theme.js", "text/javascript; charset=utf-8"),
         ("/assets/style.css", "text/css; charset=utf-8"),
     ] {
         assert!(page.text().contains(path), "{path}");
@@ -30,6 +30,7 @@ async fn in_development_mode_the_page_is_beside_the_demo() {
         assert_eq!((file.status, file.header("content-type")), (200, Some(kind)), "{path}");
         files.push(file);
     }
+    files.push(demo.clone());
     for file in files {
         let policy = file.header("content-security-policy").unwrap();
         for rule in ["default-src 'none'", "script-src 'self';", "style-src 'self';"] {
@@ -39,10 +40,13 @@ async fn in_development_mode_the_page_is_beside_the_demo() {
         assert_eq!(file.header("x-content-type-options"), Some("nosniff"));
     }
     // Which that policy would stop anyway.
-    for inline in ["<style", "style=", "onclick", "onsubmit", "javascript:"] {
-        assert!(!page.text().contains(inline), "{inline}");
+    for html in [page.text(), demo.text()] {
+        for inline in ["<style", "style=", "onclick", "onsubmit", "javascript:"] {
+            assert!(!html.contains(inline), "{inline}");
+        }
+        let scripts = html.matches("<script").count();
+        assert_eq!(html.matches("<script src=\"/assets/").count(), scripts, "{html}");
     }
-    assert_eq!(page.text().matches("<script").count(), 1);
 
     let document = get(process.public, DOCUMENT).await;
     assert_eq!(document.header("content-type"), Some("application/json"));

@@ -48,6 +48,24 @@ async fn refused(process: &Process, headers: &str) -> (u16, String) {
     (answer.status, answer.text().trim().to_owned())
 }
 
+fn patient(process: &Process) -> Options {
+    let mut options = Options::new(process.url());
+    options.timeout = PATIENCE;
+    options
+}
+
+/// What the demo gets.
+async fn token(dev: &Process) -> String {
+    let own = format!("http://{}", dev.public);
+    let body = r#"{"user":"ada"}"#;
+    let request = format!(
+        "POST /dev/token HTTP/1.1\r\nHost: it\r\nConnection: close\r\nOrigin: {own}\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    ask(dev.public, request).await.json()["token"].as_str().unwrap().to_owned()
+}
+
 #[tokio::test]
 async fn a_refused_origin_is_named_in_development_only() {
     let dev = Process::start(&[], &DEV);
@@ -68,9 +86,7 @@ async fn a_refused_origin_is_named_in_development_only() {
 }
 
 async fn open(process: &Process) -> Wire {
-    let mut options = Options::new(process.url());
-    options.timeout = PATIENCE;
-    Wire(Connection::open(&options).await.unwrap())
+    Wire(Connection::open(&patient(process)).await.unwrap())
 }
 
 /// Code and reason that this connect request is closed with.
@@ -85,14 +101,7 @@ async fn closed_with(process: &Process, connect: Value) -> (u16, String) {
 
 /// Connected with a token of the development mode.
 async fn admitted(dev: &Process) -> Wire {
-    let own = format!("http://{}", dev.public);
-    let body = r#"{"user":"ada"}"#;
-    let request = format!(
-        "POST /dev/token HTTP/1.1\r\nHost: it\r\nConnection: close\r\nOrigin: {own}\r\n\
-         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    );
-    let token = ask(dev.public, request).await.json()["token"].as_str().unwrap().to_owned();
+    let token = token(dev).await;
     let mut wire = open(dev).await;
     wire.ask(&json!({ "id": 1, "connect": { "token": token } }).to_string()).await;
     wire
@@ -207,4 +216,32 @@ async fn the_hints_are_there_for_pages_of_development_mode_only() {
     assert!(hints["3500"].as_str().unwrap().contains("token"), "{hints}");
     let strict = Process::serve(json!({}));
     assert_eq!(get(strict.public, "/dev/hints").await.status, 404);
+}
+
+#[tokio::test]
+async fn the_demo_finds_its_numbers_and_its_channels_in_development_mode_only() {
+    let dev = Process::start(&[], &DEV);
+    let numbers = get(dev.public, "/dev/metrics").await;
+    assert_eq!(numbers.status, 200);
+    assert!(numbers.text().contains("sealcast_insecure_mode 1"), "{}", numbers.text());
+    let strict = Process::serve(json!({}));
+    assert_eq!(get(strict.public, "/dev/metrics").await.status, 404);
+
+    let mut wire = Wire(Connection::open(&patient(&dev)).await.unwrap());
+    wire.ask(&json!({ "id": 1, "connect": { "token": token(&dev).await } }).to_string()).await;
+    for (id, channel, history, presence) in
+        [(2, "room-a", true, true), (5, "board:a", true, false), (8, "cursors:a", false, true)]
+    {
+        wire.ask(&json!({ "id": id, "subscribe": { "channel": channel } }).to_string()).await;
+        for (id, method, granted) in [(id + 1, "history", history), (id + 2, "presence", presence)]
+        {
+            let asked = json!({ "id": id, method: { "channel": channel } }).to_string();
+            if granted {
+                let answer = wire.ask(&asked).await;
+                assert!(answer[method].is_object(), "{channel}: {answer}");
+            } else {
+                assert_eq!(wire.refused(&asked).await, 108, "{channel}");
+            }
+        }
+    }
 }

@@ -1,0 +1,219 @@
+// The board of a room: lines are kept by history, so that whoever comes later sees them; cursors and lines that are still
+// being drawn go over a channel that keeps nothing.
+
+import { Cursors, placeOf } from './cursors.js';
+import { avatar, element, part } from './elements.js';
+import { refused } from './notice.js';
+import { Outbox } from './outbox.js';
+import { Pace } from './pace.js';
+import { Pen } from './pen.js';
+import { Presence } from './presence.js';
+import { Sheet, pack, unpack } from './sheet.js';
+
+const COLOUR_NAMES = ['Ink', 'Teal', 'Blue', 'Red', 'Amber', 'Violet'];
+const WIDTH_NAMES = ['Fine', 'Medium', 'Broad'];
+/** As many as the server keeps. */
+const LINES = 300;
+const OWN = 'own';
+
+let connection = null;
+/** The board in view: null, or what `open` makes. */
+let visit = null;
+let inks = null;
+/** Parts of lines are numbered, for as long as the page lives. */
+let number = 0;
+
+choices('colours', 'colour', COLOUR_NAMES, (at) => `pen-${at}`);
+choices('widths', 'width', WIDTH_NAMES, (at) => `nib-${at}`);
+const sheet = new Sheet(part('dry'), part('wet'), colours);
+const cursors = new Cursors(part('cursors'));
+const pen = new Pen(part('wet'), { moved, drawn, done });
+new ResizeObserver(() => {
+  sheet.fit();
+  cursors.place();
+}).observe(part('wet'));
+document.addEventListener('themechange', () => {
+  inks = null;
+  sheet.paint();
+});
+part('clear').addEventListener('click', () => visit?.outbox.push({ clear: true }));
+
+export function enter(joined) {
+  connection = joined;
+}
+
+export function exit() {
+  hide();
+  connection = null;
+}
+
+export function show(room) {
+  if (visit?.room === room) return;
+  hide();
+  visit = open(room);
+}
+
+export function hide() {
+  if (!visit) return;
+  const { client } = connection;
+  pen.lift();
+  visit.outbox.close();
+  for (const subscription of [visit.lines, visit.moves]) {
+    subscription.unsubscribe();
+    client.removeSubscription(subscription);
+  }
+  visit = null;
+  cursors.clear();
+  sheet.clear();
+  sheet.dryUp(() => true);
+}
+
+// Listening
+
+function open(room) {
+  const { client } = connection;
+  const lines = client.newSubscription(`board:${room}`, { recoverable: true });
+  const moves = client.newSubscription(`cursors:${room}`, { joinLeave: true });
+  const opened = { room, lines, moves, at: null, line: null, early: null, dried: new Map(), people: null, outbox: null, pace: null };
+  const isOpen = () => visit === opened;
+
+  opened.people = new Presence(() => connection?.facts.client, moves, (came, went) => isOpen() && showPeople(opened.people, came, went));
+  opened.outbox = new Outbox((message) => lines.publish(message), {
+    slowed: (error) => isOpen() && refused('What you draw is sent a little later.', error),
+    lost: (message, error) => {
+      if (!isOpen()) return;
+      if (message.line) sheet.wet(`${OWN}/${message.n}`, null);
+      refused('What you drew did not reach the others.', error);
+    },
+  });
+  opened.pace = new Pace(() => newest(opened), (message) => moves.publish(message), (gap, error) => {
+    if (isOpen()) refused(`Your cursor is sent every ${Math.round(gap)} ms for now.`, error);
+  });
+
+  lines.on('subscribed', ({ wasRecovering, recovered }) => (wasRecovering && recovered) || load(opened, isOpen));
+  lines.on('publication', (publication) => (opened.early ? opened.early.push(publication) : take(opened, publication)));
+  lines.on('subscribing', () => isOpen() && tell('The connection was lost. What is drawn meanwhile is brought when it is back.'));
+  lines.on('error', ({ error }) => isOpen() && refused('The board did not answer as it should.', error));
+  moves.on('publication', (publication) => follow(opened, publication));
+  moves.on('leave', ({ info }) => forget(info.client));
+  moves.on('subscribing', () => cursors.clear());
+  for (const subscription of [lines, moves]) {
+    subscription.on('unsubscribed', ({ code, reason }) => code && isOpen() && refused('This board is closed to you.', { code, message: reason }));
+    subscription.subscribe();
+  }
+  tell('Opening …');
+  return opened;
+}
+
+async function load(opened, isOpen) {
+  opened.early = [];
+  let earlier = [];
+  try {
+    earlier = (await opened.lines.history({ limit: LINES })).publications;
+  } catch (error) {
+    if (isOpen()) refused('What was drawn before could not be had.', error);
+  }
+  const met = opened.early ?? [];
+  opened.early = null;
+  if (!isOpen()) return;
+  sheet.clear();
+  const last = earlier.at(-1)?.offset ?? 0;
+  for (const publication of earlier) take(opened, publication);
+  for (const publication of met) if (publication.offset > last) take(opened, publication);
+  tell(sheet.count ? `${sheet.count} lines were here already.` : 'A fresh sheet.');
+}
+
+function take(opened, { data, info }) {
+  if (data?.clear === true) {
+    sheet.clear();
+    tell(info ? `${info.user === connection.name ? 'You' : info.user} cleared the board.` : 'The server cleared the board.');
+  }
+  const line = unpack(data?.line);
+  if (line) sheet.add(line);
+  part('sheet').dataset.lines = sheet.count;
+  if (!info || !Number.isInteger(data?.n)) return;
+  opened.dried.set(info.client, data.n);
+  sheet.wet(keyOf(info.client, data.n), null);
+}
+
+function follow(opened, { data, info }) {
+  if (!info || info.client === connection?.facts.client || visit !== opened) return;
+  cursors.move(info.client, info.user, placeOf(data?.at));
+  const line = unpack(data?.line);
+  if (line && Number.isInteger(data.n) && !(data.n <= opened.dried.get(info.client))) sheet.wet(keyOf(info.client, data.n), line);
+}
+
+function forget(client) {
+  cursors.remove(client);
+  sheet.dryUp((key) => key.startsWith(`${client}/`));
+}
+
+const keyOf = (client, n) => `${client === connection.facts.client ? OWN : client}/${n}`;
+
+// Drawing
+
+function moved(at) {
+  if (!visit) return;
+  visit.at = at;
+  visit.pace.ask();
+}
+
+function drawn(points) {
+  if (!visit) return;
+  visit.line = { ...chosen(), points };
+  sheet.wet(`${OWN}/${number}`, visit.line);
+  visit.pace.ask();
+}
+
+function done(points) {
+  if (!visit) return;
+  const line = { ...chosen(), points };
+  // It stays wet until it comes back from the server.
+  sheet.wet(`${OWN}/${number}`, line);
+  visit.outbox.push({ n: number, line: pack(line) });
+  visit.line = null;
+  number += 1;
+}
+
+/** What the others are to see of us now; null while nobody would get it. */
+function newest({ moves, at, line }) {
+  if (moves.state !== 'subscribed') return null;
+  return line ? { at, n: number, line: pack(line) } : { at };
+}
+
+// Showing
+
+function showPeople(people, came, went) {
+  part('drawers').replaceChildren(...people.users().map(([user]) => {
+    const item = element('li', 'person', '', 'drawer');
+    item.append(avatar(user), element('bdi', 'author', user));
+    if (user === connection.name) item.append(element('span', 'mark', 'you'));
+    return item;
+  }));
+  if (came.length) tell(`${came.join(', ')} came in.`);
+  else if (went.length) tell(`${went.join(', ')} left.`);
+}
+
+function tell(text) {
+  part('board-state').textContent = text;
+}
+
+function chosen() {
+  const value = (name) => Number(document.querySelector(`input[name=${name}]:checked`).value);
+  return { colour: value('colour'), width: value('width') };
+}
+
+function colours() {
+  inks ??= COLOUR_NAMES.map((_, at) => getComputedStyle(document.querySelector(`.pen-${at}`)).color);
+  return inks;
+}
+
+function choices(into, name, names, className) {
+  part(into).append(...names.map((text, at) => {
+    const label = element('label', `swatch ${className(at)}`);
+    const input = Object.assign(element('input'), { type: 'radio', name, value: String(at), checked: at === 1 });
+    label.append(input, element('span', 'hidden-label', text));
+    label.title = text;
+    return label;
+  }));
+}
