@@ -1,0 +1,123 @@
+#!/bin/sh
+# Makes every secret of the stack, each once, into the folders of those who need it. What is
+# there stays; what is at fault stops the stack.
+#   deploy/init.sh FOLDER       FOLDER/node, /lb, /redis, /metrics, /grafana, /alerts, /person
+# Environment: OWNERS=no to leave the files to who calls; TLS_CERT_FILE, a PEM file with
+# certificate, chain and key that takes the place of a self-made one; ALERT_URL_FILE, where
+# the alerts go.
+set -eu
+umask 077
+
+main() {
+  here=$(dirname "$0")
+  folder=${1:?FOLDER is missing}
+  for part in node lb redis metrics grafana alerts person; do
+    mkdir -p "$folder/$part"
+    # Everyone may pass through; each file has one reader.
+    chmod 0755 "$folder/$part"
+  done
+
+  random "$folder/person/api_key"
+  random "$folder/person/token_key"
+  random "$folder/person/grafana_password"
+  random "$folder/person/relay_password"
+  random "$folder/person/ops_password"
+  random "$folder/person/cluster_key"
+  random "$folder/person/cookie_key"
+
+  copy api_key node 10001
+  copy token_key node 10001
+  copy cluster_key node 10001
+  copy relay_password node 10001
+  copy cookie_key lb 99
+  copy ops_password metrics 59000
+  copy grafana_password grafana 472
+  users
+  certificate
+  alert_url
+  echo 'init: every secret is there'
+}
+
+# random FILE: 32 random bytes as 64 hexadecimal digits, unless the file is there.
+random() {
+  if [ ! -s "$1" ]; then
+    head -c 32 /dev/urandom | od -An -v -tx1 | tr -d ' \n' > "$1.new"
+    mv "$1.new" "$1"
+  fi
+  [ "$(wc -c < "$1")" -ge 32 ] || fail "$1 is shorter than 32 characters; remove it and start again"
+}
+
+# copy SECRET PART OWNER: from the person's folder into that of who needs it.
+copy() {
+  put "$folder/person/$1" "$folder/$2/$1" "$3"
+}
+
+# put FROM TO OWNER: only OWNER reads it. Written anew each time, so that both are the same.
+put() {
+  rm -f "$2"
+  cp "$1" "$2"
+  chmod 0400 "$2"
+  [ "${OWNERS:-yes}" = no ] || chown "$3:$3" "$2"
+}
+
+# The users of Redis, with hashes in the place of passwords.
+users() {
+  list=$folder/redis/users.acl
+  relay=$(sha256sum < "$folder/person/relay_password")
+  ops=$(sha256sum < "$folder/person/ops_password")
+  # Redis takes no comments in this file.
+  sed -e '/^#/d' -e "s/RELAY_PASSWORD_SHA256/${relay%% *}/" -e "s/OPS_PASSWORD_SHA256/${ops%% *}/" \
+    "$here/redis/users.acl" > "$folder/person/users.acl"
+  grep -q '^user default off' "$folder/person/users.acl" || fail 'users.acl does not switch the default user off'
+  put "$folder/person/users.acl" "$list" 999
+}
+
+certificate() {
+  given=${TLS_CERT_FILE:-}
+  own=$folder/person/tls.pem
+  if [ -n "$given" ]; then
+    [ -s "$given" ] || fail "TLS_CERT_FILE: $given is empty or not there"
+    check_certificate "$given"
+    put "$given" "$folder/lb/tls.pem" 99
+    return
+  fi
+  if [ ! -s "$own" ]; then
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 90 \
+      -subj '/CN=localhost' -addext 'subjectAltName=DNS:localhost,IP:127.0.0.1' \
+      -keyout "$own.key" -out "$own.crt" 2> "$own.err" || { cat "$own.err" >&2; fail 'no certificate could be made'; }
+    cat "$own.crt" "$own.key" > "$own.new"
+    rm "$own.key" "$own.crt" "$own.err"
+    mv "$own.new" "$own"
+  fi
+  check_certificate "$own"
+  put "$own" "$folder/lb/tls.pem" 99
+}
+
+# check_certificate FILE: it lives for a day more, and the key is the certificate's.
+check_certificate() {
+  openssl x509 -in "$1" -noout -checkend 86400 > /dev/null 2>&1 ||
+    fail "$1: no certificate that is good for a day more; put a new one there, or remove it"
+  of_certificate=$(openssl x509 -in "$1" -noout -pubkey 2> /dev/null)
+  of_key=$(openssl pkey -in "$1" -pubout 2> /dev/null) || fail "$1: there is no private key in it"
+  [ "$of_certificate" = "$of_key" ] || fail "$1: the key is not the certificate's"
+}
+
+# Where alerts go. Unless told, nowhere but to the page of Alertmanager.
+alert_url() {
+  for name in page_url ticket_url watchdog_url; do
+    if [ -n "${ALERT_URL_FILE:-}" ]; then
+      [ -s "$ALERT_URL_FILE" ] || fail "ALERT_URL_FILE: $ALERT_URL_FILE is empty or not there"
+      put "$ALERT_URL_FILE" "$folder/alerts/$name" 65534
+    else
+      printf 'http://127.0.0.1:9/nobody-is-told' > "$folder/person/$name"
+      put "$folder/person/$name" "$folder/alerts/$name" 65534
+    fi
+  done
+}
+
+fail() {
+  echo "init: $1" >&2
+  exit 1
+}
+
+main "$@"

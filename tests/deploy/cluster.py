@@ -1,0 +1,290 @@
+"""Three nodes, one Redis and one load balancer as plain processes, from the files in deploy/."""
+
+import base64
+import contextlib
+import hashlib
+import hmac
+import http.client
+import json
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy"
+BINARY = os.environ.get("TESTED_SEALCAST") or str(ROOT / "target/debug/sealcast")
+START_SECONDS = 30
+
+# One machine plays every client, so that the limits of one address are lifted.
+UNLIMITED = {
+    "LB_MAXCONN": "4000",
+    "LB_IP_CONNECTIONS": "100000",
+    "LB_IP_CONNECTS": "100000",
+    "LB_IP_REQUESTS": "100000",
+    "LB_IP_ERRORS": "100000",
+}
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_until(condition, what, seconds=START_SECONDS):
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            raise TimeoutError(f"{what}: not within {seconds} s")
+        time.sleep(0.05)
+
+
+class Process:
+    """A program with its output in a file, which is killed when it is closed."""
+
+    def __init__(self, name, command, folder, environment=None):
+        self.name = name
+        self._log = folder / f"{name}.log"
+        with open(self._log, "ab") as log:
+            self._process = subprocess.Popen(
+                command,
+                stdout=log,
+                stderr=log,
+                cwd=folder,
+                env={"PATH": os.environ["PATH"], **(environment or {})},
+            )
+
+    def kill(self, number=signal.SIGKILL):
+        self._process.send_signal(number)
+
+    def wait(self, seconds=60):
+        return self._process.wait(seconds)
+
+    def runs(self):
+        return self._process.poll() is None
+
+    def log(self):
+        return self._log.read_text(errors="replace")
+
+    def close(self):
+        if self.runs():
+            self.kill()
+        self._process.wait()
+
+
+class Node(Process):
+    """A node with deploy/sealcast.yaml; only its ports and its Redis are this test's own."""
+
+    def __init__(self, name, folder, secrets, redis_port, options=None):
+        self.port, self.metrics_port = free_port(), free_port()
+        self._start = (name, folder, secrets, redis_port, options)
+        environment = {
+            "SEALCAST_CONFIG": str(DEPLOY / "sealcast.yaml"),
+            "SEALCAST_LOG_FORMAT": "json",
+            "SEALCAST_NODE_NAME": name,
+            "SEALCAST_HTTP_SERVER_ADDRESS": "127.0.0.1",
+            "SEALCAST_HTTP_SERVER_PORT": str(self.port),
+            "SEALCAST_HTTP_SERVER_TRUSTED_PROXIES": '["127.0.0.1"]',
+            "SEALCAST_METRICS_ADDRESS": "127.0.0.1",
+            "SEALCAST_METRICS_PORT": str(self.metrics_port),
+            "SEALCAST_CLIENT_TOKEN_HMAC_SECRET_KEY_FILE": str(secrets / "node/token_key"),
+            "SEALCAST_HTTP_API_KEY_FILE": str(secrets / "node/api_key"),
+            "SEALCAST_CLUSTER_KEY_FILE": str(secrets / "node/cluster_key"),
+            "SEALCAST_ENGINE_REDIS_ADDRESS": f"redis://127.0.0.1:{redis_port}",
+            "SEALCAST_ENGINE_REDIS_USER": "relay",
+            "SEALCAST_ENGINE_REDIS_PASSWORD_FILE": str(secrets / "node/relay_password"),
+            **(options or {}),
+        }
+        super().__init__(name, [BINARY, "serve"], folder, environment)
+
+    def ready(self):
+        if not self.runs():
+            raise RuntimeError(f"{self.name} ended: {self.log()[-2000:]}")
+        return get(self.port, "/health/ready")[0] == 200
+
+    def metrics(self):
+        return get(self.metrics_port, "/metrics")[1].decode()
+
+    def metric(self, name):
+        """The sum of a metric over its labels."""
+        lines = self.metrics().splitlines()
+        values = [line.rsplit(" ", 1)[1] for line in lines if line.split("{")[0].split(" ")[0] == name]
+        return sum(map(float, values))
+
+
+def get(port, path, headers=None):
+    """Status and body of a plain request; status 0 if nobody answers."""
+    try:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        connection.request("GET", path, headers=headers or {})
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    except OSError:
+        return 0, b""
+    finally:
+        connection.close()
+
+
+class Cluster:
+    """Runs from `with` to its end. `balancer` is "haproxy" or "nginx"; `lb` adds to the load
+    balancer's environment, `node` to the nodes'."""
+
+    def __init__(self, balancer="haproxy", lb=None, node=None):
+        self._balancer, self._lb, self._node = balancer, {**UNLIMITED, **(lb or {})}, node or {}
+
+    def __enter__(self):
+        with contextlib.ExitStack() as stack:
+            self.folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            # Workers of a load balancer that starts as root read it as somebody else.
+            self.folder.chmod(0o755)
+            self.secrets = self.folder / "secrets"
+            subprocess.run(
+                ["sh", DEPLOY / "init.sh", self.secrets],
+                env={"PATH": os.environ["PATH"], "OWNERS": "no"},
+                check=True,
+                stdout=subprocess.DEVNULL,
+            )
+            self.redis = stack.enter_context(contextlib.closing(self._start_redis()))
+            self.nodes = [
+                stack.enter_context(contextlib.closing(self.start_node(number))) for number in (1, 2, 3)
+            ]
+            for node in self.nodes:
+                wait_until(node.ready, f"{node.name} ready")
+            self.port, self.tls_port, self.lb_metrics_port = free_port(), free_port(), free_port()
+            self.lb = stack.enter_context(contextlib.closing(self._start_balancer()))
+            wait_until(self._all_up, "load balancer: three nodes up")
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_):
+        self._stack.close()
+
+    @property
+    def url(self):
+        return f"ws://127.0.0.1:{self.port}/connection/websocket"
+
+    def secret(self, name):
+        return (self.secrets / "person" / name).read_text()
+
+    def start_node(self, number, port=None):
+        environment = dict(self._node)
+        if port:
+            environment["SEALCAST_HTTP_SERVER_PORT"] = str(port)
+        node = Node(f"node{number}", self.folder, self.secrets, self.redis_port, environment)
+        if port:
+            node.port = port
+        return node
+
+    def restart(self, index):
+        """Starts a node that has ended again, at the address where it was."""
+        old = self.nodes[index]
+        old.close()
+        self.nodes[index] = self.start_node(index + 1, old.port)
+        self._stack.callback(self.nodes[index].close)
+        wait_until(self.nodes[index].ready, "ready again")
+
+    def api(self, method, body):
+        """A call of the server API through the load balancer."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            headers = {"X-API-Key": self.secret("api_key"), "Content-Type": "application/json"}
+            connection.request("POST", f"/api/{method}", json.dumps(body), headers)
+            answer = connection.getresponse()
+            text = answer.read()
+            if answer.status != 200:
+                raise RuntimeError(f"{method}: {answer.status} {text!r}")
+            return json.loads(text)
+        finally:
+            connection.close()
+
+    def token(self, user):
+        """A token for ten minutes."""
+        signed = b".".join(_segment(part) for part in (
+            {"alg": "HS256", "typ": "JWT"},
+            {"sub": user, "exp": int(time.time()) + 600},
+        ))
+        signature = hmac.new(self.secret("token_key").encode(), signed, hashlib.sha256).digest()
+        return (signed + b"." + _base64(signature)).decode()
+
+    def _start_redis(self):
+        self.redis_port = free_port()
+        data = self.folder / "redis"
+        data.mkdir()
+        command = ["redis-server", DEPLOY / "redis/redis.conf", "--port", str(self.redis_port)]
+        command += ["--bind", "127.0.0.1", "--dir", data]
+        command += ["--aclfile", self.secrets / "redis/users.acl"]
+        redis = Process("redis", command, self.folder)
+        wait_until(lambda: self._accepts(redis, self.redis_port), "redis")
+        return redis
+
+    def _start_balancer(self):
+        if self._balancer == "nginx":
+            return self._start_nginx()
+        environment = {
+            "LB_BIND": f"127.0.0.1:{self.port}",
+            "LB_TLS_BIND": f"127.0.0.1:{self.tls_port}",
+            "LB_METRICS_BIND": f"127.0.0.1:{self.lb_metrics_port}",
+            "LB_SOCKET": str(self.folder / "lb.sock"),
+            "LB_CERT": str(self.secrets / "lb/tls.pem"),
+            "LB_COOKIE_KEY": self.secret("cookie_key"),
+            **{f"LB_NODE{n + 1}": f"127.0.0.1:{node.port}" for n, node in enumerate(self.nodes)},
+            **self._lb,
+        }
+        return Process("lb", ["haproxy", "-W", "-db", "-f", DEPLOY / "haproxy/haproxy.cfg"], self.folder, environment)
+
+    def _start_nginx(self):
+        text = (DEPLOY / "nginx/nginx.conf").read_text()
+        places = {
+            "listen 8000;": f"listen 127.0.0.1:{self.port};",
+            "listen 8443 ssl http2;": f"listen 127.0.0.1:{self.tls_port} ssl http2;",
+            "listen 127.0.0.1:8405;": f"listen 127.0.0.1:{self.lb_metrics_port};",
+            "/run/secrets/tls.pem": str(self.secrets / "lb/tls.pem"),
+            "/run/nginx.pid": str(self.folder / "nginx.pid"),
+            "worker_connections 20000;": "worker_connections 4000;",
+            "worker_rlimit_nofile 65536;": "worker_rlimit_nofile 16000;",
+            **{f"server node{n + 1}:8000": f"server 127.0.0.1:{node.port}" for n, node in enumerate(self.nodes)},
+        }
+        # The limits of one address, which stand as numbers in the file.
+        places.update({"rate=100r/s": "rate=10000r/s", "limit_conn addresses 200;": "limit_conn addresses 4000;"})
+        for old, new in places.items():
+            if old not in text:
+                raise AssertionError(f"nginx.conf has no {old!r}")
+            text = text.replace(old, new)
+        path = self.folder / "nginx.conf"
+        path.write_text(text)
+        return Process("lb", ["nginx", "-c", path, "-e", "stderr", "-g", "daemon off;"], self.folder)
+
+    def _all_up(self):
+        if not self.lb.runs():
+            raise RuntimeError(f"the load balancer ended: {self.lb.log()[-2000:]}")
+        if self._balancer == "nginx":
+            return get(self.port, "/health/ready")[0] == 200
+        return len(self.nodes_up()) == 3
+
+    def nodes_up(self):
+        """Names of the nodes that HAProxy sends clients to."""
+        status, text = get(self.lb_metrics_port, "/metrics")
+        marks = ('haproxy_server_status{proxy="nodes",server="', 'state="UP"} 1')
+        if status != 200:
+            return []
+        lines = [line for line in text.decode().splitlines() if line.startswith(marks[0]) and line.endswith(marks[1])]
+        return [line.split('server="')[1].split('"')[0] for line in lines]
+
+    @staticmethod
+    def _accepts(process, port):
+        if not process.runs():
+            raise RuntimeError(f"{process.name} ended: {process.log()[-2000:]}")
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _segment(value):
+    return _base64(json.dumps(value).encode())
+
+
+def _base64(data):
+    return base64.urlsafe_b64encode(data).rstrip(b"=")

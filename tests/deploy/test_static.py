@@ -1,0 +1,121 @@
+"""What the programs themselves say of their configuration files, without starting anything."""
+
+import os
+import pathlib
+import subprocess
+import tempfile
+import unittest
+
+from cluster import DEPLOY, ROOT
+
+
+def run(*command, environment=None, ok=True):
+    """What the command printed; fails unless it ends as expected."""
+    done = subprocess.run(
+        list(map(str, command)),
+        env={"PATH": os.environ["PATH"], **(environment or {})},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    if (done.returncode == 0) != ok:
+        raise AssertionError(f"{command}: status {done.returncode}\n{done.stdout}")
+    return done.stdout
+
+
+class Secrets(unittest.TestCase):
+    """deploy/init.sh"""
+
+    def setUp(self):
+        self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+
+    def init(self, ok=True, **environment):
+        return run("sh", DEPLOY / "init.sh", self.folder / "s", environment={"OWNERS": "no", **environment}, ok=ok)
+
+    def files(self):
+        return {path: path.read_bytes() for path in (self.folder / "s").rglob("*") if path.is_file()}
+
+    def test_what_is_there_stays(self):
+        self.init()
+        before = self.files()
+        self.init()
+        self.assertEqual(self.files(), before)
+
+    def test_each_stack_has_its_own(self):
+        self.init()
+        first = (self.folder / "s/node/token_key").read_text()
+        self.assertRegex(first, "^[0-9a-f]{64}$")
+        self.folder /= "other"
+        self.folder.mkdir()
+        self.init()
+        self.assertNotEqual((self.folder / "s/node/token_key").read_text(), first)
+
+    def test_nobody_else_reads_them(self):
+        self.init()
+        for path in self.files():
+            self.assertEqual(path.stat().st_mode & 0o077, 0, path)
+
+    def test_redis_gets_no_password_in_clear(self):
+        self.init()
+        users = (self.folder / "s/redis/users.acl").read_text()
+        self.assertIn("user default off", users)
+        self.assertNotIn("SHA256", users)
+        for name in ("relay_password", "ops_password"):
+            self.assertNotIn((self.folder / "s/person" / name).read_text(), users)
+
+    def test_a_weak_secret_is_told(self):
+        self.init()
+        (self.folder / "s/person/token_key").write_text("secret")
+        self.assertIn("token_key is shorter than 32", self.init(ok=False))
+
+    def test_a_wrong_certificate_is_told(self):
+        given = self.folder / "tls.pem"
+        given.write_text("nothing")
+        self.assertIn("no certificate", self.init(ok=False, TLS_CERT_FILE=str(given)))
+        self.assertIn("empty or not there", self.init(ok=False, TLS_CERT_FILE=str(self.folder / "none")))
+
+    def test_a_key_of_another_certificate_is_told(self):
+        self.init()
+        pem = (self.folder / "s/person/tls.pem").read_text()
+        certificate = pem[: pem.index("-----BEGIN PRIVATE KEY")]
+        other = run("openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256")
+        given = self.folder / "tls.pem"
+        given.write_text(certificate + other[other.index("-----BEGIN") :])
+        self.assertIn("not the certificate's", self.init(ok=False, TLS_CERT_FILE=str(given)))
+        given.write_text(certificate)
+        self.assertIn("no private key", self.init(ok=False, TLS_CERT_FILE=str(given)))
+
+
+class LoadBalancers(unittest.TestCase):
+    def setUp(self):
+        self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+        run("sh", DEPLOY / "init.sh", self.folder, environment={"OWNERS": "no"})
+        self.certificate = self.folder / "lb/tls.pem"
+
+    def test_haproxy(self):
+        environment = {
+            "LB_CERT": str(self.certificate),
+            "LB_COOKIE_KEY": "k" * 32,
+            **{f"LB_NODE{n}": f"127.0.0.1:800{n}" for n in (1, 2, 3)},
+        }
+        told = run("haproxy", "-c", "-f", DEPLOY / "haproxy/haproxy.cfg", environment=environment)
+        self.assertNotIn("WARNING", told)
+        del environment["LB_CERT"]
+        run("haproxy", "-c", "-f", DEPLOY / "haproxy/haproxy.cfg", environment=environment, ok=False)
+
+    def test_nginx(self):
+        text = (DEPLOY / "nginx/nginx.conf").read_text()
+        text = text.replace("/run/secrets/tls.pem", str(self.certificate)).replace("/run/nginx.pid", str(self.folder / "pid"))
+        for number in (1, 2, 3):
+            text = text.replace(f"node{number}:8000", f"127.0.0.1:800{number}")
+        path = self.folder / "nginx.conf"
+        path.write_text(text)
+        told = run("nginx", "-t", "-c", path, "-e", "stderr")
+        self.assertNotIn("[warn]", told)
+
+
+class Scripts(unittest.TestCase):
+    def test_they_are_right_to_the_shell(self):
+        for path in [*DEPLOY.rglob("*.sh"), *(ROOT / "load-tests").glob("*.sh"), *(ROOT / "tests/compose").glob("*")]:
+            if path.is_file() and (first := path.read_bytes().split(b"\n")[0]).startswith(b"#!") and b"sh" in first:
+                run("bash" if b"bash" in first else "sh", "-n", path)
