@@ -91,6 +91,7 @@ function look() {
   part('join-view').hidden = next !== null;
   document.body.dataset.view = next ?? 'join';
   document.title = `${part(`tab-${view}`).textContent} · Sealcast demo`;
+  if (shown !== next) scrollTo(0, 0);
   shown = next;
   if (next) VIEWS[next].show(room);
 }

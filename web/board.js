@@ -14,6 +14,7 @@ const COLOUR_NAMES = ['Ink', 'Teal', 'Blue', 'Red', 'Amber', 'Violet'];
 const WIDTH_NAMES = ['Fine', 'Medium', 'Broad'];
 /** As many as the server keeps. */
 const LINES = 300;
+const PEOPLE_SHOWN = 20;
 const OWN = 'own';
 
 let connection = null;
@@ -95,7 +96,7 @@ function open(room) {
   lines.on('subscribing', () => isOpen() && tell('The connection was lost. What is drawn meanwhile is brought when it is back.'));
   lines.on('error', ({ error }) => isOpen() && refused('The board did not answer as it should.', error));
   moves.on('publication', (publication) => follow(opened, publication));
-  moves.on('leave', ({ info }) => forget(info.client));
+  moves.on('leave', ({ info }) => forget(opened, info.client));
   moves.on('subscribing', () => cursors.clear());
   for (const subscription of [lines, moves]) {
     subscription.on('unsubscribed', ({ code, reason }) => code && isOpen() && refused('This board is closed to you.', { code, message: reason }));
@@ -143,7 +144,8 @@ function follow(opened, { data, info }) {
   if (line && Number.isInteger(data.n) && !(data.n <= opened.dried.get(info.client))) sheet.wet(keyOf(info.client, data.n), line);
 }
 
-function forget(client) {
+function forget(opened, client) {
+  opened.dried.delete(client);
   cursors.remove(client);
   sheet.dryUp((key) => key.startsWith(`${client}/`));
 }
@@ -184,7 +186,7 @@ function newest({ moves, at, line }) {
 // Showing
 
 function showPeople(people, came, went) {
-  part('drawers').replaceChildren(...people.users().map(([user]) => {
+  part('drawers').replaceChildren(...people.users().slice(0, PEOPLE_SHOWN).map(([user]) => {
     const item = element('li', 'person', '', 'drawer');
     item.append(avatar(user), element('bdi', 'author', user));
     if (user === connection.name) item.append(element('span', 'mark', 'you'));

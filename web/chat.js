@@ -6,6 +6,7 @@ import { hush, refused, warn } from './notice.js';
 import { Room } from './room.js';
 
 const CHARACTERS_SHOWN = 4000;
+const PEOPLE_SHOWN = 100;
 const FIRST_ROOMS = ['lobby', 'harbour', 'ice-floe'];
 const STATES = { joining: 'joining', here: 'live', away: 'reconnecting', closed: 'closed to you' };
 
@@ -73,6 +74,7 @@ export function hide() {
 // Rooms
 
 function changed(name, what, detail) {
+  if (!rooms.has(name)) return;
   const isHere = room?.name === name;
   if (what === 'line' && (!isHere || !isShown)) count(rooms.get(name), detail);
   if (what === 'refused' && isShown) refused(detail.code > 1000 || rooms.get(name).state === 'closed' ? `The room ${name} is closed to you.` : `The room ${name} did not answer as it should.`, detail);
@@ -114,6 +116,7 @@ function showRooms() {
     item.append(link);
     return item;
   }));
+  part('rooms').querySelector('[aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'nearest' });
 }
 
 function showState() {
@@ -123,13 +126,14 @@ function showState() {
 
 function showPeople() {
   const users = room.people.users();
-  part('people').replaceChildren(...users.map(([user, tabs]) => {
+  part('people').replaceChildren(...users.slice(0, PEOPLE_SHOWN).map(([user, tabs]) => {
     const item = element('li', 'person', '', 'person');
     item.append(avatar(user), element('bdi', 'author', user));
     if (user === connection.name) item.append(element('span', 'mark', 'you'));
     if (tabs > 1) item.append(element('span', 'hint', `${tabs} tabs`));
     return item;
   }));
+  if (users.length > PEOPLE_SHOWN) part('people').append(element('li', 'hint', `and ${users.length - PEOPLE_SHOWN} more`));
   part('people-count').textContent = String(users.length);
 }
 

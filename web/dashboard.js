@@ -99,7 +99,7 @@ function showNumbers(now, before) {
   const values = {
     connections: [[connections], `of ${count(connectionLimit)}, ${count(now.sum('sealcast_connections_waiting'))} waiting`, connections / connectionLimit],
     messages: [[rate('sealcast_messages_total', { dir: 'in' }), rate('sealcast_messages_total', { dir: 'out' })], `${count(now.sum('sealcast_messages_total', { dir: 'out' }))} out since it began`],
-    bytes: [[rate('sealcast_bytes_total', { dir: 'in' }), rate('sealcast_bytes_total', { dir: 'out' })], `in ${count(rate('sealcast_writes_total'))} writes a second`],
+    bytes: [[rate('sealcast_bytes_total', { dir: 'in' }), rate('sealcast_bytes_total', { dir: 'out' })], `${count(rate('sealcast_writes_total'))} writes a second`],
     queue: [[queue], `of ${bytes(queueLimit)}`, queue / queueLimit],
     memory: [[now.sum('process_resident_memory_bytes')], `${count(now.sum('sealcast_tasks'))} tasks, ${count(now.sum('process_threads'))} threads`],
     cpu: [[cpu === undefined ? cpu : cpu * 100], 'of one core'],

@@ -61,6 +61,7 @@ export function exit() {
 
 export function show() {
   isShown = true;
+  showFacts();
   paint();
   timer = setInterval(showFacts, FACTS_EVERY);
 }
@@ -90,7 +91,6 @@ function visible() {
 }
 
 function paint() {
-  showFacts();
   const list = part('frames');
   const frames = visible().slice(0, ROWS);
   const known = new Map([...list.children].map((row) => [Number(row.dataset.number), row]));

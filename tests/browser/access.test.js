@@ -38,6 +38,38 @@ test('markup from the network is text in every view, and the page breaks no poli
   assert.deepEqual(faults(), []);
 });
 
+test('a name that is markup is text wherever it is shown', async (t) => {
+  const context = await newContext(t);
+  const page = await context.newPage();
+  const faults = watch(page);
+  await open(context, server, { name: 'ada', room: 'names' }, page);
+  const attack = '<img src=x onerror=alert(1)>"\'><script>alert(2)</script>';
+  const other = await context.newPage();
+  await other.goto(`${server.http}/#/dashboard`);
+  // The page itself would not let such a name in; a backend's token may.
+  const comes = (channels) => other.evaluate(async ([user, channels]) => {
+    const answer = await fetch('/dev/token', { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ user }) });
+    const client = new globalThis.Centrifuge(`${location.origin.replace('http', 'ws')}/connection/websocket`, { token: (await answer.json()).token });
+    client.connect();
+    for (const [channel, data] of channels) {
+      const subscription = client.newSubscription(channel);
+      subscription.subscribe();
+      await subscription.ready();
+      await subscription.publish(data);
+    }
+  }, [attack, channels]);
+  await comes([['room-names', { text: attack }]]);
+  await page.getByTestId('note').filter({ hasText: `${attack} came in` }).waitFor();
+  await page.getByTestId('person').filter({ hasText: attack }).waitFor();
+  assert.deepEqual(await messages(page, 1), [{ author: attack, body: attack, kind: 'other' }]);
+  await goToBoard(page);
+  await comes([['cursors:names', { at: [600, 450] }], ['board:names', { clear: true }]]);
+  await page.getByTestId('cursor').filter({ hasText: attack }).waitFor();
+  await page.getByTestId('drawer').filter({ hasText: attack }).waitFor();
+  assert.equal(await page.locator('img, main script').count(), 0);
+  assert.deepEqual(faults(), []);
+});
+
 test('inline scripts and styles are blocked by the policy of the page', async (t) => {
   const page = await (await newContext(t)).newPage();
   const answer = await page.goto(server.http);
@@ -168,6 +200,14 @@ test('colours can be chosen, and the choice stays', async (t) => {
   assert.notEqual(await ground(), light);
   await page.reload();
   assert.notEqual(await ground(), light);
+});
+
+test('nothing moves for who wants it still', async (t) => {
+  for (const [reducedMotion, animation] of [['no-preference', 'arrive'], ['reduce', 'none']]) {
+    const page = await open(await newContext(t, { reducedMotion }), server, { name: 'ada', room: `motion-${animation}` });
+    await say(page, 'hello');
+    assert.equal(await page.getByTestId('message').evaluate((message) => getComputedStyle(message).animationName), animation);
+  }
 });
 
 test('a phone shows every view without scrolling sideways', async (t) => {

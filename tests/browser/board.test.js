@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { draw, goToBoard, ink, lines, open, placeOn, refusing, sentBy } from './page.js';
+import { draw, goToBoard, ink, isDry, lines, open, placeOn, refusing, sentBy } from './page.js';
 import { newContext, onPhone, server } from './stage.js';
 
 const ACROSS = [[0.2, 0.2], [0.5, 0.6], [0.8, 0.3]];
@@ -142,12 +142,6 @@ test('the keyboard draws', async (t) => {
   await lines(bob, 1);
   assert.ok(await ink(bob, '#dry') > 50);
 });
-
-/** Runs in the page: nothing is still being drawn. */
-function isDry() {
-  const canvas = document.getElementById('wet');
-  return !canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.some((byte) => byte > 0);
-}
 
 /** Two visitors at the board of a room. */
 async function pair(t, room) {

@@ -74,6 +74,12 @@ export async function placeOn(page) {
 /** Waits until the sheet has so many lines that everybody has. */
 export const lines = (page, count) => page.locator(`#sheet[data-lines="${count}"]`).waitFor();
 
+/** Runs in the page: nothing is still being drawn. */
+export function isDry() {
+  const canvas = document.getElementById('wet');
+  return !canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.some((byte) => byte > 0);
+}
+
 /** How many pixels of a canvas are drawn on. */
 export const ink = (page, canvas) => page.locator(canvas).evaluate((element) => {
   const { data } = element.getContext('2d').getImageData(0, 0, element.width, element.height);
