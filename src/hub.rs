@@ -236,6 +236,7 @@ impl Hub {
             }
         });
         self.metrics.messages_out.increment(advance.messages as u64);
+        self.metrics.states.delivered.increment(advance.messages as u64);
         for missed in advance.missed.drain(..) {
             self.tell_of_loss(fan_out.channel(), &missed, dirty);
         }

@@ -12,8 +12,11 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, Prometheu
 mod histogram;
 mod machine;
 mod process;
+mod state;
+mod text;
 
 pub use histogram::{HISTOGRAMS, Histogram, Histograms, Labelled};
+pub use state::States;
 
 /// Commands by name, the fixed values of the label `method`.
 const METHODS: [&str; 13] = [
@@ -86,6 +89,8 @@ pub struct Metrics {
     pub held_bytes: Gauge,
     /// How many messages waited for the connection that had most.
     pub queue_messages_max: Gauge,
+    /// How far publications got.
+    pub states: States,
     /// Lengths of time.
     pub histograms: Histograms,
     /// How late the runtime lately was, seconds.
@@ -123,6 +128,7 @@ impl Metrics {
             writes: counter("sealcast_writes_total", vec![]),
             held_bytes: gauge("sealcast_outbound_queue_bytes", vec![]),
             queue_messages_max: gauge("sealcast_outbound_queue_messages_max", vec![]),
+            states: States::new(counter),
             histograms: Histograms::new(),
             runtime_lag: gauge("sealcast_runtime_lag_seconds", vec![]),
             panics: counter("sealcast_panics_total", vec![]),
@@ -320,6 +326,7 @@ impl Metrics {
         let mut text = self.handle.render();
         self.histograms.render(&mut text);
         process::cpu_seconds(&mut text);
+        text::name_the_others(&mut text);
         text
     }
 
@@ -376,6 +383,7 @@ pub const COUNTERS: &[(&str, &str)] = &[
     ("sealcast_pubsub_dropped_total", "Records that came faster than they could be taken"),
     ("sealcast_gaps_total", "Channels that were told they may have missed something"),
     ("sealcast_gap_repairs_total", "Positioned channels looked at after a gap, by how it ended"),
+    (state::NAME, "Publications, by how far they got on this node"),
     (process::CPU_SECONDS, "CPU time of the process, user and system"),
 ];
 
@@ -435,6 +443,7 @@ pub const LABELS: &[(&str, &[&str])] = &[
     ("sealcast_gap_repairs_total", &["result"]),
     ("sealcast_protocol_violations_total", &["kind"]),
     ("sealcast_command_duration_seconds", &["method"]),
+    (state::NAME, &["state"]),
     ("sealcast_connections", &["transport"]),
     ("sealcast_connection_limit", &["transport"]),
     ("sealcast_build_info", &["version"]),

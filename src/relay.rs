@@ -219,10 +219,21 @@ impl Relay {
             tags,
             ..Publication::default()
         };
-        self.hub.metrics().messages_in.increment(1);
+        let metrics = self.hub.metrics();
+        metrics.messages_in.increment(1);
+        metrics.states.received.increment(1);
         let How { keep, idempotency, version, delta } = how;
+        let kept = keep.is_some();
         let outgoing = Outgoing { publication, keep, idempotency, version, delta };
-        self.broker.publish(channel, outgoing).await
+        let published = self.broker.publish(channel, outgoing).await;
+        match &published {
+            Ok(_) => {
+                metrics.states.published.increment(1);
+                metrics.states.stored.increment(u64::from(kept));
+            }
+            Err(_) => metrics.states.failed.increment(1),
+        }
+        published
     }
 
     /// Makes a subscription, which receives nothing until [`Joined::go_live`].

@@ -13,6 +13,11 @@ fn numbers_move_and_are_rendered_with_their_meaning() {
     assert!(text.contains("result=\"limited\"} 1"));
     assert!(text.contains("# HELP sealcast_connections "));
     assert!(text.contains("process_resident_memory_bytes"));
+    for (name, meaning) in COUNTERS.iter().chain(GAUGES).chain(HISTOGRAMS) {
+        let help = format!("# HELP {name} {meaning}\n");
+        assert_eq!(text.matches(&help).count(), 1, "{name}: {text}");
+        assert_eq!(text.matches(&format!("# TYPE {name} ")).count(), 1, "{name}: {text}");
+    }
 }
 
 #[test]

@@ -9,7 +9,6 @@ use super::{CLOSE_TIMEOUT, CLOSE_WRITE_TIMEOUT, Connection};
 use crate::hub::Hub;
 use crate::hub::deadlines::{Deadline, Deadlines};
 use crate::hub::outbox::{Flush, Outbox, Phase};
-use crate::hub::queue::Queue;
 
 impl Connection {
     /// Ends the connection: what waits is still written (not for a slow client),
@@ -49,7 +48,8 @@ impl Connection {
     pub fn finish(&self, hub: &Hub) -> u16 {
         let mut outbox = self.outbox.lock();
         self.end_locked(&mut outbox);
-        outbox.queue = Queue::default();
+        let waiting = std::mem::take(&mut outbox.queue).messages();
+        hub.metrics().states.dropped.increment(waiting as u64);
         hub.budget().change(std::mem::take(&mut outbox.charged), 0);
         hub.budget().change(std::mem::take(&mut outbox.partial), 0);
         outbox.waker = None;
@@ -69,7 +69,10 @@ impl Connection {
         outbox.code.get_or_insert(code);
         outbox.phase = Phase::Closing { answered };
         if code == Disconnect::SLOW.code {
+            let waiting = outbox.queue.messages();
             outbox.queue.cut_to_frame();
+            let dropped = waiting - outbox.queue.messages().min(waiting);
+            hub.metrics().states.dropped.increment(dropped as u64);
         }
         let mut frame = Vec::with_capacity(4 + reason.len());
         ws::put_close(&mut frame, code, reason);

@@ -190,6 +190,9 @@ async fn connect_and_speak(node: &TestNode, moved: &mut Moved) {
         "sealcast_bytes_total{dir=\"in\"}",
         "sealcast_bytes_total{dir=\"out\"}",
         "sealcast_writes_total",
+        "sealcast_message_state_total{state=\"received\"}",
+        "sealcast_message_state_total{state=\"published\"}",
+        "sealcast_message_state_total{state=\"delivered\"}",
         "sealcast_command_duration_seconds_count{method=\"connect\"}",
         "sealcast_command_duration_seconds_count{method=\"subscribe\"}",
         "sealcast_command_duration_seconds_bucket{method=\"publish\",le=\"+Inf\"}",
@@ -217,6 +220,7 @@ async fn recover(node: &TestNode, moved: &mut Moved) {
         "sealcast_recover_total{recovered=\"yes\"}",
         "sealcast_recover_from_tail_total",
         "sealcast_api_calls_total",
+        "sealcast_message_state_total{state=\"stored\"}",
     ];
     moved.up(node, &before, &up).await;
 }
@@ -277,7 +281,7 @@ async fn be_full(moved: &mut Moved) {
 
 async fn be_slow(moved: &mut Moved) {
     let node = TestNode::start().await;
-    let _deaf = crate::slow::reluctant(&node).await;
+    let deaf = crate::slow::reluctant(&node).await;
     let data = json!({ "channel": "room", "data": "x".repeat(50_000) });
     let name = "sealcast_outbound_queue_messages_max";
     let waiting = async {
@@ -287,6 +291,9 @@ async fn be_slow(moved: &mut Moved) {
     };
     tokio::time::timeout(PATIENCE, waiting).await.expect("something waits");
     moved.note(name);
+    let dropped = "sealcast_message_state_total{state=\"dropped\"}";
+    drop(deaf);
+    eventually("what waited is dropped", || node.number(dropped) >= 2.0).await;
 }
 
 async fn answer_pings(moved: &mut Moved) {
