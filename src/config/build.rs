@@ -32,6 +32,7 @@ const MAX_FRAME: usize = 1 << 20;
 /// # Errors
 /// If a secret cannot be used, or a flag.
 pub fn development(flags: Vec<(&'static str, Value)>) -> Result<(Config, String), Vec<Fault>> {
+    stays_on_loopback(&flags).map_err(|fault| vec![fault])?;
     let key = random_text();
     let options = json!({
         "client": { "token": { "hmac_secret_key": random_text() } },
@@ -56,6 +57,20 @@ pub fn development(flags: Vec<(&'static str, Value)>) -> Result<(Config, String)
     config.dev = tokens(&file, &mut faults).and_then(|tokens| Issuer::new(&tokens));
     config.admission.tells_why = config.dev.is_some();
     if faults.is_empty() { Ok((config, key)) } else { Err(faults) }
+}
+
+fn stays_on_loopback(flags: &[(&'static str, Value)]) -> Result<(), Fault> {
+    for (place, value) in flags {
+        let address = value.as_str().and_then(|text| text.parse::<IpAddr>().ok());
+        if let Some(address) = address.filter(|address| !address.is_loopback()) {
+            let problem = format!(
+                "refusing to listen on {address} with --dev: it hands out tokens to anyone, so it \
+                 listens on loopback only"
+            );
+            return Err(Fault { place: (*place).to_owned(), problem });
+        }
+    }
+    Ok(())
 }
 
 /// 256 random bits as text.
