@@ -80,7 +80,8 @@ pub struct Config {
     pub warnings: Vec<Fault>,
 }
 
-/// Where a node listens, and for what; a port of 0 is a free one.
+/// Where a node listens, and for what; a port of 0 is a free one. An address that is
+/// not loopback is behind a proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Listeners {
     /// For clients, and for the server API unless that is internal.

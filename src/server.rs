@@ -23,7 +23,7 @@ use crate::http::{App, Health, Live};
 use crate::hub::{Clock, Hub};
 use crate::limit::Cap;
 use crate::metrics::Metrics;
-use crate::net::{self, Acceptor, Untrusted};
+use crate::net::{self, Acceptor};
 use crate::relay::Relay;
 use crate::session::{Policies, Policy};
 use listeners::Doors;
@@ -42,19 +42,6 @@ const HISTORY_SWEEP_EVERY: Duration = Duration::from_secs(1);
 /// Why a node does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// See [`net::check_exposure`].
-    #[error(transparent)]
-    Untrusted(#[from] Untrusted),
-    /// Development mode is for loopback.
-    #[error(
-        "refusing to listen on {0} with --dev: it hands out tokens to anyone, so it listens on loopback only"
-    )]
-    Development(SocketAddr),
-    /// The other listeners must not be public.
-    #[error(
-        "refusing to serve {1} on {0}: it is not a loopback address and no trusted proxy is configured"
-    )]
-    Exposed(SocketAddr, &'static str),
     /// The broker cannot be used; the node is never a lesser one instead.
     #[error(transparent)]
     Redis(#[from] Unfit),
@@ -93,8 +80,8 @@ impl Node {
     /// without which the node would be deaf.
     ///
     /// # Errors
-    /// If it may not or cannot listen where it is told to, or if its broker cannot
-    /// be reached for some seconds.
+    /// If it cannot listen where it is told to, or if its broker cannot be reached for
+    /// some seconds.
     pub async fn start(
         mut config: Config,
         fatal: Arc<dyn Fn(&'static str) + Send + Sync>,

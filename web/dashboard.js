@@ -94,7 +94,7 @@ function showNumbers(now, before) {
   const connectionLimit = now.sum('sealcast_connection_limit', now.samples('sealcast_connections')[0]?.labels);
   const queue = now.sum('sealcast_outbound_queue_bytes');
   const queueLimit = now.sum('sealcast_outbound_queue_limit_bytes');
-  const cpu = rate('process_cpu_seconds');
+  const cpu = rate('process_cpu_seconds_total');
   const lag = now.sum('sealcast_runtime_lag_seconds');
   const values = {
     connections: [[connections], `of ${count(connectionLimit)}, ${count(now.sum('sealcast_connections_waiting'))} waiting`, connections / connectionLimit],

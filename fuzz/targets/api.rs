@@ -86,7 +86,11 @@ impl Bench {
         let fatal = Arc::new(|part: &'static str| panic!("{part} died"));
         let node = runtime.block_on(Node::start(config, fatal));
         let node = node.unwrap_or_else(|error| panic!("{error}"));
-        Bench { router: http::public(Live::new(Arc::clone(node.app()))), runtime, _node: node }
+        Bench {
+            router: http::public(Live::new(Arc::clone(node.app())), true),
+            runtime,
+            _node: node,
+        }
     }
 
     fn call(&self, method: &str, body: &[u8]) -> (StatusCode, Vec<u8>) {

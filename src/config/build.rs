@@ -32,6 +32,7 @@ const MAX_FRAME: usize = 1 << 20;
 /// # Errors
 /// If a secret cannot be used, or a flag.
 pub fn development(flags: Vec<(&'static str, Value)>) -> Result<(Config, String), Vec<Fault>> {
+    stays_on_loopback(&flags).map_err(|fault| vec![fault])?;
     let key = random_text();
     let options = json!({
         "client": { "token": { "hmac_secret_key": random_text() } },
@@ -76,19 +77,25 @@ pub fn development(flags: Vec<(&'static str, Value)>) -> Result<(Config, String)
     });
     let Value::Object(options) = options else { return Err(Vec::new()) };
     let sources = Sources { flags, ..Sources::default() };
-    let (mut config, file) = sources.build(options, Overlay::default()).map_err(loopback_only)?;
+    let (mut config, file) = sources.build(options, Overlay::default())?;
     let mut faults = Vec::new();
     config.dev = tokens(&file, &mut faults).and_then(|tokens| Issuer::new(&tokens));
     config.admission.tells_why = config.dev.is_some();
     if faults.is_empty() { Ok((config, key)) } else { Err(faults) }
 }
 
-/// No proxy would make it right to open a node to others that hands out tokens.
-fn loopback_only(mut faults: Vec<Fault>) -> Vec<Fault> {
-    for fault in faults.iter_mut().filter(|fault| fault.place == "http_server.address") {
-        fault.problem = "with --dev anyone gets a token, so it listens on loopback only".to_owned();
+fn stays_on_loopback(flags: &[(&'static str, Value)]) -> Result<(), Fault> {
+    for (place, value) in flags {
+        let address = value.as_str().and_then(|text| text.parse::<IpAddr>().ok());
+        if let Some(address) = address.filter(|address| !address.is_loopback()) {
+            let problem = format!(
+                "refusing to listen on {address} with --dev: it hands out tokens to anyone, so it \
+                 listens on loopback only"
+            );
+            return Err(Fault { place: (*place).to_owned(), problem });
+        }
     }
-    faults
+    Ok(())
 }
 
 /// 256 random bits as text.

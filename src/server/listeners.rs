@@ -26,9 +26,8 @@ impl Doors {
     /// Binds all of them.
     ///
     /// # Errors
-    /// If the node may not or cannot listen where it is told to.
+    /// If the node cannot listen where it is told to.
     pub(super) fn open(config: &Config) -> Result<Doors, StartError> {
-        check(config)?;
         let mut addresses = config.listeners;
         let public = listen(&mut addresses.public)?;
         let internal = addresses.internal.as_mut().map(listen).transpose()?;
@@ -57,23 +56,6 @@ impl Doors {
             tokio::spawn(http::serve(acceptor(METRICS_SOCKETS, works), listener, routes));
         }
     }
-}
-
-/// Whether the node may listen there.
-pub(super) fn check(config: &Config) -> Result<(), StartError> {
-    let Listeners { public, internal, metrics, .. } = config.listeners;
-    if config.dev.is_some() && !public.ip().is_loopback() {
-        return Err(StartError::Development(public));
-    }
-    let behind_proxy = config.proxies.any();
-    net::check_exposure(public, behind_proxy)?;
-    for (address, what) in [(internal, "the server API and metrics"), (metrics, "metrics")] {
-        if let Some(address) = address {
-            net::check_exposure(address, behind_proxy)
-                .map_err(|_| StartError::Exposed(address, what))?;
-        }
-    }
-    Ok(())
 }
 
 /// Binds, and puts the port in that was taken.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Node, listeners, modes, policy, unix_now};
+use super::{Node, modes, policy, unix_now};
 use crate::config::{Config, Fault, Setting};
 use crate::http::App;
 
@@ -46,8 +46,6 @@ impl Node {
         if !fixed.is_empty() {
             return Err(fixed);
         }
-        listeners::check(&config)
-            .map_err(|error| vec![Fault { place: String::new(), problem: error.to_string() }])?;
         for warning in &config.warnings {
             tracing::warn!(event = "config_warning", place = warning.place, "{warning}");
         }

@@ -47,8 +47,29 @@ async fn metrics_are_on_their_own_port_only() {
     }
     assert!(answer.text().lines().all(|line| !line.starts_with("sealcast_insecure_mode 1")));
     assert_eq!(get(process.metrics, "/health/ready").await.status, 200);
-    for path in ["/metrics", "/metrics/", "/debug", "/admin", "/dev/token", "/"] {
-        assert_eq!(get(process.public, path).await.status, 404, "{path}");
+    for path in [
+        "/metrics",
+        "/metrics/",
+        "/METRICS",
+        "//metrics",
+        "/./metrics",
+        "/health/../metrics",
+        "/%6detrics",
+        "/%2fmetrics",
+        "/metrics%2f",
+        "/metrics%00",
+        "/metrics;x",
+        "/metrics?x=/health",
+        "/api/%2e%2e/metrics",
+        "/debug",
+        "/debug/pprof/",
+        "/admin",
+        "/admin/api",
+        "/dev/token",
+        "/",
+    ] {
+        let status = get(process.public, path).await.status;
+        assert!(matches!(status, 404 | 400), "{path}: {status}");
     }
     for path in ["/connection/websocket", "/"] {
         assert_eq!(get(process.metrics, path).await.status, 404, "{path}");

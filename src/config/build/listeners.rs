@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use super::super::file::File;
 use super::{Fault, fault};
 use crate::config::Listeners;
-use crate::net::check_exposure;
+use crate::net;
 
 /// The port of the metrics listener.
 const METRICS_PORT: u16 = 9_000;
@@ -17,10 +17,6 @@ pub(super) fn listeners(file: &File, faults: &mut Vec<Fault>) -> Listeners {
     let public = SocketAddr::new(http.address, http.port);
     let internal = http.internal_port.map(|port| SocketAddr::new(http.internal_address, port.0));
     let asked_for = metrics.address.is_some() || metrics.port.is_some();
-    // The listener checks it again; told here, `check-config` knows it too.
-    if let Err(untrusted) = check_exposure(public, !http.trusted_proxies.is_empty()) {
-        fault(faults, "http_server.address", untrusted.to_string());
-    }
     let own = (asked_for || internal.is_none()).then(|| {
         let address = metrics.address.unwrap_or(Ipv4Addr::LOCALHOST.into());
         SocketAddr::new(address, metrics.port.unwrap_or(METRICS_PORT))
@@ -35,6 +31,16 @@ pub(super) fn listeners(file: &File, faults: &mut Vec<Fault>) -> Listeners {
         for (other, name) in before.filter(|(other, _)| meet(*one, *other)) {
             let port = other.map_or(0, |other| other.port());
             fault(faults, *place, format!("{port} is the port of {name}; choose another"));
+        }
+    }
+    let behind_proxy = !http.trusted_proxies.is_empty();
+    for (address, place) in [
+        (Some(public), "http_server.address"),
+        (internal, "http_server.internal_address"),
+        (own, "metrics.address"),
+    ] {
+        if let Some(Err(untrusted)) = address.map(|at| net::check_exposure(at, behind_proxy)) {
+            fault(faults, place, untrusted.to_string());
         }
     }
     Listeners {

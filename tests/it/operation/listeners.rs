@@ -83,7 +83,7 @@ async fn an_open_internal_address_needs_a_proxy() {
     let open = json!({ "internal_port": 0, "internal_address": "0.0.0.0", "port": 0 });
     let ended = serve(json!({ "http_server": open })).await;
     assert_eq!(ended.code, Some(78), "{ended:?}");
-    let told = "refusing to serve the server API and metrics on 0.0.0.0:0";
+    let told = "http_server.internal_address: refusing to listen on 0.0.0.0:0";
     assert!(ended.stderr.contains(told), "{ended:?}");
     let mut behind = open.clone();
     behind["trusted_proxies"] = json!(["127.0.0.1"]);

@@ -71,6 +71,11 @@ async fn one_connection_can_be_followed() {
     assert_eq!((told(3, "code"), told(3, "namespace")), (102.into(), "unknown".into()));
     assert_eq!((told(4, "code"), told(4, "reason")), (3501.into(), "bad request".into()));
     assert!(told(4, "duration_ms").is_u64());
+    let users: Vec<_> = (0..5).map(|at| told(at, "user")).collect();
+    let user = users[1].as_str().expect("a pseudonym").to_owned();
+    assert!(user.starts_with("u_") && user.len() == 28 && !user.contains("ada"), "{user}");
+    assert_eq!(users[2..], [user.as_str(), &user, &user], "the same in each line");
+    assert_eq!(users[0], Value::Null, "nobody is known yet");
     let reasons: Vec<_> = of(&lines, "token_refused").iter().map(|line| &line["reason"]).collect();
     assert_eq!(reasons, ["expired", "malformed"]);
     for line in &lines {
