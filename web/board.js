@@ -3,7 +3,7 @@
 
 import { Cursors, placeOf } from './cursors.js';
 import { avatar, element, part } from './elements.js';
-import { refused } from './notice.js';
+import { hush, refused } from './notice.js';
 import { Outbox } from './outbox.js';
 import { Pace } from './pace.js';
 import { Pen } from './pen.js';
@@ -88,7 +88,8 @@ function open(room) {
     },
   });
   opened.pace = new Pace(() => newest(opened), (message) => moves.publish(message), (gap, error) => {
-    if (isOpen()) refused(`Your cursor is sent every ${Math.round(gap)} ms for now.`, error);
+    if (isOpen() && !error) hush();
+    else if (isOpen()) refused(`Your cursor is sent every ${Math.round(gap)} ms for now.`, error);
   });
 
   lines.on('subscribed', ({ wasRecovering, recovered }) => (wasRecovering && recovered) || load(opened, isOpen));

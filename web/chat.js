@@ -77,7 +77,10 @@ function changed(name, what, detail) {
   if (!rooms.has(name)) return;
   const isHere = room?.name === name;
   if (what === 'line' && (!isHere || !isShown)) count(rooms.get(name), detail);
-  if (what === 'refused' && isShown) refused(detail.code > 1000 || rooms.get(name).state === 'closed' ? `The room ${name} is closed to you.` : `The room ${name} did not answer as it should.`, detail);
+  if (what === 'refused' && isShown) {
+    const isClosed = rooms.get(name).state === 'closed';
+    refused(isClosed ? `The room ${name} is closed to you.` : `The room ${name} did not answer as it should.`, detail);
+  }
   if (!isHere) return;
   if (what === 'line') addLine(detail);
   if (what === 'lines') showLines();

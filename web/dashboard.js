@@ -89,22 +89,26 @@ async function tick() {
 }
 
 function showNumbers(now, before) {
+  const sum = (name, labels) => now.sum(name, labels);
   const rate = (name, labels) => now.rate(before, name, labels);
-  const connections = now.sum('sealcast_connections');
-  const connectionLimit = now.sum('sealcast_connection_limit', now.samples('sealcast_connections')[0]?.labels);
-  const queue = now.sum('sealcast_outbound_queue_bytes');
-  const queueLimit = now.sum('sealcast_outbound_queue_limit_bytes');
-  const cpu = rate('process_cpu_seconds_total');
-  const lag = now.sum('sealcast_runtime_lag_seconds');
+  const inAndOut = (name) => [rate(name, { dir: 'in' }), rate(name, { dir: 'out' })];
+  const times = (value, factor) => (value === undefined ? value : value * factor);
+  const connections = sum('sealcast_connections');
+  const connectionLimit = sum('sealcast_connection_limit');
+  const queue = sum('sealcast_outbound_queue_bytes');
+  const queueLimit = sum('sealcast_outbound_queue_limit_bytes');
+  const waiting = count(sum('sealcast_connections_waiting'));
+  const sent = count(sum('sealcast_messages_total', { dir: 'out' }));
+  const trouble = TROUBLE.reduce((all, { name }) => all + (rate(name) ?? 0), 0);
   const values = {
-    connections: [[connections], `of ${count(connectionLimit)}, ${count(now.sum('sealcast_connections_waiting'))} waiting`, connections / connectionLimit],
-    messages: [[rate('sealcast_messages_total', { dir: 'in' }), rate('sealcast_messages_total', { dir: 'out' })], `${count(now.sum('sealcast_messages_total', { dir: 'out' }))} out since it began`],
-    bytes: [[rate('sealcast_bytes_total', { dir: 'in' }), rate('sealcast_bytes_total', { dir: 'out' })], `${count(rate('sealcast_writes_total'))} writes a second`],
+    connections: [[connections], `of ${count(connectionLimit)}, ${waiting} waiting`, connections / connectionLimit],
+    messages: [inAndOut('sealcast_messages_total'), `${sent} out since it began`],
+    bytes: [inAndOut('sealcast_bytes_total'), `${count(rate('sealcast_writes_total'))} writes a second`],
     queue: [[queue], `of ${bytes(queueLimit)}`, queue / queueLimit],
-    memory: [[now.sum('process_resident_memory_bytes')], `${count(now.sum('sealcast_tasks'))} tasks, ${count(now.sum('process_threads'))} threads`],
-    cpu: [[cpu === undefined ? cpu : cpu * 100], 'of one core'],
-    lag: [[lag === undefined ? lag : lag * 1000], 'at most, in the last 15 s'],
-    errors: [[TROUBLE.reduce((sum, { name }) => sum + (rate(name) ?? 0), 0)], 'of all kinds below'],
+    memory: [[sum('process_resident_memory_bytes')], `${count(sum('sealcast_tasks'))} tasks, ${count(sum('process_threads'))} threads`],
+    cpu: [[times(rate('process_cpu_seconds_total'), 100)], 'of one core'],
+    lag: [[times(sum('sealcast_runtime_lag_seconds'), 1000)], 'at most, in the last 15 s'],
+    errors: [[trouble], 'of all kinds below'],
   };
   for (const chart of charts) chart.push(...values[chart.id]);
   showCounts('errors', now, TROUBLE);
@@ -116,12 +120,10 @@ function showFacts(now, isReady) {
   const version = now.samples('sealcast_build_info')[0]?.labels.version ?? '–';
   const uptime = began === undefined ? undefined : Date.now() / 1000 - began;
   part('node-line').textContent = `Sealcast ${version}, up for ${duration(uptime)}`;
-  const redis = now.sum('sealcast_redis_up');
-  const isRefusing = now.sum('sealcast_redis_breaker_state') === 1;
   const facts = [
     isReady ? ['Ready', 'good'] : ['Not ready', 'bad'],
-    redis === undefined ? ['Redis: not used', 'plain'] : redis !== 1 ? ['Redis: away', 'bad'] : isRefusing ? ['Redis: calls refused', 'wait'] : ['Redis: up', 'good'],
-    now.sum('sealcast_insecure_mode') ? ['Development mode', 'wait'] : ['Production mode', 'good'],
+    redisFact(now),
+    ...(now.sum('sealcast_insecure_mode') ? [['Development mode', 'wait']] : []),
     [`${count(now.sum('process_open_fds'))} files open`, 'plain'],
   ];
   part('facts').replaceChildren(...facts.map(([text, state]) => {
@@ -129,6 +131,13 @@ function showFacts(now, isReady) {
     item.dataset.state = state;
     return item;
   }));
+}
+
+function redisFact(now) {
+  const isUp = now.sum('sealcast_redis_up');
+  if (isUp === undefined) return ['Redis: not used', 'plain'];
+  if (!isUp) return ['Redis: away', 'bad'];
+  return now.sum('sealcast_redis_breaker_state') ? ['Redis: calls refused', 'wait'] : ['Redis: up', 'good'];
 }
 
 function showCounts(into, now, families) {

@@ -159,8 +159,10 @@ function showDetail() {
   const frame = (paused ?? connection?.frames.list ?? []).find(({ number }) => number === chosen);
   part('copy-frame').disabled = !frame;
   part('detail').hidden = !frame;
-  part('detail-line').textContent = frame ? `${SPOKEN[frame.direction]} at ${timeOf(frame.at)}, ${frame.size} bytes` : 'Choose a frame to see it whole.';
   part('detail').textContent = frame ? { json: pretty, raw: (text) => text, hex }[form](frame.text) : '';
+  part('detail-line').textContent = frame
+    ? `${SPOKEN[frame.direction]} at ${timeOf(frame.at)}, ${frame.size} bytes`
+    : 'Choose a frame to see it whole.';
 }
 
 /** Each line indented, where that loses nothing: large numbers would be rounded. */

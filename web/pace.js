@@ -12,17 +12,20 @@ export class Pace {
   gap = 0;
   #take;
   #send;
-  #slowed;
+  #told;
   #isAsked = false;
   #isDue = false;
   #last = 0;
   #inFlight = 0;
 
-  /** `take()` gives what is to be sent, null for nothing; `slowed(gap, error)` is told that the server asked for less. */
-  constructor(take, send, slowed) {
+  /**
+   * `take()` gives what is to be sent, null for nothing; `told(gap, error)` learns that the server asked for less, and
+   * with gap 0 that it no longer does.
+   */
+  constructor(take, send, told) {
     this.#take = take;
     this.#send = send;
-    this.#slowed = slowed;
+    this.#told = told;
   }
 
   /** There is something to send. */
@@ -47,14 +50,24 @@ export class Pace {
     this.#inFlight += 1;
     try {
       await this.#send(message);
-      this.gap = this.gap < FIRST_SLOW ? 0 : this.gap * 0.98;
+      this.#ease();
     } catch (error) {
-      if (error.code === SLOW_DOWN) {
-        this.gap = Math.min(Math.max(this.gap * 2, FIRST_SLOW), SLOWEST);
-        this.#slowed(this.gap, error);
-      }
+      if (error.code === SLOW_DOWN) this.#slow(error);
     } finally {
       this.#inFlight -= 1;
     }
+  }
+
+  #slow(error) {
+    const before = this.gap;
+    this.gap = Math.min(Math.max(before * 2, FIRST_SLOW), SLOWEST);
+    // Not again and again, at the end of the scale.
+    if (this.gap > before * 1.5) this.#told(this.gap, error);
+  }
+
+  #ease() {
+    if (this.gap === 0) return;
+    this.gap = this.gap < FIRST_SLOW ? 0 : this.gap * 0.98;
+    if (this.gap === 0) this.#told(0, null);
   }
 }

@@ -53,6 +53,8 @@ test('a line is seen while it is drawn, is there for who comes later, and goes w
   assert.equal(await late.getByTestId('board-state').textContent(), '2 lines were here already.');
   assert.equal(await ink(late, '#dry'), await ink(ada, '#dry'));
 
+  // Or it could come after what is said of the clearing.
+  await ada.getByTestId('board-state').filter({ hasText: 'late-cleo came in.' }).waitFor();
   await late.getByTestId('clear').click();
   for (const page of [ada, bob, late]) {
     await lines(page, 0);
