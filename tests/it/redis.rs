@@ -15,6 +15,7 @@ mod rules;
 mod several;
 mod start;
 mod stored;
+mod storm;
 mod survivors;
 mod tls;
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use sealcast::broker::Outgoing;
+use tokio::time::sleep;
 
 use super::start::refusal;
 use super::{KEEP, Listener, Publisher, ROOMS, room};
@@ -23,6 +24,12 @@ async fn slots(master: &RedisServer) -> Vec<u16> {
     slots
 }
 
+/// The slot in which it counts heartbeats.
+async fn life(master: &RedisServer) -> u16 {
+    let keys: Vec<String> = master.ask("KEYS *:l").await;
+    master.ask(&format!("CLUSTER KEYSLOT {}", keys[0])).await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn slots_that_move_under_traffic_leave_no_hole_that_is_not_told() {
     let cluster = Cluster::start(Duration::from_secs(10)).await;
@@ -33,7 +40,8 @@ async fn slots_that_move_under_traffic_leave_no_hole_that_is_not_told() {
         publisher.goes_on(200).await;
         let mut moved = 0;
         for from in 0..cluster.masters.len() {
-            for slot in slots(&cluster.masters[from]).await {
+            let master = &cluster.masters[from];
+            for slot in [slots(master).await, vec![life(master).await]].concat() {
                 let to = (from + 1) % cluster.masters.len();
                 cluster.move_keys(slot, from, to).await;
                 // What is sent to and fro meanwhile.
@@ -46,7 +54,7 @@ async fn slots_that_move_under_traffic_leave_no_hole_that_is_not_told() {
         moved
     };
     let moved = listener.during(&mut bench, moving).await;
-    assert!(moved >= ROOMS, "each room once, or more often");
+    assert!(moved >= ROOMS + 3, "each room once, or more often");
     // One that moved again before it was subscribed is told once.
     listener.is_told(&mut bench, ROOMS).await;
     assert_eq!(publisher.failures(), 0, "what is sent elsewhere is done there");
@@ -116,6 +124,75 @@ async fn when_a_master_is_killed_its_replica_is_used_and_gaps_are_told() {
     published.extend(publisher.stop().await);
     listener.has_within(&mut bench, &published, WELL_WITHIN).await;
     assert_eq!(listener.gaps, rooms, "no other channel was told anything");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_all_of_it_is_killed_and_comes_back_nothing_is_lost() {
+    let mut cluster = Cluster::durable(Duration::from_secs(10)).await;
+    let mut bench = Bench::on(cluster.config()).await;
+    let mut listener = Listener::start(&bench).await;
+    let publisher = Publisher::start(&bench.broker);
+    let restarting = async {
+        publisher.goes_on(200).await;
+        for master in &mut cluster.masters {
+            master.kill();
+        }
+        sleep(Duration::from_secs(1)).await;
+        let failures = publisher.failures();
+        for master in &mut cluster.masters {
+            master.start_again().await;
+        }
+        cluster.stands().await;
+        (failures, publisher.goes_on(20 * ROOMS).await)
+    };
+    let (failures, back) = listener.during(&mut bench, restarting).await;
+    assert!(failures > 0, "the fault did not bite");
+    assert!(back < WELL_WITHIN, "publishing took {back:?} to come back");
+    listener.is_told(&mut bench, ROOMS).await;
+    let published = publisher.stop().await;
+    listener.has_within(&mut bench, &published, WELL_WITHIN).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_the_streams_of_a_master_that_came_back_empty_begin_anew() {
+    let mut cluster = Cluster::start(Duration::from_secs(10)).await;
+    let bench = Bench::on(cluster.config()).await;
+    let mut before = BTreeMap::new();
+    for n in 0..ROOMS {
+        let kept = Outgoing { keep: Some(KEEP), ..numbered(n as u64) };
+        let position = bench.broker.publish(channel(&room(n)), kept).await.unwrap().unwrap();
+        before.insert(n, position.epoch);
+    }
+    let empty = slots(&cluster.masters[0]).await.len();
+    assert!(empty > 0 && empty < ROOMS, "{empty}");
+    // Until a heartbeat is counted that the node remembers.
+    let count = async || {
+        let keys: Vec<String> = cluster.masters[0].ask("KEYS *:l").await;
+        cluster.masters[0].ask::<u64>(&format!("HGET {} n", keys[0])).await
+    };
+    let first = count().await;
+    while count().await < first + 2 {
+        sleep(Duration::from_millis(50)).await;
+    }
+    cluster.masters[0].kill();
+    cluster.masters[0].start_again().await;
+    cluster.stands().await;
+    let mut anew = 0;
+    for (n, epoch) in before {
+        let now = loop {
+            let kept = Outgoing { keep: Some(KEEP), ..numbered(100) };
+            match bench.broker.publish(channel(&room(n)), kept).await {
+                Ok(position) => break position.unwrap(),
+                Err(_) => sleep(Duration::from_millis(50)).await,
+            }
+        };
+        assert_eq!(now.offset, if now.epoch == epoch { 2 } else { 1 }, "{n}");
+        anew += usize::from(now.epoch != epoch);
+    }
+    assert_eq!(anew, empty);
+    let incarnations = cluster.masters[0].ask::<Vec<String>>("KEYS *:l").await;
+    let raised: u64 = cluster.masters[0].ask(&format!("HGET {} i", incarnations[0])).await;
+    assert_eq!(raised, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -35,7 +35,16 @@ impl Cluster {
 
     /// Three masters. One that is silent for so long has failed.
     pub(crate) async fn start(silent: Duration) -> Cluster {
-        let masters = join_all((0..MASTERS).map(|_| member(silent))).await;
+        Cluster::of(silent, &[]).await
+    }
+
+    /// The same, with every write on disk before it is answered.
+    pub(crate) async fn durable(silent: Duration) -> Cluster {
+        Cluster::of(silent, &["--appendonly", "yes", "--appendfsync", "always"]).await
+    }
+
+    async fn of(silent: Duration, options: &[&str]) -> Cluster {
+        let masters = join_all((0..MASTERS).map(|_| member(silent, options))).await;
         for (n, master) in masters.iter().enumerate() {
             let (first, end) = (SLOTS * n / MASTERS, SLOTS * (n + 1) / MASTERS);
             let _: () = master.ask(&format!("CLUSTER ADDSLOTSRANGE {first} {}", end - 1)).await;
@@ -53,7 +62,7 @@ impl Cluster {
     pub(crate) async fn with_replicas(silent: Duration, count: usize) -> Cluster {
         let mut cluster = Cluster::start(silent).await;
         let add = async |of: usize| {
-            let replica = member(silent).await;
+            let replica = member(silent, &[]).await;
             cluster.meet(&replica).await;
             let id = cluster.id(of).await;
             replica.says("CLUSTER NODES", &id).await;
@@ -121,7 +130,7 @@ impl Cluster {
     }
 
     /// Waits until every master serves its slots, and knows the others'.
-    async fn stands(&self) {
+    pub(crate) async fn stands(&self) {
         for master in &self.masters {
             master.says("CLUSTER INFO", "cluster_state:ok").await;
             master.says("CLUSTER INFO", &format!("cluster_size:{MASTERS}")).await;
@@ -129,9 +138,9 @@ impl Cluster {
     }
 }
 
-async fn member(silent: Duration) -> RedisServer {
+async fn member(silent: Duration, options: &[&str]) -> RedisServer {
     let (bus, silent) = (free_port().to_string(), silent.as_millis().to_string());
-    RedisServer::with(&[
+    let cluster = [
         "--cluster-enabled",
         "yes",
         "--cluster-port",
@@ -142,6 +151,6 @@ async fn member(silent: Duration) -> RedisServer {
         "no",
         "--cluster-replica-validity-factor",
         "0",
-    ])
-    .await
+    ];
+    RedisServer::with(&[&cluster, options].concat()).await
 }
