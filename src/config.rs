@@ -12,6 +12,7 @@ mod duration;
 mod environment;
 mod file;
 mod kind;
+mod limits;
 mod load;
 mod namespaces;
 mod nearest;
@@ -28,11 +29,12 @@ use std::time::Duration;
 use crate::auth::{ApiKeys, ClusterKey, Issuer, Namespaces, Origins, Verifier};
 use crate::broker::RedisConfig;
 use crate::http::{ErrorMode, Proxies};
-use crate::limit::Limits;
+use crate::limit::{Limits, Profile};
 use crate::session::Admission;
 
 pub use build::development;
 pub use doc::markdown;
+pub use limits::{LIMITS, Limit, limits_markdown};
 pub use load::{Sources, parse};
 pub use settings::{Setting, Source};
 pub use start::starting;
@@ -64,6 +66,8 @@ pub struct Config {
     pub namespaces: Namespaces,
     /// The numbers.
     pub limits: Limits,
+    /// Where those of them came from that were not given.
+    pub profile: Profile,
     /// How the node leaves.
     pub drain: Drain,
     /// What carries publications between nodes.

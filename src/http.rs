@@ -1,6 +1,7 @@
 //! Routes: the transports, the server API, health, metrics, and the demo page.
 
 mod address;
+mod admit;
 mod api;
 mod door;
 mod health;

@@ -20,7 +20,7 @@ use crate::cluster::Cluster;
 use crate::config::{Config, Drain, Engine, Setting};
 use crate::http::{self, App, Health, Live};
 use crate::hub::{Clock, Hub};
-use crate::limit::Cap;
+use crate::limit::{Cap, Usage};
 use crate::metrics::Metrics;
 use crate::net::{self, Acceptor, Untrusted};
 use crate::relay::Relay;
@@ -110,13 +110,14 @@ impl Node {
         modes::tell(&config, &metrics);
         let tasks = TaskTracker::new();
         let works = CancellationToken::new();
-        let relay = start_relay(&config, &metrics, &works, &fatal).await?;
+        let usage = Usage::new();
+        let relay = start_relay(&config, (&metrics, &usage), &works, &fatal).await?;
         if config.dev.is_some() {
             relay.watch("warnings", &works, &fatal, modes::keep_warning());
         }
         let drain = config.drain;
         let settings = Mutex::new(std::mem::take(&mut config.settings));
-        let app = Arc::new(app(config, relay, &tasks, public_address));
+        let app = Arc::new(app(config, (relay, usage), &tasks, public_address));
         let live = Live::new(Arc::clone(&app));
         metrics.config_in_force(unix_now());
 
@@ -199,7 +200,7 @@ fn listen(address: SocketAddr) -> Result<tokio::net::TcpListener, StartError> {
 /// Broker, hub and relay, and what runs as long as the node.
 async fn start_relay(
     config: &Config,
-    metrics: &Arc<Metrics>,
+    (metrics, usage): (&Arc<Metrics>, &Arc<Usage>),
     works: &CancellationToken,
     fatal: &Arc<dyn Fn(&'static str) + Send + Sync>,
 ) -> Result<Arc<Relay>, Unfit> {
@@ -223,6 +224,7 @@ async fn start_relay(
     for (name, part) in parts {
         relay.watch(name, works, fatal, part);
     }
+    let usage = Arc::clone(usage);
     relay.watch("sweep", works, fatal, async move {
         let mut every = tokio::time::interval(SWEEP_EVERY);
         every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -231,6 +233,7 @@ async fn start_relay(
             let late = every.tick().await.elapsed();
             hub.metrics().runtime_lag.set(lags.worst_with(late).as_secs_f64());
             hub.sweep(hub.clock().now());
+            usage.forget(hub.clock().nanos());
         }
     });
     Ok(relay)
@@ -259,8 +262,13 @@ fn start_cluster(
     relay.watch("hello", works, fatal, async move { cluster.say_hello().await });
 }
 
-fn app(mut config: Config, relay: Arc<Relay>, tasks: &TaskTracker, public: SocketAddr) -> App {
-    let policy = Arc::new(policy(&mut config, relay));
+fn app(
+    mut config: Config,
+    (relay, usage): (Arc<Relay>, Arc<Usage>),
+    tasks: &TaskTracker,
+    public: SocketAddr,
+) -> App {
+    let policy = Arc::new(policy(&mut config, relay, usage));
     let policies = Policies::new(Arc::clone(&policy));
     let origins = if config.dev.is_some() {
         // The page that this node serves.
@@ -290,13 +298,14 @@ fn app(mut config: Config, relay: Arc<Relay>, tasks: &TaskTracker, public: Socke
     }
 }
 
-fn policy(config: &mut Config, relay: Arc<Relay>) -> Policy {
+fn policy(config: &mut Config, relay: Arc<Relay>, usage: Arc<Usage>) -> Policy {
     Policy {
         relay,
         verifier: config.verifier.take(),
         admission: std::mem::take(&mut config.admission),
         namespaces: std::mem::take(&mut config.namespaces),
         limits: config.limits.clone(),
+        usage,
         unix_time,
         version: format!("{VERSION} Sealcast"),
     }

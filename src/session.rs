@@ -5,6 +5,7 @@ mod connect;
 mod expiry;
 mod form;
 mod inflight;
+mod meter;
 mod operation;
 mod policies;
 mod server_side;
@@ -15,7 +16,7 @@ use std::task::Context;
 use std::time::Duration;
 
 use crate::auth::{Namespaces, PersonalChannels, Verifier};
-use crate::limit::{Limits, Permit};
+use crate::limit::{Limits, Permit, Share, Usage};
 use crate::relay::Relay;
 
 pub use client::Client;
@@ -59,6 +60,8 @@ pub struct Policy {
     pub namespaces: Namespaces,
     /// The numbers.
     pub limits: Limits,
+    /// What was used of them; the same whatever the numbers are.
+    pub usage: Arc<Usage>,
     /// The time since 1970; passed in so that tests can choose it.
     pub unix_time: fn() -> Duration,
     /// What the connect reply says of the server.
@@ -80,9 +83,6 @@ pub struct Admission {
     pub anonymous: bool,
     /// Tokens of the anonymous user are turned away with 3507.
     pub no_anonymous_tokens: bool,
-    /// Most connections of one user on this node; `None` for any number. The
-    /// anonymous user's are not counted: they are not one person's.
-    pub connections_per_user: Option<usize>,
     /// Every user is subscribed to a channel of their own.
     pub personal: Option<PersonalChannels>,
     /// The connect reply tells the time.
@@ -95,6 +95,8 @@ pub struct Places {
     pub connection: Permit,
     /// Among those that have not authenticated.
     pub waiting: Permit,
+    /// Among those of its address; `None` if nobody counts them.
+    pub address: Option<Share>,
 }
 
 #[cfg(test)]

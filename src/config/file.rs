@@ -6,18 +6,21 @@ mod api;
 mod broker;
 mod channel;
 mod client;
+mod limit_rate;
 mod limits;
 mod token;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use super::section::section;
+use super::section::{Section as _, section};
+use crate::limit::Limits;
 
 pub(super) use api::{ApiKey, HttpApi};
 pub(super) use broker::{Cluster, Engine, RedisEngine, RedisTls};
 pub(super) use channel::{Channels, Options};
 pub(super) use client::Client;
+pub(super) use limit_rate::format as rate_text;
 pub(super) use limits::{LimitOptions, WebSocket};
 pub(super) use token::{SubscriptionToken, Token, TokenIssuer};
 
@@ -77,6 +80,15 @@ section! {
         graphite: "remove it; use the metrics",
         usage_stats: "nothing is ever sent anywhere; remove it",
         pid_file: "let the service manager know the process",
+    }
+}
+
+impl File {
+    /// Sets the limits that the options name.
+    pub(super) fn set_limits(&self, limits: &mut Limits) {
+        self.client.limits(limits);
+        self.websocket.limits(limits);
+        self.limits.limits(limits);
     }
 }
 

@@ -133,7 +133,7 @@ mod tests {
     use crate::cluster::Cluster;
     use crate::http::{ErrorMode, Live, Proxies};
     use crate::hub::{Clock, Hub};
-    use crate::limit::{Cap, Profile};
+    use crate::limit::{Cap, Profile, Usage};
     use crate::metrics::Metrics;
     use crate::relay::Relay;
     use crate::session::{Admission, Policies, Policy};
@@ -155,6 +155,7 @@ mod tests {
             admission: Admission::default(),
             namespaces: Namespaces::new(None, HashMap::new()),
             limits,
+            usage: Usage::new(),
             unix_time: || Duration::ZERO,
             version: "0".into(),
         });

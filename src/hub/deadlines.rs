@@ -42,6 +42,12 @@ impl Clock {
     pub fn now(&self) -> Millis {
         self.began.elapsed().into()
     }
+
+    /// The time now, in nanoseconds since the clock began.
+    #[must_use]
+    pub fn nanos(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
 }
 
 /// What can be due for a connection.

@@ -1,7 +1,10 @@
 //! Limit profiles: named sets of numbers for a listener.
 
+use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
+
+use super::rate::Rate;
 
 /// A named set of numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -11,6 +14,9 @@ pub enum Profile {
     /// For the open internet.
     #[default]
     Standard,
+    /// As `Standard`, without limits on rates: for benches, and for a move from
+    /// a server that had none.
+    None,
 }
 
 /// The numbers. Each can be overridden by configuration.
@@ -27,7 +33,7 @@ pub struct Limits {
     /// Largest payload of one publication, bytes.
     pub message_bytes: usize,
     /// Most fragments of one WebSocket message.
-    pub frame_fragments: u32,
+    pub frame_fragments: usize,
     /// Longest time a WebSocket message may take to arrive whole.
     pub message_deadline: Duration,
     /// Longest time a request's header may take to arrive.
@@ -64,9 +70,39 @@ pub struct Limits {
     pub expired_close_delay: Duration,
     /// The same for a subscription and its token.
     pub expired_sub_close_delay: Duration,
+    /// Commands of one connection, but for those with a rate of their own.
+    pub conn_commands: Rate,
+    /// Subscribes of one connection; what follows from them, unsubscribes and
+    /// refreshes of subscriptions, has as much again.
+    pub subscribes: Rate,
+    /// What one user publishes, sends and calls, over all connections.
+    pub user_messages: Rate,
+    /// What `conn_commands` counts, of all connections of the node together.
+    pub node_commands: Rate,
+    /// New connections from one address; from one /64 with IPv6.
+    pub ip_connects: Rate,
+    /// New connections of the node.
+    pub node_connects: Rate,
+    /// Most connections from one address; from one /64 with IPv6.
+    pub ip_connections: usize,
+    /// Most connections of one user on the node; 0 for any number.
+    pub user_connections: usize,
 }
 
 impl Profile {
+    /// Every profile.
+    pub const ALL: [Profile; 3] = [Profile::Standard, Profile::Strict, Profile::None];
+
+    /// Its name in the configuration.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Profile::Strict => "strict",
+            Profile::Standard => "standard",
+            Profile::None => "none",
+        }
+    }
+
     /// The profile's numbers.
     #[must_use]
     pub fn limits(self) -> Limits {
@@ -95,6 +131,14 @@ impl Profile {
             pong_timeout: Duration::from_secs(8),
             expired_close_delay: Duration::from_secs(25),
             expired_sub_close_delay: Duration::from_secs(25),
+            conn_commands: Rate::each_second(10, 20),
+            subscribes: Rate::each_second(10, 128),
+            user_messages: Rate::of(100, Duration::from_secs(60), 20),
+            node_commands: Rate::each_second(5_000, 5_000),
+            ip_connects: Rate::of(60, Duration::from_secs(10), 60),
+            node_connects: Rate::each_second(2_000, 2_000),
+            ip_connections: 200,
+            user_connections: 10,
         };
         match self {
             Profile::Standard => standard,
@@ -109,6 +153,20 @@ impl Profile {
                 channels_per_connection: 32,
                 queue_bytes: 256 << 10,
                 node_queue_bytes: 32 << 20,
+                node_commands: Rate::each_second(100, 100),
+                ip_connects: Rate::of(10, Duration::from_secs(10), 10),
+                node_connects: Rate::each_second(200, 200),
+                ip_connections: 20,
+                user_connections: 3,
+                ..standard
+            },
+            Profile::None => Limits {
+                conn_commands: Rate::NONE,
+                subscribes: Rate::NONE,
+                user_messages: Rate::NONE,
+                node_commands: Rate::NONE,
+                ip_connects: Rate::NONE,
+                node_connects: Rate::NONE,
                 ..standard
             },
         }
@@ -123,10 +181,12 @@ impl FromStr for Profile {
     type Err = ParseProfileError;
 
     fn from_str(name: &str) -> Result<Profile, ParseProfileError> {
-        match name {
-            "strict" => Ok(Profile::Strict),
-            "standard" => Ok(Profile::Standard),
-            _ => Err(ParseProfileError),
-        }
+        Profile::ALL.into_iter().find(|known| known.name() == name).ok_or(ParseProfileError)
+    }
+}
+
+impl fmt::Display for Profile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }

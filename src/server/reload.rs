@@ -58,7 +58,11 @@ impl Node {
         modes::tell(&config, now.metrics());
         *settings = std::mem::take(&mut config.settings);
         self.live.replace(Arc::new(App {
-            policy: Arc::new(policy(&mut config, Arc::clone(&now.policy.relay))),
+            policy: Arc::new(policy(
+                &mut config,
+                Arc::clone(&now.policy.relay),
+                Arc::clone(&now.policy.usage),
+            )),
             policies: Arc::clone(&now.policies),
             origins: config.origins,
             proxies: config.proxies,

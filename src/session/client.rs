@@ -13,11 +13,12 @@ use sealcast_wire::{Channel, Disconnect, Encoding, ErrorCode, Reply};
 use super::connect::{self, Admitted};
 use super::form::channel_of;
 use super::inflight::InFlight;
+use super::meter::Meter;
 use super::operation::{Actor, Kind, Operation};
 use super::{Message, Places, Policies, Policy, Session, form};
 use crate::auth::{Denied, Identity};
 use crate::hub::{self, Connection, Deadline, Millis, Notes, Pings, Registration, UserPlace};
-use crate::limit::Permit;
+use crate::limit::{Nanos, Permit, Share};
 use crate::metrics::{Attempt, Metrics};
 
 /// How long a refused client has to close by itself.
@@ -34,7 +35,10 @@ pub struct Client {
     /// Channels that the connection token made, and the user's own; sorted.
     granted: Vec<Channel>,
     registration: Registration,
+    /// Made with the first command, so that it need not lie in the task.
+    meter: Option<Box<Meter>>,
     _place: Permit,
+    _address: Option<Share>,
 }
 
 /// A connection waits until it has connected; only then are there commands.
@@ -145,7 +149,9 @@ impl Client {
             inflight: InFlight::default(),
             granted: Vec::new(),
             registration,
+            meter: None,
             _place: places.connection,
+            _address: places.address,
         }
     }
 
@@ -163,6 +169,8 @@ impl Client {
 
     fn frame(&mut self, bytes: &[u8], context: &mut Context<'_>) {
         let mut commands = self.connection.encoding().commands(bytes);
+        // One time for all commands of a frame: they came together.
+        let now = self.policy.relay.hub().clock().nanos();
         loop {
             if let State::Connecting(connecting) = &mut self.state {
                 let rest = commands.rest();
@@ -173,7 +181,7 @@ impl Client {
             }
             let done = match commands.next() {
                 None => return,
-                Some(Ok(command)) => self.command(command, context),
+                Some(Ok(command)) => self.command(command, now, context),
                 Some(Err(_)) => {
                     self.metrics().violation("undecodable");
                     Err(Disconnect::BAD_REQUEST)
@@ -218,6 +226,7 @@ impl Client {
     fn command(
         &mut self,
         command: Command<'_>,
+        now: Nanos,
         context: &mut Context<'_>,
     ) -> Result<(), Disconnect> {
         let (id, method) = (command.id, command.request.method());
@@ -230,11 +239,16 @@ impl Client {
             },
             State::Active(actor) => {
                 let actor = actor.clone();
-                self.active(id, command.request, &actor, context)
+                self.meter
+                    .get_or_insert_default()
+                    .admit(&command.request, &actor, now)
+                    .and_then(|()| self.active(id, command.request, &actor, context))
             }
         };
         match done {
             Ok(()) => Ok(()),
+            // What has no id cannot be answered.
+            Err(Refusal::Reply(_)) if id == 0 => Ok(()),
             Err(Refusal::Reply(code)) => {
                 self.refuse(id, method, code);
                 Ok(())

@@ -158,17 +158,20 @@ fn authenticate(
     Ok(claims)
 }
 
+/// A place among the user's connections. The anonymous user's are not counted:
+/// they are not one person's.
 fn take_place(
     policy: &Policy,
     registration: &Registration,
     claims: &Claims,
 ) -> Result<Option<UserPlace>, Refusal> {
-    match policy.admission.connections_per_user {
-        Some(most) if !claims.user.is_anonymous() => registration
+    match policy.limits.user_connections {
+        0 => Ok(None),
+        _ if claims.user.is_anonymous() => Ok(None),
+        most => registration
             .take_place(&claims.user, most)
             .map(Some)
             .ok_or(Disconnect::CONNECTION_LIMIT.into()),
-        _ => Ok(None),
     }
 }
 

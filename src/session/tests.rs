@@ -11,7 +11,7 @@ use crate::auth::{Namespace, Namespaces};
 use crate::broker::{Broker, Sharding, StandIn, Tails};
 use crate::hub::tests::Script;
 use crate::hub::{Clock, Connection, Hub, Registration};
-use crate::limit::{Cap, Profile};
+use crate::limit::{Cap, Profile, Usage};
 use crate::metrics::Metrics;
 
 struct Bench {
@@ -47,6 +47,7 @@ impl Bench {
             admission: Admission { anonymous: true, ..Admission::default() },
             namespaces: Namespaces::new(Some(open), HashMap::new()),
             limits,
+            usage: Usage::new(),
             unix_time: || std::time::Duration::from_secs(1_800_000_000),
             version: "test".into(),
         });
@@ -54,7 +55,8 @@ impl Bench {
         let connection = Connection::scripted(Encoding::Json, script.clone());
         let registration = Registration::new(&hub, Arc::clone(&connection));
         let cap = Cap::new(2);
-        let places = Places { connection: cap.take().unwrap(), waiting: cap.take().unwrap() };
+        let places =
+            Places { connection: cap.take().unwrap(), waiting: cap.take().unwrap(), address: None };
         let client =
             Client::new(Policies::new(policy), Arc::clone(&connection), registration, places);
         assert_eq!(cap.taken(), 2);

@@ -24,6 +24,7 @@ mod fidelity;
 mod frames;
 mod handshake;
 mod layering;
+mod limits;
 mod malformed;
 mod membership;
 mod once;

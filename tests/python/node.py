@@ -51,6 +51,8 @@ class Node:
             "metrics": {"port": 0},
             "client": {"token": {"hmac_secret_key": SECRET}, **self._client},
             "http_api": {"key": API_KEY},
+            # Tests send faster than people.
+            "limits": {"profile": "none"},
             "channel": {"without_namespace": OPTIONS, "namespaces": NAMESPACES},
         }
         path.write_text(json.dumps(config))

@@ -16,7 +16,6 @@ pub(super) fn admission(
     Admission {
         anonymous: client.allow_anonymous_connect_without_token,
         no_anonymous_tokens: client.disallow_anonymous_connection_tokens,
-        connections_per_user: client.user_connection_limit.filter(|most| *most > 0),
         personal: personal(client, namespaces, faults),
         tells_time: client.connect_include_server_time,
     }

@@ -18,8 +18,9 @@ section! {
         allow_anonymous_connect_without_token: bool,
         /// Tokens of the anonymous user are refused.
         disallow_anonymous_connection_tokens: bool,
-        /// Most connections of one user on a node; any number unless given, or with 0.
-        user_connection_limit: Option<usize>,
+        /// Most connections of one user on a node; any number with 0. The anonymous user's are not
+        /// counted.
+        user_connection_limit: usize => user_connections,
         /// Clients are told the time when they connect.
         connect_include_server_time: bool,
         /// A channel for each user, to which every connection of that user is subscribed.

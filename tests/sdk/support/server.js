@@ -23,6 +23,8 @@ export function config(client = {}) {
     metrics: { port: 0 },
     client: { allowed_origins: [], token: { hmac_secret_key: SECRET }, ...client },
     http_api: { key: API_KEY },
+    // Tests send faster than people.
+    limits: { profile: 'none' },
     channel: {
       without_namespace: { allow_subscribe_for_client: true, allow_publish_for_client: true },
       namespaces: [{ name: 'news', allow_subscribe_for_client: true }, { name: 'closed' }],

@@ -1,0 +1,112 @@
+//! Sizes and counts that the profiles set.
+
+use sealcast_wire::command::{Publish, Subscribe};
+use sealcast_wire::{Data, Encoding, Request};
+use serde_json::json;
+
+use super::{ENCODINGS, batch, connected, node_under};
+use crate::support::client::Wire;
+use crate::support::node::TestNode;
+use crate::support::token;
+
+/// A JSON text of so many bytes.
+fn text_of(bytes: usize) -> String {
+    format!("\"{}\"", "x".repeat(bytes - 2))
+}
+
+fn publish<'a>(channel: &'a str, data: &'a str) -> Request<'a> {
+    let data = Some(Data::Json(data.as_bytes()));
+    Request::Publish(Publish { channel: channel.into(), data, kind: 0 })
+}
+
+#[tokio::test]
+async fn messages_of_1024_bytes_and_one_more() {
+    let node = node_under("strict", json!({})).await;
+    for encoding in ENCODINGS {
+        let mut wire = connected(&node, "ada", encoding).await;
+        let (most, over) = (text_of(1_024), text_of(1_025));
+        let answers =
+            batch(&mut wire, encoding, vec![publish("open:a", &most), publish("open:a", &over)]);
+        assert_eq!(answers.await, [0, 107]);
+    }
+}
+
+#[tokio::test]
+async fn messages_of_65536_bytes_and_one_more() {
+    // No client's frame holds more than a message of that size with its command.
+    let node = node_under("standard", json!({})).await;
+    for (bytes, code) in [(65_536, json!(null)), (65_537, json!(107))] {
+        let data: serde_json::Value = serde_json::from_str(&text_of(bytes)).unwrap();
+        let answer = node.api("publish", &json!({ "channel": "open:a", "data": data })).await;
+        assert_eq!(answer.json()["error"]["code"], code, "{bytes}");
+    }
+}
+
+#[tokio::test]
+async fn a_namespace_may_have_less_than_the_listener() {
+    let namespaces = json!([
+        { "name": "own", "message_bytes": 100, "allow_publish_for_client": true },
+        { "name": "strict", "limit_profile": "strict", "allow_publish_for_client": true },
+        { "name": "all", "allow_publish_for_client": true },
+    ]);
+    let node =
+        crate::support::node::TestNode::with(json!({ "channel": { "namespaces": namespaces } }));
+    let node = node.await;
+    for encoding in ENCODINGS {
+        let mut wire = connected(&node, "ada", encoding).await;
+        let texts = [100, 101, 1_024, 1_025].map(text_of);
+        let answers = batch(
+            &mut wire,
+            encoding,
+            vec![
+                publish("own:a", &texts[0]),
+                publish("own:a", &texts[1]),
+                publish("strict:a", &texts[2]),
+                publish("strict:a", &texts[3]),
+                publish("all:a", &texts[3]),
+            ],
+        );
+        assert_eq!(answers.await, [0, 107, 0, 107, 0]);
+    }
+    let over: serde_json::Value = serde_json::from_str(&text_of(101)).unwrap();
+    let answer = node.api("publish", &json!({ "channel": "own:a", "data": over })).await;
+    assert_eq!(answer.json()["error"]["code"], 107, "the server API too");
+}
+
+#[tokio::test]
+async fn channels_of_one_connection() {
+    for (profile, most) in [("strict", 32), ("standard", 128)] {
+        let node = node_under(profile, json!({ "subscribe": "none" })).await;
+        for encoding in ENCODINGS {
+            let mut wire = connected(&node, "ada", encoding).await;
+            let subscribe = |at: usize| {
+                let channel = format!("open:{at}").into();
+                Request::Subscribe(Box::new(Subscribe { channel, ..Subscribe::default() }))
+            };
+            let answers = batch(&mut wire, encoding, (0..=most).map(subscribe).collect()).await;
+            // They run side by side: any of them may be the one too many.
+            let over: Vec<_> = answers.into_iter().filter(|code| *code != 0).collect();
+            assert_eq!(over, [106], "{profile}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn connections_of_one_user() {
+    for (profile, most) in [("strict", 3), ("standard", 10)] {
+        let limits = json!({ "profile": profile });
+        let options = json!({ "client": { "user_connection_limit": null }, "limits": limits });
+        let node = TestNode::with(options).await;
+        let mut wires = Vec::new();
+        for _ in 0..most {
+            wires.push(connected(&node, "ada", Encoding::Json).await);
+        }
+        let mut over = Wire::open(&node).await;
+        let connect = json!({ "id": 1, "connect": { "token": token::of("ada") } });
+        assert_eq!(over.closed_by(&connect.to_string()).await, 3504, "{profile}");
+        wires.push(connected(&node, "bob", Encoding::Json).await);
+        for wire in &mut wires {
+            wire.is_quiet().await;
+        }
+    }
+}
