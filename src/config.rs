@@ -23,13 +23,14 @@ mod settings;
 mod start;
 mod tree;
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::auth::{ApiKeys, ClusterKey, Issuer, Namespaces, Origins, Verifier};
 use crate::broker::RedisConfig;
 use crate::http::{ErrorMode, Proxies};
-use crate::limit::{Limits, Profile};
+use crate::limit::{Limits, Profile, Rate};
 use crate::session::Admission;
 
 pub use build::development;
@@ -48,6 +49,8 @@ pub struct Config {
     pub metrics: SocketAddr,
     /// Proxies whose word about client addresses counts.
     pub proxies: Proxies,
+    /// Those speak the PROXY protocol.
+    pub proxy_protocol: bool,
     /// Pages that may connect.
     pub origins: Origins,
     /// Verifies tokens, if a key is configured.
@@ -62,6 +65,8 @@ pub struct Config {
     pub api_keys: ApiKeys,
     /// How the server API tells errors.
     pub api_errors: ErrorMode,
+    /// How fast keys of the server API may call, by their names.
+    pub api_rates: HashMap<String, Rate>,
     /// What is allowed where.
     pub namespaces: Namespaces,
     /// The numbers.

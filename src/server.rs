@@ -22,7 +22,7 @@ use crate::http::{self, App, Health, Live};
 use crate::hub::{Clock, Hub};
 use crate::limit::{Cap, Usage};
 use crate::metrics::Metrics;
-use crate::net::{self, Acceptor, Untrusted};
+use crate::net::{self, Acceptor, Announces, Untrusted};
 use crate::relay::Relay;
 use crate::session::{Policies, Policy};
 
@@ -115,7 +115,7 @@ impl Node {
         if config.dev.is_some() {
             relay.watch("warnings", &works, &fatal, modes::keep_warning());
         }
-        let drain = config.drain;
+        let (drain, proxy_protocol) = (config.drain, config.proxy_protocol);
         let settings = Mutex::new(std::mem::take(&mut config.settings));
         let app = Arc::new(app(config, (relay, usage), &tasks, public_address));
         let live = Live::new(Arc::clone(&app));
@@ -124,7 +124,8 @@ impl Node {
         start_cluster(&app, &works, &fatal);
 
         let accepting = CancellationToken::new();
-        let acceptor = |sockets, stop: &CancellationToken| Acceptor {
+        let acceptor = |sockets, stop: &CancellationToken, announces| Acceptor {
+            announces,
             sockets: Cap::new(sockets),
             header_timeout: app.policy.limits.header_timeout,
             tasks: tasks.clone(),
@@ -132,12 +133,16 @@ impl Node {
             metrics: Arc::clone(&metrics),
         };
         tokio::spawn(http::serve(
-            acceptor(app.policy.limits.http_sockets, &accepting),
+            acceptor(
+                app.policy.limits.http_sockets,
+                &accepting,
+                proxy_protocol.then(|| announces(live.clone())),
+            ),
             public,
             http::public(live.clone()),
         ));
         tokio::spawn(http::serve(
-            acceptor(METRICS_SOCKETS, &works),
+            acceptor(METRICS_SOCKETS, &works, None),
             metrics_listener,
             http::metrics(live.clone()),
         ));
@@ -182,6 +187,11 @@ impl Node {
         self.works.cancel();
         tracing::info!(event = "drain_ends", "gone");
     }
+}
+
+/// The proxies that are trusted when a socket comes in.
+fn announces(live: Live) -> Announces {
+    Arc::new(move |address| live.app().proxies.are_at(address))
 }
 
 fn check_addresses(config: &Config) -> Result<(), StartError> {
@@ -287,6 +297,7 @@ fn app(
         proxies: config.proxies,
         api_keys: config.api_keys,
         api_errors: config.api_errors,
+        api_rates: config.api_rates,
         health: Health::default(),
         connections: Cap::new(config.limits.websocket_connections),
         waiting: Cap::new(config.limits.waiting_connections),

@@ -83,6 +83,8 @@ pub struct Admission {
     pub anonymous: bool,
     /// Tokens of the anonymous user are turned away with 3507.
     pub no_anonymous_tokens: bool,
+    /// Whoever is one connection too many of a user is told not to try again.
+    pub refuses_for_good: bool,
     /// Every user is subscribed to a channel of their own.
     pub personal: Option<PersonalChannels>,
     /// The connect reply tells the time.

@@ -12,7 +12,7 @@ use sealcast_wire::name::MAX_NAME;
 use serde_json::{Value, json};
 
 use super::environment::Overlay;
-use super::file::File;
+use super::file::{File, HttpServer};
 use super::load::Sources;
 use super::settings::Setting;
 use super::{Config, Drain, Fault, limits, namespaces};
@@ -73,6 +73,7 @@ pub(super) fn build(
         public: SocketAddr::new(http.address, http.port),
         metrics: SocketAddr::new(metrics.address, metrics.port),
         proxies: proxies(&http.trusted_proxies, faults),
+        proxy_protocol: proxy_protocol(http, faults),
         origins: origins(&file.client.allowed_origins, faults),
         verifier: tokens(file, faults).and_then(|tokens| verifier(&tokens, faults)),
         dev: None,
@@ -80,6 +81,7 @@ pub(super) fn build(
         compat: file.compat.centrifugo,
         api_keys: api::api_keys(&file.http_api, faults),
         api_errors: api::error_mode(&file.http_api, faults),
+        api_rates: api::api_rates(&file.http_api),
         namespaces,
         limits,
         profile,
@@ -98,6 +100,15 @@ pub(super) fn build(
 
 pub(super) fn fault(faults: &mut Vec<Fault>, place: impl Into<String>, problem: impl Into<String>) {
     faults.push(Fault { place: place.into(), problem: problem.into() });
+}
+
+/// Without a proxy nobody would speak it.
+fn proxy_protocol(http: &HttpServer, faults: &mut Vec<Fault>) -> bool {
+    if http.proxy_protocol && http.trusted_proxies.is_empty() {
+        let problem = "needs http_server.trusted_proxies: nobody else is believed";
+        fault(faults, "http_server.proxy_protocol", problem);
+    }
+    http.proxy_protocol
 }
 
 fn proxies(networks: &[String], faults: &mut Vec<Fault>) -> Proxies {

@@ -89,6 +89,9 @@ impl File {
         self.client.limits(limits);
         self.websocket.limits(limits);
         self.limits.limits(limits);
+        // It has no default of its own, because with `compat` there is none.
+        limits.token_max_lifetime =
+            self.client.token.max_lifetime.unwrap_or(limits.token_max_lifetime);
     }
 }
 
@@ -99,8 +102,12 @@ section! {
         @restart address: IpAddr = Ipv4Addr::LOCALHOST.into(),
         /// The port for clients and the server API.
         @restart port: u16 = 8_000,
-        /// Addresses and networks of the proxies whose `X-Forwarded-For` is believed.
+        /// Addresses and networks of the proxies whose word about a client's address is believed:
+        /// `X-Forwarded-For`, or the PROXY protocol.
         trusted_proxies: Vec<String>,
+        /// Connections from `trusted_proxies` begin with a header of the PROXY protocol, version 2.
+        /// Others have none, and speak for themselves.
+        @restart proxy_protocol: bool,
     }
     unsupported {
         internal_address: "metrics have metrics.address; the server API is on the public port",

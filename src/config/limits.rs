@@ -41,6 +41,7 @@ const MILLI: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(24 * 3_600);
+const YEAR: Duration = Duration::from_secs(365 * 24 * 3_600);
 /// More connections than a machine can have.
 const CROWD: usize = 1_000_000;
 
@@ -78,8 +79,8 @@ limits! {
         "HTTP 503 with `Retry-After`.";
     "ip_connections", "limits.ip_connections", Count ip_connections (1, CROWD), "sealcast_connections",
         "HTTP 503 with `Retry-After`.";
-    "user_connections", "client.user_connection_limit", Count user_connections (0, CROWD), DISCONNECTS,
-        "The newest is closed with 3504. 0 is no limit.";
+    "user_connections", "client.user_connection_limit", Count user_connections (0, CROWD), RATE,
+        "The newest is closed with 3013, or with 3504 if `client.user_connection_limit_answer` is `refuse`. 0 is no limit.";
     "connections", "client.connection_limit", Count websocket_connections (1, CROWD), "sealcast_connections",
         "HTTP 503 with `Retry-After`.";
     "waiting_connections", "limits.waiting_connections", Count waiting_connections (1, CROWD),
@@ -113,6 +114,10 @@ limits! {
     "expired_sub_close_delay", "client.expired_sub_close_delay",
         Time expired_sub_close_delay (Duration::ZERO, DAY), DISCONNECTS,
         "The subscription ends with 2501.";
+    "token_max_lifetime", "client.token.max_lifetime", Time token_max_lifetime (SECOND, YEAR), "sealcast_auth_total",
+        "The token is refused with 3500. Tokens of subscriptions have `client.subscription_token.max_lifetime`.";
+    "connection_max_age", "limits.connection_max_age", Time connection_max_age (SECOND, YEAR), DISCONNECTS,
+        "The connection ends with 3011 and comes again; the time varies by a tenth.";
     "queue_messages", "limits.queue_messages", Count queue_messages (1, 1_000_000), DISCONNECTS,
         "The connection ends with 3008.";
     "queue_bytes", "client.queue_max_size", Bytes queue_bytes (1, 64 * MIB), QUEUES,
@@ -222,6 +227,20 @@ pub(super) fn limits(
     }
     contradictions(&limits, settings, faults);
     limits
+}
+
+/// Says where the lifetime of tokens comes from that was not given.
+pub(super) fn name_sources(file: &File, profile: Profile, settings: &mut [Setting]) {
+    if file.compat.centrifugo {
+        return;
+    }
+    for place in ["client.token.max_lifetime", "client.subscription_token.max_lifetime"] {
+        let unset = |setting: &&mut Setting| setting.place == place && setting.value.is_null();
+        if let Some(setting) = settings.iter_mut().find(unset) {
+            setting.value = duration::format(profile.limits().token_max_lifetime).into();
+            setting.source = Source::Profile(profile);
+        }
+    }
 }
 
 /// Two numbers that were given and cannot both be meant.
@@ -351,16 +370,16 @@ mod tests {
                     format!("{:?}", duration::format(most + SECOND * u32::from(over)))
                 }
                 Amount::Rate(_, most) => match (most, over) {
-                    (1_000_000, true) => return "\"1000000/999ms\"".to_owned(),
+                    (1_000_000, true) => "\"1000000/999ms\"".to_owned(),
                     _ => format!("\"{}/s\"", most + u32::from(over)),
                 },
             };
-            let (section, name) = limit.option.split_once('.').expect("a section");
             let read = |value: &str| {
                 let mut options = serde_json::json!({
                     "client": { "allow_anonymous_connect_without_token": true },
                 });
-                options[section][name] = serde_json::from_str(value).expect("JSON");
+                let place = limit.option.split('.').fold(&mut options, |at, name| &mut at[name]);
+                *place = serde_json::from_str(value).expect("JSON");
                 parse(&options.to_string()).map(drop)
             };
             assert_eq!(read(&value(false)), Ok(()), "{}", limit.option);

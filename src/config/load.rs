@@ -14,7 +14,7 @@ use super::file::File;
 use super::reader::Reader;
 use super::settings::Source;
 use super::tree::{self, Format};
-use super::{Config, Fault, namespaces};
+use super::{Config, Fault, limits, namespaces};
 
 /// What a configuration is made of. It can be loaded again and again.
 #[derive(Clone, Debug, Default)]
@@ -94,6 +94,7 @@ impl Sources {
             return Err(faults);
         }
         namespaces::name_sources(&file, &mut settings);
+        limits::name_sources(&file, profile, &mut settings);
         config.settings = settings;
         config.warnings = warnings.into_iter().chain(noticed).collect();
         Ok((config, file))

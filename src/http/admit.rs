@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::App;
-use crate::limit::{Scope, Share, TooMany};
+use crate::limit::{Scope, Share, TooMany, Wait};
 
 /// A place among the connections of the client's address.
 ///
@@ -24,8 +24,21 @@ pub(super) fn is_of_address(too_many: &TooMany) -> bool {
     too_many.scope == Scope::Address
 }
 
+/// One call of the server API, by a key of this name.
+///
+/// # Errors
+/// If it is one too many; counted.
+pub(super) fn admit_call(app: &App, key: &str) -> Result<(), Wait> {
+    let Some(rate) = app.api_rates.get(key) else { return Ok(()) };
+    let policy = &app.policy;
+    let now = policy.relay.hub().clock().nanos();
+    policy.usage.call(key, rate, now).inspect_err(|_| {
+        app.metrics().rate_limited(Scope::ApiKey.name());
+    })
+}
+
 /// `Retry-After`: when it is worth trying again, and not at the same time for all.
-pub(super) fn retry_after(too_many: &TooMany) -> Duration {
-    let wait = too_many.wait.0.div_ceil(1_000_000_000);
+pub(super) fn retry_after(wait: Wait) -> Duration {
+    let wait = wait.0.div_ceil(1_000_000_000);
     Duration::from_secs(wait + rand::random_range(1..=5))
 }

@@ -167,6 +167,7 @@ mod tests {
             proxies: Proxies::default(),
             api_keys: ApiKeys::default(),
             api_errors: ErrorMode::default(),
+            api_rates: HashMap::new(),
             health: Health::default(),
             connections: Cap::new(1),
             waiting: Cap::new(1),

@@ -248,7 +248,10 @@ impl Refusal {
             Refusal::Origin => *response.status_mut() = StatusCode::FORBIDDEN,
             Refusal::Client(status, _) => *response.status_mut() = status,
             Refusal::TooMany(too_many) => {
-                headers.insert(header::RETRY_AFTER, admit::retry_after(&too_many).as_secs().into());
+                headers.insert(
+                    header::RETRY_AFTER,
+                    admit::retry_after(too_many.wait).as_secs().into(),
+                );
                 *response.status_mut() = if admit::is_of_address(&too_many) {
                     StatusCode::TOO_MANY_REQUESTS
                 } else {

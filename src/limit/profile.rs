@@ -40,6 +40,10 @@ pub struct Limits {
     pub header_timeout: Duration,
     /// Longest time a request's body may take to arrive.
     pub body_timeout: Duration,
+    /// How long a token may be good for.
+    pub token_max_lifetime: Duration,
+    /// How long a connection may last.
+    pub connection_max_age: Duration,
     /// Longest time until a connection has authenticated.
     pub connect_deadline: Duration,
     /// Most subscriptions of one connection.
@@ -116,6 +120,8 @@ impl Profile {
             message_deadline: Duration::from_secs(10),
             header_timeout: Duration::from_secs(5),
             body_timeout: Duration::from_secs(10),
+            token_max_lifetime: Duration::from_secs(3_600),
+            connection_max_age: Duration::from_secs(24 * 3_600),
             connect_deadline: Duration::from_secs(10),
             channels_per_connection: 128,
             recovery_publications: 300,
@@ -149,6 +155,8 @@ impl Profile {
                 message_bytes: 1_024,
                 frame_fragments: 16,
                 message_deadline: Duration::from_secs(5),
+                token_max_lifetime: Duration::from_secs(15 * 60),
+                connection_max_age: Duration::from_secs(8 * 3_600),
                 connect_deadline: Duration::from_secs(5),
                 channels_per_connection: 32,
                 queue_bytes: 256 << 10,

@@ -36,13 +36,15 @@ pub enum Scope {
     Address,
     /// The address' connections.
     AddressConnections,
+    /// The user's connections.
+    UserConnections,
     /// The API key's calls.
     ApiKey,
 }
 
 impl Scope {
     /// Every scope.
-    pub const ALL: [Scope; 8] = [
+    pub const ALL: [Scope; 9] = [
         Scope::Connection,
         Scope::Subscribe,
         Scope::User,
@@ -50,6 +52,7 @@ impl Scope {
         Scope::NodeConnects,
         Scope::Address,
         Scope::AddressConnections,
+        Scope::UserConnections,
         Scope::ApiKey,
     ];
 
@@ -64,6 +67,7 @@ impl Scope {
             Scope::NodeConnects => "node_connects",
             Scope::Address => "address",
             Scope::AddressConnections => "address_connections",
+            Scope::UserConnections => "user_connections",
             Scope::ApiKey => "api_key",
         }
     }

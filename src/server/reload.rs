@@ -68,6 +68,7 @@ impl Node {
             proxies: config.proxies,
             api_keys: config.api_keys,
             api_errors: config.api_errors,
+            api_rates: config.api_rates,
             health: now.health.clone(),
             connections: now.connections.clone(),
             waiting: now.waiting.clone(),

@@ -16,6 +16,7 @@ use crate::auth::{
     TokenDenied,
 };
 use crate::hub::{Connection, Deadline, Millis, Pings, Registration, UserPlace};
+use crate::limit::Scope;
 
 /// Someone who may connect.
 pub(super) struct Admitted {
@@ -92,7 +93,11 @@ pub(super) fn begin(policy: &Policy, connection: &Connection) {
     connection.set_deadline(Deadline::Connect, Millis::NEVER);
     // Not all at once, so that a restart's reconnects do not ping in step.
     let first = policy.limits.ping_interval.mul_f64(rand::random_range(0.5..=1.0));
-    connection.set_deadline(Deadline::Ping, policy.relay.hub().clock().now().after(first.into()));
+    let now = policy.relay.hub().clock().now();
+    connection.set_deadline(Deadline::Ping, now.after(first.into()));
+    // For the same reason.
+    let age = policy.limits.connection_max_age.mul_f64(rand::random_range(0.9..=1.1));
+    connection.set_deadline(Deadline::Age, now.after(age.into()));
 }
 
 /// The channels that a token makes and the user's own, by name.
@@ -168,10 +173,19 @@ fn take_place(
     match policy.limits.user_connections {
         0 => Ok(None),
         _ if claims.user.is_anonymous() => Ok(None),
-        most => registration
-            .take_place(&claims.user, most)
-            .map(Some)
-            .ok_or(Disconnect::CONNECTION_LIMIT.into()),
+        most => {
+            let place = registration.take_place(&claims.user, most);
+            if place.is_none() {
+                let scope = Scope::UserConnections.name();
+                policy.relay.hub().metrics().rate_limited(scope);
+            }
+            let answer = match policy.admission.refuses_for_good {
+                true => Disconnect::CONNECTION_LIMIT,
+                // One of the others may be gone soon, and only not be missed yet.
+                false => Disconnect::TOO_MANY_REQUESTS,
+            };
+            place.map(Some).ok_or(answer.into())
+        }
     }
 }
 

@@ -16,8 +16,20 @@ pub(super) fn admission(
     Admission {
         anonymous: client.allow_anonymous_connect_without_token,
         no_anonymous_tokens: client.disallow_anonymous_connection_tokens,
+        refuses_for_good: refuses_for_good(client, faults),
         personal: personal(client, namespaces, faults),
         tells_time: client.connect_include_server_time,
+    }
+}
+
+fn refuses_for_good(client: &Client, faults: &mut Vec<Fault>) -> bool {
+    match client.user_connection_limit_answer.as_str() {
+        "retry" => false,
+        "refuse" => true,
+        _ => {
+            fault(faults, "client.user_connection_limit_answer", "neither retry nor refuse");
+            false
+        }
     }
 }
 

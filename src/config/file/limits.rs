@@ -43,6 +43,9 @@ section! {
         waiting_connections: usize => waiting_connections,
         /// Sockets that may be open beside WebSockets, for the server API and handshakes.
         @restart http_sockets: usize => http_sockets,
+        /// How long a connection may last; then it ends with 3011, and comes again. Varies by a
+        /// tenth, so that not all end together.
+        connection_max_age: Duration => connection_max_age,
         /// Most fragments of one WebSocket message.
         frame_fragments: usize => frame_fragments,
         /// The longest time in which a WebSocket message must arrive whole.

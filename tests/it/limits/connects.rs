@@ -4,7 +4,9 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::{limited, node_under};
+use crate::support::api::call;
 use crate::support::client::Wire;
+use crate::support::eventually;
 use crate::support::http::{Answer, ask};
 use crate::support::node::TestNode;
 
@@ -73,10 +75,7 @@ async fn connections_of_an_address_at_the_number_and_one_past_it() {
         assert_eq!(limited(&node, "address_connections"), 1.0);
         // Who is there goes on, and a place that is given back is free.
         drop(wires.pop());
-        crate::support::eventually("gone", || {
-            node.number("sealcast_connections") == (most - 1) as f64
-        })
-        .await;
+        eventually("gone", || node.number("sealcast_connections") == (most - 1) as f64).await;
         wires.push(Wire::connected(&node, "ada").await);
         is_told_to_wait(&handshake(&node, "").await, 503);
         wires.pop().unwrap().is_quiet().await;
@@ -120,6 +119,104 @@ async fn who_is_no_trusted_proxy_is_not_believed() {
         assert_eq!(handshake(&node, &format!("198.51.100.{at}")).await.status, 101);
     }
     assert_eq!(handshake(&node, "198.51.100.9").await.status, 429);
+}
+
+/// The metrics listener has sockets of its own.
+#[tokio::test]
+async fn health_is_told_whatever_clients_take() {
+    let limits = json!({ "http_sockets": 2, "header_timeout": "30s" });
+    let node = TestNode::with(json!({ "limits": limits })).await;
+    let mut silent = Vec::new();
+    for _ in 0..2 {
+        silent.push(tokio::net::TcpStream::connect(node.public).await.unwrap());
+    }
+    eventually("taken", || node.number("sealcast_sockets") == 2.0).await;
+    let request = "GET /health/ready HTTP/1.1\r\nHost: it\r\nConnection: close\r\n\r\n";
+    is_told_to_wait(&ask(node.public, request).await, 503);
+    let metrics = node.node.as_ref().unwrap().metrics;
+    assert_eq!(ask(metrics, request).await.status, 200);
+}
+
+/// A header of the PROXY protocol, version 2, for an IPv4 client.
+fn announcement(client: [u8; 4]) -> Vec<u8> {
+    let mut header = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c".to_vec();
+    header.extend(client);
+    header.extend([127, 0, 0, 1, 0x30, 0x39, 0x1f, 0x40]);
+    header
+}
+
+#[tokio::test]
+async fn a_proxy_that_passes_bytes_on_says_for_whom() {
+    let options = |trusted: &str| {
+        json!({
+            "http_server": { "trusted_proxies": [trusted], "proxy_protocol": true },
+            "limits": { "profile": "standard", "ip_connects": "3/1h" },
+        })
+    };
+    let request = |forwarded: &str| {
+        format!(
+            "GET /connection/websocket HTTP/1.1\r\nHost: it\r\nUpgrade: websocket\r\n\
+             Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+             X-Forwarded-For: {forwarded}\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        )
+    };
+    let node = TestNode::with(options("127.0.0.0/8")).await;
+    for client in [[198, 51, 100, 1], [198, 51, 100, 2]] {
+        for status in [101, 101, 101, 429] {
+            // The client is no proxy: what it says itself does not count.
+            let all = [announcement(client), request("203.0.113.5").into_bytes()].concat();
+            assert_eq!(ask(node.public, all).await.status, status);
+        }
+    }
+    // A proxy that says nothing of its client is not served for it.
+    assert_eq!(handshake(&node, "198.51.100.3").await.status, 0);
+    let own = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0".to_vec();
+    let health = b"GET /health/live HTTP/1.1\r\nHost: it\r\n\r\n".to_vec();
+    assert_eq!(ask(node.public, [own, health].concat()).await.status, 200);
+
+    // Who is no proxy cannot speak for anyone, and needs no header.
+    let node = TestNode::with(options("192.0.2.0/24")).await;
+    let forged = [announcement([198, 51, 100, 1]), request("198.51.100.2").into_bytes()].concat();
+    assert_eq!(ask(node.public, forged).await.status, 400);
+    for status in [101, 101, 101, 429] {
+        assert_eq!(handshake(&node, "198.51.100.3").await.status, status);
+    }
+}
+
+#[tokio::test]
+async fn the_proxy_protocol_needs_its_proxies() {
+    let options = json!({ "http_server": { "proxy_protocol": true } });
+    let faults = sealcast::config::parse(&crate::support::node::config(options).to_string());
+    let told: Vec<_> = faults.err().unwrap().iter().map(ToString::to_string).collect();
+    let expected = "http_server.proxy_protocol: needs http_server.trusted_proxies: nobody else is \
+                    believed";
+    assert_eq!(told, [expected]);
+}
+
+#[tokio::test]
+async fn calls_of_an_api_key_and_each_command_of_a_batch() {
+    let keys = json!([
+        { "name": "slow", "key": "a-slow-key-0123456789", "rate": "3/1h" },
+        { "name": "other", "key": "another-key-0123456789" },
+    ]);
+    let node = TestNode::with(json!({ "http_api": { "keys": keys } })).await;
+    let slow = [("X-API-Key", "a-slow-key-0123456789")];
+    for _ in 0..2 {
+        assert_eq!(call(node.public, "info", &slow, b"{}").await.status, 200);
+    }
+    let batch = br#"{"commands":[{"info":{}},{"info":{}},{"info":{}}]}"#;
+    let answer = call(node.public, "batch", &slow, batch).await.json();
+    assert!(answer["replies"][0]["info"].is_object(), "{answer}");
+    for refused in [1, 2] {
+        assert_eq!(answer["replies"][refused]["error"]["code"], 111, "{answer}");
+    }
+    let refused = call(node.public, "info", &slow, b"{}").await;
+    assert_eq!((refused.status, refused.json()["error"]["code"].as_u64()), (429, Some(111)));
+    let retry: u32 = refused.header("retry-after").unwrap().parse().unwrap();
+    assert!((1_000..=1_205).contains(&retry), "{retry}: the next is after 20 minutes");
+    assert_eq!(limited(&node, "api_key"), 3.0);
+    let other = [("X-API-Key", "another-key-0123456789")];
+    assert_eq!(call(node.public, "info", &other, b"{}").await.status, 200);
 }
 
 #[tokio::test]

@@ -92,6 +92,30 @@ async fn channels_of_one_connection() {
 }
 
 #[tokio::test]
+async fn the_life_of_a_token() {
+    for (profile, minutes) in [("strict", 15), ("standard", 60)] {
+        let node = node_under(profile, json!({})).await;
+        let connect = |seconds: u64| {
+            let (now, user) = (token::now(), "ada");
+            let claims = json!({ "sub": user, "iat": now, "exp": now + seconds });
+            json!({ "id": 1, "connect": { "token": token::signed(claims) } }).to_string()
+        };
+        let answer = Wire::open(&node).await.ask(&connect(minutes * 60)).await;
+        assert!(answer["connect"].is_object(), "{profile}: {answer}");
+        // More than a stalled machine makes of it.
+        let code = Wire::open(&node).await.closed_by(&connect(minutes * 60 + 60)).await;
+        assert_eq!(code, 3500, "{profile}");
+    }
+}
+
+#[tokio::test]
+async fn the_age_of_a_connection() {
+    let node = TestNode::with(json!({ "limits": { "connection_max_age": "1s" } })).await;
+    let mut wire = Wire::connected(&node, "ada").await;
+    assert_eq!(wire.closed().await, 3011);
+}
+
+#[tokio::test]
 async fn connections_of_one_user() {
     for (profile, most) in [("strict", 3), ("standard", 10)] {
         let limits = json!({ "profile": profile });
@@ -103,7 +127,7 @@ async fn connections_of_one_user() {
         }
         let mut over = Wire::open(&node).await;
         let connect = json!({ "id": 1, "connect": { "token": token::of("ada") } });
-        assert_eq!(over.closed_by(&connect.to_string()).await, 3504, "{profile}");
+        assert_eq!(over.closed_by(&connect.to_string()).await, 3013, "{profile}");
         wires.push(connected(&node, "bob", Encoding::Json).await);
         for wire in &mut wires {
             wire.is_quiet().await;
