@@ -31,10 +31,10 @@ pub(super) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Op
         // What is no address of the internet says nothing of the client's.
         (0x20, _) | (0x21, 0x00) => Ok(None),
         (0x21, 0x11) => {
-            source(&rest).map(|(ip, port)| Some((Ipv4Addr::from_octets(ip), port).into()))
+            source::<4>(&rest).map(|(ip, port)| Some((Ipv4Addr::from(ip), port).into()))
         }
         (0x21, 0x21) => {
-            source(&rest).map(|(ip, port)| Some((Ipv6Addr::from_octets(ip), port).into()))
+            source::<16>(&rest).map(|(ip, port)| Some((Ipv6Addr::from(ip), port).into()))
         }
         _ => Err(malformed()),
     }
