@@ -67,6 +67,8 @@ macro_rules! limits {
 limits! {
     "conn_commands", "limits.conn_commands", Rate conn_commands (10_000), RATE,
         "Error 111; after 100 refusals in 10 s the connection ends with 3013.";
+    "conn_bytes", "limits.conn_bytes", Rate conn_bytes (1 << 24), RATE,
+        "Error 111 for every command of the frame; after 100 refusals in 10 s the connection ends with 3013.";
     "subscribe", "limits.subscribe", Rate subscribes (10_000), RATE,
         "Error 111; after 100 refusals in 10 s the connection ends with 3013.";
     "user_messages", "limits.user_messages", Rate user_messages (10_000), RATE,
@@ -251,7 +253,14 @@ fn contradictions(limits: &Limits, settings: &[Setting], faults: &mut Vec<Fault>
     };
     let Limits { conn_commands, node_commands, ip_connects, node_connects, .. } = limits;
     let faster = |one: &Rate, all: &Rate| !one.is_none() && one.per_second() > all.per_second();
+    let frame = u64::try_from(limits.frame_bytes).unwrap_or(u64::MAX);
     let pairs = [
+        (
+            !limits.conn_bytes.is_none() && u64::from(limits.conn_bytes.burst()) < frame,
+            "limits.conn_bytes",
+            "websocket.message_size_limit",
+            "its burst is less than websocket.message_size_limit: such a frame would never pass",
+        ),
         (
             limits.waiting_connections > limits.websocket_connections,
             "limits.waiting_connections",
@@ -369,9 +378,9 @@ mod tests {
                 Amount::Time(_, _, most) => {
                     format!("{:?}", duration::format(most + SECOND * u32::from(over)))
                 }
-                Amount::Rate(_, most) => match (most, over) {
-                    (1_000_000, true) => "\"1000000/999ms\"".to_owned(),
-                    _ => format!("\"{}/s\"", most + u32::from(over)),
+                Amount::Rate(_, most) => match over {
+                    true => format!("\"{most}/999ms\""),
+                    false => format!("\"{most}/s\""),
                 },
             };
             let read = |value: &str| {
@@ -420,7 +429,7 @@ mod tests {
             (
                 "",
                 r#""user_messages":"100/m burst 0""#,
-                "limits.user_messages: a burst is 1 to 1000000",
+                "limits.user_messages: a burst is 1 to 16777216",
             ),
             (
                 "",
@@ -445,6 +454,11 @@ mod tests {
             (r#""ping_interval":"2s","pong_timeout":"2s""#, "", "client.pong_timeout"),
             ("", r#""conn_commands":"10/s","node_commands":"9/s""#, "limits.conn_commands"),
             ("", r#""ip_connects":"10/s","node_connects":"9/s""#, "limits.ip_connects"),
+            (
+                "",
+                r#""conn_bytes":"9/s"},"websocket":{"message_size_limit":10"#,
+                "limits.conn_bytes",
+            ),
         ] {
             let told = faults(client, limits);
             assert!(matches!(&told[..], [one] if one.starts_with(place)), "{told:?}");

@@ -76,6 +76,8 @@ pub struct Limits {
     pub expired_sub_close_delay: Duration,
     /// Commands of one connection, but for those with a rate of their own.
     pub conn_commands: Rate,
+    /// Bytes of one connection's commands.
+    pub conn_bytes: Rate,
     /// Subscribes of one connection; what follows from them, unsubscribes and
     /// refreshes of subscriptions, has as much again.
     pub subscribes: Rate,
@@ -138,6 +140,7 @@ impl Profile {
             expired_close_delay: Duration::from_secs(25),
             expired_sub_close_delay: Duration::from_secs(25),
             conn_commands: Rate::each_second(10, 20),
+            conn_bytes: Rate::each_second(256 << 10, 1 << 20),
             subscribes: Rate::each_second(10, 128),
             user_messages: Rate::of(100, Duration::from_secs(60), 20),
             node_commands: Rate::each_second(5_000, 5_000),
@@ -170,6 +173,7 @@ impl Profile {
             },
             Profile::None => Limits {
                 conn_commands: Rate::NONE,
+                conn_bytes: Rate::NONE,
                 subscribes: Rate::NONE,
                 user_messages: Rate::NONE,
                 node_commands: Rate::NONE,

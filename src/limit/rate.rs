@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// The most that a rate's count and burst can be.
-const MOST_COUNT: u32 = 1_000_000;
+const MOST_COUNT: u32 = 1 << 24;
 /// The longest time that a rate's count can be meant for.
 const LONGEST_PERIOD: Duration = Duration::from_secs(24 * 3_600);
 

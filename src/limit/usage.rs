@@ -24,6 +24,8 @@ const MOST_KEYS: usize = 1_000_000;
 pub enum Scope {
     /// The connection's, for its commands.
     Connection,
+    /// The connection's, for the bytes of its commands.
+    Bytes,
     /// The connection's, for subscribes and what follows from them.
     Subscribe,
     /// The user's messages.
@@ -44,8 +46,9 @@ pub enum Scope {
 
 impl Scope {
     /// Every scope.
-    pub const ALL: [Scope; 9] = [
+    pub const ALL: [Scope; 10] = [
         Scope::Connection,
+        Scope::Bytes,
         Scope::Subscribe,
         Scope::User,
         Scope::Node,
@@ -61,6 +64,7 @@ impl Scope {
     pub const fn name(self) -> &'static str {
         match self {
             Scope::Connection => "connection",
+            Scope::Bytes => "bytes",
             Scope::Subscribe => "subscribe",
             Scope::User => "user",
             Scope::Node => "node",

@@ -171,6 +171,9 @@ impl Client {
         let mut commands = self.connection.encoding().commands(bytes);
         // One time for all commands of a frame: they came together.
         let now = self.policy.relay.hub().clock().nanos();
+        if let State::Active(_) = self.state {
+            self.meter.get_or_insert_default().frame(bytes.len(), &self.policy.limits, now);
+        }
         loop {
             if let State::Connecting(connecting) = &mut self.state {
                 let rest = commands.rest();

@@ -7,7 +7,7 @@ use sealcast_wire::{Disconnect, ErrorCode, Request};
 
 use super::client::Refusal;
 use super::operation::Actor;
-use crate::limit::{Bucket, Nanos, Rate, Scope};
+use crate::limit::{Bucket, Limits, Nanos, Rate, Scope};
 
 /// Answers to the server's pings, and what keeps a connection alive: free up to
 /// here, and beyond like any other command.
@@ -19,6 +19,9 @@ const REFUSALS: Rate = Rate::of(100, std::time::Duration::from_secs(10), 100);
 #[derive(Debug, Default)]
 pub(super) struct Meter {
     commands: Bucket,
+    bytes: Bucket,
+    /// The frame at hand was too much of them.
+    too_many_bytes: bool,
     subscribes: Bucket,
     /// Unsubscribes and refreshes of subscriptions: as many as subscribes.
     follow_ups: Bucket,
@@ -55,6 +58,12 @@ impl Cost {
 }
 
 impl Meter {
+    /// A frame of so many bytes has come; its commands are next.
+    pub(super) fn frame(&mut self, bytes: usize, limits: &Limits, now: Nanos) {
+        let cost = u32::try_from(bytes).unwrap_or(u32::MAX);
+        self.too_many_bytes = self.bytes.take(&limits.conn_bytes, cost, now).is_err();
+    }
+
     /// Lets a command of an authenticated connection begin, or refuses it with
     /// 111; and the connection with 3013, if it goes on all the same.
     pub(super) fn admit(
@@ -73,6 +82,9 @@ impl Meter {
 
     fn take(&mut self, cost: Cost, actor: &Actor, now: Nanos) -> Result<(), Scope> {
         let limits = &actor.policy.limits;
+        if self.too_many_bytes {
+            return Err(Scope::Bytes);
+        }
         if cost == Cost::Free && self.free.take(&FREE, 1, now).is_ok() {
             return Ok(());
         }

@@ -3,6 +3,7 @@
 
 mod commands;
 mod connects;
+mod flood;
 mod page;
 mod sizes;
 

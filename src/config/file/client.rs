@@ -58,7 +58,7 @@ section! {
         concurrency: "remove it; commands of different channels run side by side",
         channel_position_check_delay: "remove it; positions are always watched",
         channel_position_max_time_lag: "remove it; positions are always watched",
-        connection_rate_limit: "limit new connections at the proxy",
+        connection_rate_limit: "its name here is limits.node_connects",
         connect_code_to_unidirectional_disconnect: "there are no unidirectional transports",
     }
 }

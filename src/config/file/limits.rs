@@ -14,6 +14,9 @@ section! {
         /// How fast one connection's commands may come, but for those with a rate of their own:
         /// `10/s burst 20` is 10 in each second, and 20 at once; `none` is no limit.
         conn_commands: Rate => conn_commands,
+        /// How fast the bytes of one connection's commands may come. The burst is the largest frame
+        /// that passes.
+        conn_bytes: Rate => conn_bytes,
         /// How fast one connection may subscribe. Its unsubscribes and refreshes of subscriptions
         /// together may come as fast again.
         subscribe: Rate => subscribes,

@@ -43,6 +43,25 @@ async fn messages_of_65536_bytes_and_one_more() {
 }
 
 #[tokio::test]
+async fn bytes_of_one_connection() {
+    let limits =
+        json!({ "conn_bytes": "20000/h", "conn_commands": "none", "user_messages": "none" });
+    let node = node_under("standard", limits).await;
+    let text = text_of(1_000);
+    for encoding in ENCODINGS {
+        let mut wire = connected(&node, "ada", encoding).await;
+        // Its own frame is a little more than its payload.
+        let answers = batch(&mut wire, encoding, vec![publish("open:a", &text); 19]).await;
+        assert_eq!(answers, [0; 19]);
+        let over = vec![publish("open:a", &text), publish("open:a", "1")];
+        assert_eq!(batch(&mut wire, encoding, over).await, [111, 111], "all of the frame");
+        // What fits still passes.
+        assert_eq!(batch(&mut wire, encoding, vec![publish("open:a", "1")]).await, [0]);
+    }
+    assert_eq!(super::limited(&node, "bytes"), 4.0);
+}
+
+#[tokio::test]
 async fn a_namespace_may_have_less_than_the_listener() {
     let namespaces = json!([
         { "name": "own", "message_bytes": 100, "allow_publish_for_client": true },
