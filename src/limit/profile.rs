@@ -202,3 +202,42 @@ impl fmt::Display for Profile {
         f.write_str(self.name())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: fn(u64) -> Duration = Duration::from_secs;
+
+    #[test]
+    fn the_numbers_are_those_that_were_promised() {
+        let (standard, strict) = (Profile::Standard.limits(), Profile::Strict.limits());
+        for limits in [&standard, &strict] {
+            assert_eq!(limits.conn_commands, Rate::each_second(10, 20));
+            assert_eq!(limits.user_messages, Rate::of(100, SECOND(60), 20));
+            assert_eq!(limits.subscribes, Rate::each_second(10, 128));
+            assert_eq!(limits.queue_messages, 1_000);
+            assert_eq!(limits.header_timeout, SECOND(5));
+            assert_eq!((limits.ping_interval, limits.pong_timeout), (SECOND(25), SECOND(8)));
+        }
+        let both = |number: fn(&Limits) -> usize| (number(&strict), number(&standard));
+        assert_eq!(both(|limits| limits.message_bytes), (1_024, 65_536));
+        assert_eq!(both(|limits| limits.ip_connections), (20, 200));
+        assert_eq!(both(|limits| limits.user_connections), (3, 10));
+        assert_eq!(both(|limits| limits.websocket_connections), (500, 10_000));
+        assert_eq!(both(|limits| limits.channels_per_connection), (32, 128));
+        assert_eq!(both(|limits| limits.queue_bytes), (256 << 10, 1 << 20));
+        assert_eq!(both(|limits| limits.frame_fragments), (16, 64));
+        let both = |time: fn(&Limits) -> Duration| (time(&strict), time(&standard));
+        assert_eq!(both(|limits| limits.message_deadline), (SECOND(5), SECOND(10)));
+        assert_eq!(both(|limits| limits.connect_deadline), (SECOND(5), SECOND(10)));
+        assert_eq!(both(|limits| limits.token_max_lifetime), (SECOND(900), SECOND(3_600)));
+        assert_eq!(both(|limits| limits.connection_max_age), (SECOND(28_800), SECOND(86_400)));
+        let both = |rate: fn(&Limits) -> Rate| (rate(&strict), rate(&standard));
+        let each = Rate::each_second;
+        assert_eq!(both(|limits| limits.node_commands), (each(100, 100), each(5_000, 5_000)));
+        assert_eq!(both(|limits| limits.node_connects), (each(200, 200), each(2_000, 2_000)));
+        let ten = |count| Rate::of(count, SECOND(10), count);
+        assert_eq!(both(|limits| limits.ip_connects), (ten(10), ten(60)));
+    }
+}

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::{ENCODINGS, PROFILES, batch, connected, limited, node_under, refused, say_all};
 use crate::support::client::Wire;
+use crate::support::process::Process;
 use crate::support::{eventually, token};
 
 const CHANNEL: Cow<'static, str> = Cow::Borrowed("open:room");
@@ -204,6 +205,14 @@ async fn pongs_without_a_ping_are_free_only_up_to_a_point() {
             matches!(ended, Err(sealcast_client::Error::Disconnected { code: 3013, .. })),
             "{ended:?}"
         );
+    }
+}
+
+#[tokio::test]
+async fn a_node_without_limits_on_rates_says_so() {
+    for (profile, told) in [("none", true), ("standard", false)] {
+        let process = Process::serve(json!({ "limits": { "profile": profile } }));
+        assert_eq!(process.log().contains("rates_unlimited"), told, "{profile}");
     }
 }
 

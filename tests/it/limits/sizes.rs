@@ -1,10 +1,12 @@
 //! Sizes and counts that the profiles set.
 
+use sealcast_client::{Connection, Error};
 use sealcast_wire::command::{Publish, Subscribe};
 use sealcast_wire::{Data, Encoding, Request};
 use serde_json::json;
 
 use super::{ENCODINGS, batch, connected, node_under};
+use crate::frames::frame;
 use crate::support::client::Wire;
 use crate::support::node::TestNode;
 use crate::support::token;
@@ -107,6 +109,41 @@ async fn channels_of_one_connection() {
             let over: Vec<_> = answers.into_iter().filter(|code| *code != 0).collect();
             assert_eq!(over, [106], "{profile}");
         }
+    }
+}
+
+#[tokio::test]
+async fn fragments_of_one_frame() {
+    for (profile, most) in [("strict", 16), ("standard", 64)] {
+        let node = node_under(profile, json!({})).await;
+        // A message that is whole with the last of so many fragments.
+        let fragments = |count: usize| {
+            let first = frame(0x01, br#"{"id":9,"unsubscribe":{"channel":"a"}}"#);
+            let more = frame(0x00, b" ").repeat(count - 2);
+            [first, more, frame(0x80, b" ")].concat()
+        };
+        let mut wire = connected(&node, "ada", Encoding::Json).await;
+        wire.0.send_bytes(&fragments(most)).await.unwrap();
+        assert_eq!(wire.hear_json().await["id"], 9, "{profile}");
+        wire.0.send_bytes(&fragments(most + 1)).await.unwrap();
+        assert_eq!(wire.closed().await, 1008, "{profile}");
+    }
+}
+
+/// The standard number differs from this one by nothing but its size.
+#[tokio::test]
+async fn the_500th_connection_of_a_strict_node_and_one_more() {
+    let lifted = json!({ "ip_connects": "none", "ip_connections": 1_000, "node_connects": "none" });
+    let node = node_under("strict", lifted).await;
+    let mut wires = Vec::new();
+    for at in 0..500 {
+        wires.push(connected(&node, &format!("user-{at}"), Encoding::Json).await);
+    }
+    let refused = Connection::open(&node.options("ada", Encoding::Json)).await.map(drop);
+    let is_told = matches!(refused, Err(Error::Refused { status: 503, retry_after: Some(_) }));
+    assert!(is_told, "{refused:?}");
+    for wire in wires.iter_mut().step_by(50) {
+        wire.is_quiet().await;
     }
 }
 
