@@ -83,12 +83,25 @@ pub struct Admission {
     pub anonymous: bool,
     /// Tokens of the anonymous user are turned away with 3507.
     pub no_anonymous_tokens: bool,
-    /// Whoever is one connection too many of a user is told not to try again.
-    pub refuses_for_good: bool,
+    /// What becomes of one connection too many of a user.
+    pub one_too_many: OneTooMany,
     /// Every user is subscribed to a channel of their own.
     pub personal: Option<PersonalChannels>,
     /// The connect reply tells the time.
     pub tells_time: bool,
+}
+
+/// What becomes of one connection too many of a user.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OneTooMany {
+    /// It is told to try again later: one of the others may be gone soon, or be
+    /// gone and not be missed yet.
+    #[default]
+    Retry,
+    /// It is told not to try again.
+    Refuse,
+    /// It stays, and the user's oldest goes and is told not to try again.
+    Replace,
 }
 
 /// The places that a connection takes, given back when it has gone.

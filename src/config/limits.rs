@@ -82,7 +82,7 @@ limits! {
     "ip_connections", "limits.ip_connections", Count ip_connections (1, CROWD), "sealcast_connections",
         "HTTP 503 with `Retry-After`.";
     "user_connections", "client.user_connection_limit", Count user_connections (0, CROWD), RATE,
-        "The newest is closed with 3013, or with 3504 if `client.user_connection_limit_answer` is `refuse`. 0 is no limit.";
+        "The newest is closed with 3013, or what `client.user_connection_limit_answer` says. 0 is no limit.";
     "connections", "client.connection_limit", Count websocket_connections (1, CROWD), "sealcast_connections",
         "HTTP 503 with `Retry-After`.";
     "waiting_connections", "limits.waiting_connections", Count waiting_connections (1, CROWD),

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use sealcast_wire::command::Connect;
 use sealcast_wire::reply::ConnectResult;
-use sealcast_wire::{Channel, Disconnect, Encoding, ErrorCode};
+use sealcast_wire::{Channel, Disconnect, Encoding, ErrorCode, User};
 
-use super::Policy;
 use super::client::Refusal;
 use super::expiry::{expire, still_good};
 use super::operation::Actor;
 use super::subscribe::{self, Grant};
+use super::{OneTooMany, Policy};
 use crate::auth::{
     Authorized, Claims, DataFormat, Denied, Identity, Refused, Subscribe, SubscriptionOptions,
     TokenDenied,
@@ -173,18 +173,32 @@ fn take_place(
     match policy.limits.user_connections {
         0 => Ok(None),
         _ if claims.user.is_anonymous() => Ok(None),
-        most => {
-            let place = registration.take_place(&claims.user, most);
-            if place.is_none() {
-                let scope = Scope::UserConnections.name();
-                policy.relay.hub().metrics().rate_limited(scope);
+        most => match registration.take_place(&claims.user, most) {
+            Some(place) => Ok(Some(place)),
+            None => one_too_many(policy, registration, &claims.user, most),
+        },
+    }
+}
+
+fn one_too_many(
+    policy: &Policy,
+    registration: &Registration,
+    user: &User,
+    most: usize,
+) -> Result<Option<UserPlace>, Refusal> {
+    let hub = policy.relay.hub();
+    hub.metrics().rate_limited(Scope::UserConnections.name());
+    match policy.admission.one_too_many {
+        OneTooMany::Retry => Err(Disconnect::TOO_MANY_REQUESTS.into()),
+        OneTooMany::Refuse => Err(Disconnect::CONNECTION_LIMIT.into()),
+        OneTooMany::Replace => {
+            let all = hub.connections_of(user);
+            if let Some((oldest, _)) = all.iter().find(|(connection, _)| connection.is_open()) {
+                oldest.close(hub, Disconnect::CONNECTION_LIMIT);
             }
-            let answer = match policy.admission.refuses_for_good {
-                true => Disconnect::CONNECTION_LIMIT,
-                // One of the others may be gone soon, and only not be missed yet.
-                false => Disconnect::TOO_MANY_REQUESTS,
-            };
-            place.map(Some).ok_or(answer.into())
+            // Without a place all others are only about to connect.
+            let place = registration.take_place(user, most);
+            place.map(Some).ok_or(Disconnect::TOO_MANY_REQUESTS.into())
         }
     }
 }

@@ -6,7 +6,7 @@ use super::super::Fault;
 use super::super::file::Client;
 use super::fault;
 use crate::auth::{Namespaces, PersonalChannels};
-use crate::session::Admission;
+use crate::session::{Admission, OneTooMany};
 
 pub(super) fn admission(
     client: &Client,
@@ -16,19 +16,21 @@ pub(super) fn admission(
     Admission {
         anonymous: client.allow_anonymous_connect_without_token,
         no_anonymous_tokens: client.disallow_anonymous_connection_tokens,
-        refuses_for_good: refuses_for_good(client, faults),
+        one_too_many: one_too_many(client, faults),
         personal: personal(client, namespaces, faults),
         tells_time: client.connect_include_server_time,
     }
 }
 
-fn refuses_for_good(client: &Client, faults: &mut Vec<Fault>) -> bool {
+fn one_too_many(client: &Client, faults: &mut Vec<Fault>) -> OneTooMany {
     match client.user_connection_limit_answer.as_str() {
-        "retry" => false,
-        "refuse" => true,
+        "retry" => OneTooMany::Retry,
+        "refuse" => OneTooMany::Refuse,
+        "replace" => OneTooMany::Replace,
         _ => {
-            fault(faults, "client.user_connection_limit_answer", "neither retry nor refuse");
-            false
+            let problem = "none of retry, refuse and replace";
+            fault(faults, "client.user_connection_limit_answer", problem);
+            OneTooMany::default()
         }
     }
 }

@@ -21,8 +21,9 @@ section! {
         /// Most connections of one user on a node; any number with 0. The anonymous user's are not
         /// counted.
         user_connection_limit: usize => user_connections,
-        /// What one more of them is told: `retry`, 3013, after which SDKs try again later, or
-        /// `refuse`, 3504, after which they do not.
+        /// What becomes of one more of them: with `retry` it is closed with 3013, after which SDKs
+        /// try again later; with `refuse` with 3504, after which they do not; with `replace` it
+        /// stays, and the oldest is closed with 3504.
         user_connection_limit_answer: String = "retry".to_owned(),
         /// Clients are told the time when they connect.
         connect_include_server_time: bool,

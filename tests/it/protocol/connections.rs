@@ -32,6 +32,19 @@ async fn a_user_has_as_many_connections_as_there_may_be() {
 }
 
 #[tokio::test]
+async fn the_newest_may_take_the_place_of_the_oldest() {
+    let client = json!({ "user_connection_limit": 2, "user_connection_limit_answer": "replace" });
+    let node = TestNode::with(json!({ "client": client })).await;
+    let mut first = Wire::connected(&node, "ada").await;
+    let mut second = Wire::connected(&node, "ada").await;
+    let mut third = Wire::connected(&node, "ada").await;
+    assert_eq!(first.closed().await, 3504);
+    let _fourth = Wire::connected(&node, "ada").await;
+    assert_eq!(second.closed().await, 3504);
+    third.is_quiet().await;
+}
+
+#[tokio::test]
 async fn a_connection_that_is_sent_away_does_not_keep_its_client_out() {
     let node = TestNode::with(json!({ "client": { "user_connection_limit": 1 } })).await;
     let mut old = Wire::connected(&node, "ada").await;
