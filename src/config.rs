@@ -12,6 +12,7 @@ mod duration;
 mod environment;
 mod file;
 mod kind;
+mod limits;
 mod load;
 mod namespaces;
 mod nearest;
@@ -23,17 +24,19 @@ mod start;
 mod tree;
 mod unreadable;
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::auth::{ApiKeys, ClusterKey, Issuer, Namespaces, Origins, Pseudonyms, Verifier};
 use crate::broker::RedisConfig;
 use crate::http::{ErrorMode, Proxies};
-use crate::limit::Limits;
+use crate::limit::{Limits, Profile, Rate};
 use crate::session::Admission;
 
 pub use build::development;
 pub use doc::markdown;
+pub use limits::{LIMITS, Limit, limits_markdown};
 pub use load::{Sources, parse};
 pub use settings::{Setting, Source};
 pub use start::starting;
@@ -46,6 +49,8 @@ pub struct Config {
     pub listeners: Listeners,
     /// Proxies whose word about client addresses counts.
     pub proxies: Proxies,
+    /// Those speak the PROXY protocol.
+    pub proxy_protocol: bool,
     /// Pages that may connect.
     pub origins: Origins,
     /// Verifies tokens, if a key is configured.
@@ -60,10 +65,14 @@ pub struct Config {
     pub api_keys: ApiKeys,
     /// How the server API tells errors.
     pub api_errors: ErrorMode,
+    /// How fast keys of the server API may call, by their names.
+    pub api_rates: HashMap<String, Rate>,
     /// What is allowed where.
     pub namespaces: Namespaces,
     /// The numbers.
     pub limits: Limits,
+    /// Where those of them came from that were not given.
+    pub profile: Profile,
     /// How the node leaves.
     pub drain: Drain,
     /// What carries publications between nodes.

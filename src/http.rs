@@ -1,6 +1,7 @@
 //! Routes: the transports, the server API, health, metrics, and the demo page.
 
 mod address;
+mod admit;
 mod api;
 mod door;
 mod health;
@@ -10,6 +11,7 @@ mod pages;
 mod told;
 mod websocket;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::Router;
@@ -20,7 +22,7 @@ use tower_http::set_header::SetResponseHeaderLayer;
 
 use crate::auth::{ApiKeys, Issuer, Origins};
 use crate::cluster::Cluster;
-use crate::limit::Cap;
+use crate::limit::{Cap, Rate};
 use crate::metrics::Metrics;
 use crate::net::Acceptor;
 use crate::session::{Policies, Policy};
@@ -48,6 +50,8 @@ pub struct App {
     pub api_keys: ApiKeys,
     /// How the server API tells errors.
     pub api_errors: ErrorMode,
+    /// How fast keys of the server API may call, by their names.
+    pub api_rates: HashMap<String, Rate>,
     /// Whether the node serves, and whether it is leaving.
     pub health: Health,
     /// Places for connections, and for those that have not authenticated.

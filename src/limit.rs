@@ -2,7 +2,17 @@
 //! and time is an argument.
 
 mod cap;
+mod counts;
+mod gcra;
+mod keyed;
 mod profile;
+mod rate;
+mod usage;
 
 pub use cap::{Budget, Cap, Permit};
+pub use counts::{Counts, Share};
+pub use gcra::{Bucket, Nanos, SharedBucket, Wait, nanos};
+pub use keyed::Keyed;
 pub use profile::{Limits, ParseProfileError, Profile};
+pub use rate::{BadRate, Rate};
+pub use usage::{Scope, TooMany, Usage};

@@ -252,6 +252,32 @@ impl Metrics {
         self.gauge("sealcast_compat_mode", f64::from(u8::from(on)));
     }
 
+    /// Says which limits on rates hold: `local`, those of this node; or `off`, none,
+    /// because the limit profile is none.
+    pub fn ratelimit_mode(&self, off: bool) {
+        for (mode, on) in [("local", !off), ("off", off)] {
+            let name = Key::from_parts("sealcast_ratelimit_mode", vec![Label::new("mode", mode)]);
+            self.recorder.register_gauge(&name, &METADATA).set(f64::from(u8::from(on)));
+        }
+    }
+
+    /// Exports a limit, in its own unit, and of a rate how many may come at once.
+    pub fn limit(&self, limit: &'static str, number: f64, burst: Option<u32>) {
+        let set = |name, value| {
+            let name = Key::from_parts(name, vec![Label::new("limit", limit)]);
+            self.recorder.register_gauge(&name, &METADATA).set(value);
+        };
+        set("sealcast_limit", number);
+        if let Some(burst) = burst {
+            set("sealcast_limit_burst", f64::from(burst));
+        }
+    }
+
+    /// Counts what a limit refused; `scope` is one of a fixed few.
+    pub fn rate_limited(&self, scope: &'static str) {
+        self.count("sealcast_rate_limited_total", vec![Label::new("scope", scope)]);
+    }
+
     /// Counts a reload of the configuration.
     pub fn config_reload(&self, done: bool) {
         let result = if done { "success" } else { "failure" };
@@ -376,6 +402,7 @@ pub const COUNTERS: &[(&str, &str)] = &[
         "Reloads of the configuration that were asked for, by result",
     ),
     ("sealcast_control_refused_total", "Messages between nodes that were not taken, by reason"),
+    ("sealcast_rate_limited_total", "What limits on rates and on addresses refused, by scope"),
     ("sealcast_permission_denied_total", "Refused permissions, by action"),
     ("sealcast_protocol_violations_total", "Input that breaks the protocol, by kind"),
     ("sealcast_redis_errors_total", "Trips to Redis and records from it that failed, by kind"),
@@ -403,6 +430,9 @@ pub const GAUGES: &[(&str, &str)] = &[
     ("sealcast_tasks", "Tasks of the runtime that have not ended"),
     ("sealcast_redis_up", "1 while the link to Redis stands; only of nodes that use one"),
     ("sealcast_redis_breaker_state", "1 while calls to Redis are refused at once"),
+    ("sealcast_limit", "Each limit: a number, bytes, seconds, or of a rate how many in a second"),
+    ("sealcast_limit_burst", "How many of a rate may come at once"),
+    ("sealcast_ratelimit_mode", "1 for the mode in force: local, or off with the profile none"),
     ("sealcast_insecure_mode", "1 in a mode that must never face the internet"),
     ("sealcast_compat_mode", "1 if compat.centrifugo is on"),
     (
@@ -439,6 +469,10 @@ pub const LABELS: &[(&str, &[&str])] = &[
     ("sealcast_permission_denied_total", &["action"]),
     ("sealcast_config_reloads_total", &["result"]),
     ("sealcast_control_refused_total", &["reason"]),
+    ("sealcast_rate_limited_total", &["scope"]),
+    ("sealcast_limit", &["limit"]),
+    ("sealcast_limit_burst", &["limit"]),
+    ("sealcast_ratelimit_mode", &["mode"]),
     ("sealcast_redis_errors_total", &["kind"]),
     ("sealcast_gap_repairs_total", &["result"]),
     ("sealcast_protocol_violations_total", &["kind"]),

@@ -2,11 +2,12 @@
 
 mod accept;
 mod drain;
+mod proxy_protocol;
 mod socket;
 mod strict;
 mod websocket;
 
-pub use accept::{Acceptor, Peer};
+pub use accept::{Acceptor, Announces, Peer};
 pub use drain::close_spread;
 pub use socket::{Untrusted, check_exposure, listen};
 pub use strict::Strict;

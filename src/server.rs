@@ -21,9 +21,9 @@ use crate::cluster::Cluster;
 use crate::config::{Config, Drain, Engine, Listeners, Setting};
 use crate::http::{App, Health, Live};
 use crate::hub::{Clock, Hub};
-use crate::limit::Cap;
+use crate::limit::{self, Cap, Usage};
 use crate::metrics::Metrics;
-use crate::net::{self, Acceptor};
+use crate::net::{self, Acceptor, Announces};
 use crate::relay::Relay;
 use crate::session::{Policies, Policy};
 use listeners::Doors;
@@ -96,27 +96,29 @@ impl Node {
         modes::tell(&config, &metrics);
         let tasks = TaskTracker::new();
         let works = CancellationToken::new();
-        let relay = start_relay(&config, &metrics, &works, &fatal).await?;
+        let usage = Usage::new();
+        let relay = start_relay(&config, (&metrics, &usage), &works, &fatal).await?;
         if config.dev.is_some() {
             relay.watch("warnings", &works, &fatal, modes::keep_warning());
         }
-        let drain = config.drain;
+        let (drain, proxy_protocol) = (config.drain, config.proxy_protocol);
         let settings = Mutex::new(std::mem::take(&mut config.settings));
-        let app = Arc::new(app(config, relay, &tasks, public));
+        let app = Arc::new(app(config, (relay, usage), &tasks, public));
         let live = Live::new(Arc::clone(&app));
         metrics.config_in_force(unix_now());
 
         start_cluster(&app, &works, &fatal);
 
         let accepting = CancellationToken::new();
-        let acceptor = |sockets, stop: &CancellationToken| Acceptor {
+        let acceptor = |sockets, stop: &CancellationToken, announces: Option<Announces>| Acceptor {
+            announces,
             sockets: Cap::new(sockets),
             header_timeout: app.policy.limits.header_timeout,
             tasks: tasks.clone(),
             stop: stop.clone(),
             metrics: Arc::clone(&metrics),
         };
-        doors.serve(&live, acceptor, (&accepting, &works));
+        doors.serve(&live, acceptor, (&accepting, &works), proxy_protocol);
         Ok(Node {
             drain,
             app,
@@ -164,7 +166,7 @@ impl Node {
 /// Broker, hub and relay, and what runs as long as the node.
 async fn start_relay(
     config: &Config,
-    metrics: &Arc<Metrics>,
+    (metrics, usage): (&Arc<Metrics>, &Arc<Usage>),
     works: &CancellationToken,
     fatal: &Arc<dyn Fn(&'static str) + Send + Sync>,
 ) -> Result<Arc<Relay>, Unfit> {
@@ -188,6 +190,7 @@ async fn start_relay(
     for (name, part) in parts {
         relay.watch(name, works, fatal, part);
     }
+    let usage = Arc::clone(usage);
     relay.watch("sweep", works, fatal, async move {
         let mut every = tokio::time::interval(SWEEP_EVERY);
         every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -199,6 +202,7 @@ async fn start_relay(
             let longest = queues.with(hub.take_longest_queue());
             hub.metrics().queue_messages_max.set(longest as f64);
             hub.sweep(hub.clock().now());
+            usage.forget(limit::nanos(hub.clock().precise()));
         }
     });
     Ok(relay)
@@ -227,9 +231,14 @@ fn start_cluster(
     relay.watch("hello", works, fatal, async move { cluster.say_hello().await });
 }
 
-fn app(mut config: Config, relay: Arc<Relay>, tasks: &TaskTracker, public: SocketAddr) -> App {
+fn app(
+    mut config: Config,
+    (relay, usage): (Arc<Relay>, Arc<Usage>),
+    tasks: &TaskTracker,
+    public: SocketAddr,
+) -> App {
     let pseudonyms = config.pseudonyms.take().unwrap_or_else(Pseudonyms::random);
-    let policy = Arc::new(policy(&mut config, relay, pseudonyms));
+    let policy = Arc::new(policy(&mut config, relay, usage, pseudonyms));
     let policies = Policies::new(Arc::clone(&policy));
     let origins = if config.dev.is_some() {
         // The page that this node serves.
@@ -248,6 +257,7 @@ fn app(mut config: Config, relay: Arc<Relay>, tasks: &TaskTracker, public: Socke
         proxies: config.proxies,
         api_keys: config.api_keys,
         api_errors: config.api_errors,
+        api_rates: config.api_rates,
         health: Health::default(),
         connections: Cap::new(config.limits.websocket_connections),
         waiting: Cap::new(config.limits.waiting_connections),
@@ -259,7 +269,12 @@ fn app(mut config: Config, relay: Arc<Relay>, tasks: &TaskTracker, public: Socke
     }
 }
 
-fn policy(config: &mut Config, relay: Arc<Relay>, pseudonyms: Pseudonyms) -> Policy {
+fn policy(
+    config: &mut Config,
+    relay: Arc<Relay>,
+    usage: Arc<Usage>,
+    pseudonyms: Pseudonyms,
+) -> Policy {
     Policy {
         relay,
         verifier: config.verifier.take(),
@@ -267,6 +282,7 @@ fn policy(config: &mut Config, relay: Arc<Relay>, pseudonyms: Pseudonyms) -> Pol
         namespaces: std::mem::take(&mut config.namespaces),
         limits: config.limits.clone(),
         pseudonyms,
+        usage,
         unix_time,
         version: format!("{VERSION} Sealcast"),
     }

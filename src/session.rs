@@ -6,6 +6,7 @@ mod connect;
 mod expiry;
 mod form;
 mod inflight;
+mod meter;
 mod operation;
 mod policies;
 mod server_side;
@@ -18,7 +19,7 @@ use std::time::Duration;
 use sealcast_wire::User;
 
 use crate::auth::{Namespaces, PersonalChannels, Pseudonyms, Verifier};
-use crate::limit::{Limits, Permit};
+use crate::limit::{Limits, Permit, Share, Usage};
 use crate::relay::Relay;
 
 pub use client::Client;
@@ -69,6 +70,8 @@ pub struct Policy {
     pub limits: Limits,
     /// Make what stands for users in the log.
     pub pseudonyms: Pseudonyms,
+    /// What was used of them; the same whatever the numbers are.
+    pub usage: Arc<Usage>,
     /// The time since 1970; passed in so that tests can choose it.
     pub unix_time: fn() -> Duration,
     /// What the connect reply says of the server.
@@ -96,9 +99,8 @@ pub struct Admission {
     pub anonymous: bool,
     /// Tokens of the anonymous user are turned away with 3507.
     pub no_anonymous_tokens: bool,
-    /// Most connections of one user on this node; `None` for any number. The
-    /// anonymous user's are not counted: they are not one person's.
-    pub connections_per_user: Option<usize>,
+    /// What becomes of one connection too many of a user.
+    pub one_too_many: OneTooMany,
     /// Every user is subscribed to a channel of their own.
     pub personal: Option<PersonalChannels>,
     /// The connect reply tells the time.
@@ -107,12 +109,27 @@ pub struct Admission {
     pub tells_why: bool,
 }
 
+/// What becomes of one connection too many of a user.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OneTooMany {
+    /// It is told to try again later: one of the others may be gone soon, or be
+    /// gone and not be missed yet.
+    #[default]
+    Retry,
+    /// It is told not to try again.
+    Refuse,
+    /// It stays, and the user's oldest goes and is told not to try again.
+    Replace,
+}
+
 /// The places that a connection takes, given back when it has gone.
 pub struct Places {
     /// Among all connections.
     pub connection: Permit,
     /// Among those that have not authenticated.
     pub waiting: Permit,
+    /// Among those of its address; `None` if nobody counts them.
+    pub address: Option<Share>,
 }
 
 #[cfg(test)]

@@ -76,6 +76,8 @@ pub struct Namespace {
     pub channel_regex: Option<ChannelRegex>,
     /// What payloads it takes.
     pub data_format: DataFormat,
+    /// The largest of them, bytes, where it is less than anywhere.
+    pub message_bytes: Option<usize>,
     /// Whether and how publications are kept.
     pub history: Option<History>,
     /// Every subscription is positioned.

@@ -178,13 +178,20 @@ impl Config {
             "client": {
                 "token": { "hmac_secret_key": tokens.secret() },
                 "connection_limit": connections,
+                "user_connection_limit": 0,
             },
             "channel": { "without_namespace": {
                 "allow_subscribe_for_client": true,
                 "allow_publish_for_client": true,
             } },
             "http_api": { "key": tokens.secret() },
-            "limits": { "waiting_connections": connections, "http_sockets": 4_000 },
+            // All come from one address, and as fast as they can.
+            "limits": {
+                "profile": "none",
+                "ip_connections": connections,
+                "waiting_connections": connections,
+                "http_sockets": 4_000,
+            },
         });
         let name = format!("sealcast-bench-{:032x}.json", rand::random::<u128>());
         let path = std::env::temp_dir().join(name);

@@ -114,7 +114,9 @@ fn write_new(path: &Path) -> io::Result<()> {
 
 /// One line for each option: its path, its value, and where that came from.
 fn printed(config: &Config, effective: bool) -> String {
-    let is_default = |source: &Source| matches!(source, Source::Default | Source::Profile(_));
+    let is_default = |source: &Source| {
+        matches!(source, Source::Default | Source::Profile(_) | Source::Option(_))
+    };
     config
         .settings
         .iter()

@@ -9,7 +9,7 @@ use crate::auth::{Namespaces, Pseudonyms, Secret};
 use crate::broker::{Broker, Sharding, StandIn, Tails};
 use crate::hub::tests::Script;
 use crate::hub::{Clock, Connection, Hub, Registration};
-use crate::limit::Profile;
+use crate::limit::{Profile, Usage};
 use crate::metrics::Metrics;
 use crate::relay::Relay;
 use crate::session::{Admission, Policy};
@@ -42,6 +42,7 @@ impl Node {
             namespaces: Namespaces::new(None, HashMap::new()),
             limits,
             pseudonyms: Pseudonyms::random(),
+            usage: Usage::new(),
             unix_time: || Duration::from_secs(1_800_000_000),
             version: "test".into(),
         });

@@ -8,23 +8,19 @@ mod token;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::time::Duration;
 
 use sealcast_wire::name::MAX_NAME;
 use serde_json::{Value, json};
 
 use super::environment::Overlay;
-use super::file::File;
+use super::file::{File, HttpServer};
 use super::load::Sources;
-use super::section::Section;
-use super::{Config, Drain, Fault, namespaces};
+use super::settings::Setting;
+use super::{Config, Drain, Fault, limits, namespaces};
 use crate::auth::{BadOrigin, Issuer, Namespaces, OriginRule, Origins, Pseudonyms};
 use crate::http::Proxies;
-use crate::limit::{Limits, Profile};
+use crate::limit::Profile;
 use token::{tokens, verifier};
-
-/// The largest frame that can be configured, bytes.
-const MAX_FRAME: usize = 1 << 20;
 
 /// A node to try things on: loopback only, with secrets made now, open to any
 /// user of its own page. Gives the server API's key too, which nobody else knows.
@@ -35,6 +31,8 @@ pub fn development(flags: Vec<(&'static str, Value)>) -> Result<(Config, String)
     stays_on_loopback(&flags).map_err(|fault| vec![fault])?;
     let key = random_text();
     let options = json!({
+        // One person tries things out, and cursors move as fast as the screen.
+        "limits": { "profile": "none" },
         "client": { "token": { "hmac_secret_key": random_text() } },
         "channel": {
             "without_namespace": {
@@ -104,13 +102,20 @@ pub(super) fn random_text() -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// What the rooms need, of options that could be read; `profile` is the limits'.
-pub(super) fn build(file: &File, profile: Profile, faults: &mut Vec<Fault>) -> Config {
-    let limits = limits(file, profile, faults);
-    let namespaces = namespaces(file, faults);
+/// What the rooms need, of options that could be read; `profile` is the limits',
+/// and `settings` tell where values came from.
+pub(super) fn build(
+    file: &File,
+    profile: Profile,
+    settings: &[Setting],
+    faults: &mut Vec<Fault>,
+) -> Config {
+    let limits = limits::limits(file, profile, settings, faults);
+    let namespaces = namespaces(file, limits.message_bytes, faults);
     Config {
         listeners: listeners::listeners(file, faults),
         proxies: proxies(&file.http_server.trusted_proxies, faults),
+        proxy_protocol: proxy_protocol(&file.http_server, faults),
         origins: origins(&file.client.allowed_origins, faults),
         verifier: tokens(file, faults).and_then(|tokens| verifier(&tokens, faults)),
         dev: None,
@@ -118,8 +123,10 @@ pub(super) fn build(file: &File, profile: Profile, faults: &mut Vec<Fault>) -> C
         compat: file.compat.centrifugo,
         api_keys: api::api_keys(&file.http_api, faults),
         api_errors: api::error_mode(&file.http_api, faults),
+        api_rates: api::api_rates(&file.http_api),
         namespaces,
         limits,
+        profile,
         drain: Drain {
             lb_wait: file.shutdown.lb_wait,
             spread: file.shutdown.spread,
@@ -144,6 +151,15 @@ fn pseudonyms(file: &File, faults: &mut Vec<Fault>) -> Option<Pseudonyms> {
         fault(faults, "log.pseudonym_key", "shorter than 32 bytes; take 32 random ones");
     }
     made
+}
+
+/// Without a proxy nobody would speak it.
+fn proxy_protocol(http: &HttpServer, faults: &mut Vec<Fault>) -> bool {
+    if http.proxy_protocol && http.trusted_proxies.is_empty() {
+        let problem = "needs http_server.trusted_proxies: nobody else is believed";
+        fault(faults, "http_server.proxy_protocol", problem);
+    }
+    http.proxy_protocol
 }
 
 fn proxies(networks: &[String], faults: &mut Vec<Fault>) -> Proxies {
@@ -180,12 +196,13 @@ fn origins(entries: &[String], faults: &mut Vec<Fault>) -> Origins {
     Origins::new(rules)
 }
 
-fn namespaces(file: &File, faults: &mut Vec<Fault>) -> Namespaces {
+fn namespaces(file: &File, most_bytes: usize, faults: &mut Vec<Fault>) -> Namespaces {
     let meta_ttl = file.channel.history_meta_ttl;
-    let compat = file.compat.centrifugo;
-    let without = file.channel.without_namespace.as_ref().map(|options| {
-        namespaces::namespace("channel.without_namespace", options, meta_ttl, compat, faults)
-    });
+    let common = namespaces::Common { meta_ttl, most_bytes, compat: file.compat.centrifugo };
+    let without =
+        file.channel.without_namespace.as_ref().map(|options| {
+            namespaces::namespace("channel.without_namespace", options, common, faults)
+        });
     let mut named = HashMap::new();
     for (at, one) in file.channel.namespaces.iter().enumerate() {
         let place = format!("channel.namespaces[{at}]");
@@ -194,7 +211,7 @@ fn namespaces(file: &File, faults: &mut Vec<Fault>) -> Namespaces {
             let problem = "needs two characters or more of letters, digits, `-`, `_` and `.`";
             fault(faults, format!("{place}.name"), problem);
         }
-        let options = namespaces::namespace(&place, &one.options, meta_ttl, compat, faults);
+        let options = namespaces::namespace(&place, &one.options, common, faults);
         if named.insert(one.name.clone(), options).is_some() {
             fault(faults, format!("{place}.name"), format!("{:?} stands twice", one.name));
         }
@@ -204,23 +221,6 @@ fn namespaces(file: &File, faults: &mut Vec<Fault>) -> Namespaces {
         fault(faults, "channel.max_length", format!("must be 1 to {MAX_NAME} bytes"));
     }
     Namespaces::new(without, named).with_longest_name(longest)
-}
-
-fn limits(file: &File, profile: Profile, faults: &mut Vec<Fault>) -> Limits {
-    if file.limits.profile.parse::<Profile>().is_err() {
-        fault(faults, "limits.profile", "neither strict nor standard");
-    }
-    let mut limits = profile.limits();
-    file.client.limits(&mut limits);
-    file.websocket.limits(&mut limits);
-    file.limits.limits(&mut limits);
-    if limits.frame_bytes == 0 || limits.frame_bytes > MAX_FRAME {
-        fault(faults, "websocket.message_size_limit", format!("must be 1 to {MAX_FRAME} bytes"));
-    }
-    if limits.ping_interval < Duration::from_secs(1) || limits.ping_interval.subsec_nanos() != 0 {
-        fault(faults, "client.ping_interval", "must be whole seconds, because clients are told so");
-    }
-    limits
 }
 
 #[cfg(test)]

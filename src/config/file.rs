@@ -6,6 +6,7 @@ mod api;
 mod broker;
 mod channel;
 mod client;
+mod limit_rate;
 mod limits;
 mod token;
 
@@ -14,12 +15,14 @@ use std::time::Duration;
 
 use super::kind::Port;
 use super::secret::SecretText;
-use super::section::section;
+use super::section::{Section as _, section};
+use crate::limit::Limits;
 
 pub(super) use api::{ApiKey, HttpApi};
 pub(super) use broker::{Addresses, Cluster, Engine, RedisEngine, RedisTls};
 pub(super) use channel::{Channels, Options};
 pub(super) use client::Client;
+pub(super) use limit_rate::format as rate_text;
 pub(super) use limits::{LimitOptions, WebSocket};
 pub(super) use token::{SubscriptionToken, Token, TokenIssuer};
 
@@ -83,6 +86,18 @@ section! {
     }
 }
 
+impl File {
+    /// Sets the limits that the options name.
+    pub(super) fn set_limits(&self, limits: &mut Limits) {
+        self.client.limits(limits);
+        self.websocket.limits(limits);
+        self.limits.limits(limits);
+        // It has no default of its own, because with `compat` there is none.
+        limits.token_max_lifetime =
+            self.client.token.max_lifetime.unwrap_or(limits.token_max_lifetime);
+    }
+}
+
 section! {
     HttpServer {
         /// The address to listen on. One that is not loopback needs `trusted_proxies`, because
@@ -97,8 +112,12 @@ section! {
         /// The address of the internal listener. One that is not loopback needs
         /// `trusted_proxies`.
         @restart internal_address: IpAddr = Ipv4Addr::LOCALHOST.into(),
-        /// Addresses and networks of the proxies whose `X-Forwarded-For` is believed.
+        /// Addresses and networks of the proxies whose word about a client's address is believed:
+        /// `X-Forwarded-For`, or the PROXY protocol.
         trusted_proxies: Vec<String>,
+        /// Connections from `trusted_proxies` begin with a header of the PROXY protocol, version 2.
+        /// Others have none, and speak for themselves.
+        @restart proxy_protocol: bool,
     }
     unsupported {
         tls: "TLS ends at a proxy",

@@ -14,7 +14,7 @@ use super::file::File;
 use super::reader::Reader;
 use super::settings::Source;
 use super::tree::{self, Format};
-use super::{Config, Fault, unreadable};
+use super::{Config, Fault, limits, namespaces, unreadable};
 
 /// What a configuration is made of. It can be loaded again and again.
 #[derive(Clone, Debug, Default)]
@@ -82,9 +82,9 @@ impl Sources {
         let mut reader = Reader::new(&sources, profile, lenient);
         let file: Option<File> = reader.section("", &options);
         let Some(file) = file else { return Err(reader.faults) };
-        let Reader { settings, warnings: noticed, faults: found, .. } = reader;
+        let Reader { mut settings, warnings: noticed, faults: found, .. } = reader;
         let mut built = Vec::new();
-        let mut config = build(&file, profile, &mut built);
+        let mut config = build(&file, profile, &settings, &mut built);
         // An option that could not be read is not also missing.
         built.retain(|fault| !found.iter().any(|other| fault.is_about(&other.place)));
         faults.extend(found);
@@ -93,6 +93,8 @@ impl Sources {
             name_variables(&mut faults, &sources);
             return Err(faults);
         }
+        namespaces::name_sources(&file, &mut settings);
+        limits::name_sources(&file, profile, &mut settings);
         config.settings = settings;
         config.warnings = warnings.into_iter().chain(noticed).collect();
         Ok((config, file))

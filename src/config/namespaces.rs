@@ -2,19 +2,31 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::Fault;
 use super::build::fault;
-use super::file::Options;
+use super::file::{File, Options};
+use super::settings::{Setting, Source};
 use crate::auth::{ChannelRegex, DataFormat, History, Namespace, Readers, RecoveryMode};
+use crate::limit::Profile;
 
 /// The longest time that history may be kept (S4-22).
 const MAX_HISTORY_TTL: Duration = Duration::from_secs(30 * 24 * 3_600);
 
+/// What holds for all namespaces.
+#[derive(Clone, Copy)]
+pub(super) struct Common {
+    pub(super) meta_ttl: Duration,
+    /// The largest payload anywhere.
+    pub(super) most_bytes: usize,
+    pub(super) compat: bool,
+}
+
 pub(super) fn namespace(
     place: &str,
     options: &Options,
-    meta_ttl: Duration,
-    compat: bool,
+    Common { meta_ttl, most_bytes, compat }: Common,
     faults: &mut Vec<Fault>,
 ) -> Namespace {
     let history = history(place, options, meta_ttl, faults);
@@ -35,6 +47,7 @@ pub(super) fn namespace(
         user_limited_channels: options.allow_user_limited_channels,
         channel_regex: channel_regex(place, options, faults),
         data_format: data_format(place, options, compat, faults),
+        message_bytes: message_bytes(place, options, most_bytes, faults),
         history,
         force_positioning: options.force_positioning,
         allow_positioning: options.allow_positioning,
@@ -58,6 +71,65 @@ pub(super) fn namespace(
             subscriber: options.allow_history_for_subscriber,
             anonymous: options.allow_history_for_anonymous,
         },
+    }
+}
+
+/// What a namespace is given itself, or else what its profile says.
+fn message_bytes(
+    place: &str,
+    options: &Options,
+    most: usize,
+    faults: &mut Vec<Fault>,
+) -> Option<usize> {
+    let by_profile = profile(options).map(|profile| profile.limits().message_bytes.min(most));
+    if options.limit_profile.is_some() && by_profile.is_none() {
+        fault(faults, format!("{place}.limit_profile"), "neither strict nor standard");
+    }
+    let given = options.message_bytes;
+    if given.is_some_and(|bytes| bytes == 0 || bytes > most) {
+        let problem = format!("must be 1 to {most} bytes, as much as limits.message_bytes");
+        fault(faults, format!("{place}.message_bytes"), problem);
+    }
+    given.or(by_profile)
+}
+
+/// The profile of a namespace, if it has one of its own. There is none without
+/// rates, because it has none.
+pub(super) fn profile(options: &Options) -> Option<Profile> {
+    let named: Option<Profile> = options.limit_profile.as_deref()?.parse().ok();
+    named.filter(|profile| *profile != Profile::None)
+}
+
+/// Says where a namespace's numbers come from that it was not given itself.
+pub(super) fn name_sources(file: &File, settings: &mut [Setting]) {
+    let of = |settings: &[Setting], place: &str| {
+        settings.iter().position(|setting| setting.place == place)
+    };
+    let Some(all) = of(settings, "limits.message_bytes").and_then(|at| settings.get(at)).cloned()
+    else {
+        return;
+    };
+    let named = file.channel.namespaces.iter().enumerate();
+    let named = named.map(|(at, one)| (format!("channel.namespaces[{at}]"), &one.options));
+    let without = file.channel.without_namespace.as_ref();
+    let without = without.map(|options| ("channel.without_namespace".to_owned(), options));
+    for (place, options) in named.chain(without) {
+        let at = of(settings, &format!("{place}.message_bytes"));
+        let Some(setting) = at.and_then(|at| settings.get_mut(at)) else { continue };
+        if options.message_bytes.is_some() {
+            continue;
+        }
+        let own = profile(options).map(|profile| (profile.limits().message_bytes, profile));
+        match own.filter(|(bytes, _)| Value::from(*bytes).as_u64() < all.value.as_u64()) {
+            Some((bytes, profile)) => {
+                setting.value = bytes.into();
+                setting.source = Source::Profile(profile);
+            }
+            None => {
+                setting.value = all.value.clone();
+                setting.source = Source::Option("limits.message_bytes");
+            }
+        }
     }
 }
 

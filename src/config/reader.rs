@@ -202,6 +202,7 @@ impl<'r, 'a> Members<'r, 'a> {
                 default: settings::default_text(&defaults),
                 meaning: meaning.to_owned(),
                 restart: member.restart,
+                by_profile: member.by_profile,
                 written: T::WRITTEN,
             });
             if T::IS_SECRET {
@@ -211,6 +212,7 @@ impl<'r, 'a> Members<'r, 'a> {
                     default: settings::NONE.to_owned(),
                     meaning: format!("A file with `{}`, in its place.", member.name),
                     restart: member.restart,
+                    by_profile: false,
                     written: T::WRITTEN,
                 });
             }

@@ -33,6 +33,8 @@ pub enum Source {
     Default,
     /// The limit profile's number.
     Profile(Profile),
+    /// Another option, which holds where this one says nothing.
+    Option(&'static str),
     /// The configuration file.
     File,
     /// A file that the configuration names.
@@ -47,8 +49,8 @@ impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Source::Default => f.write_str("default"),
-            Source::Profile(Profile::Standard) => f.write_str("profile standard"),
-            Source::Profile(Profile::Strict) => f.write_str("profile strict"),
+            Source::Profile(profile) => write!(f, "profile {profile}"),
+            Source::Option(place) => f.write_str(place),
             Source::File => f.write_str("file"),
             Source::SecretFile(path) => write!(f, "file {path}"),
             Source::Environment(name) => write!(f, "environment {name}"),
@@ -70,6 +72,8 @@ pub(super) struct Description {
     pub(super) meaning: String,
     /// It cannot change while the node runs.
     pub(super) restart: bool,
+    /// Its default depends on the limit profile.
+    pub(super) by_profile: bool,
     /// How its environment variable says it.
     pub(super) written: Written,
 }

@@ -26,7 +26,13 @@ impl Proxies {
         !self.0.is_empty()
     }
 
-    /// The client's address.
+    /// Whether one is at this address.
+    #[must_use]
+    pub fn are_at(&self, address: IpAddr) -> bool {
+        self.trust(address.to_canonical())
+    }
+
+    /// The client's address; `peer` is the socket's, or for whom it speaks.
     #[must_use]
     pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let peer = peer.to_canonical();

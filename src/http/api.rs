@@ -16,13 +16,15 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Body as _;
+use sealcast_wire::ErrorCode;
 
-use super::App;
+use super::{App, admit};
 use crate::auth::{ApiMethod, ServerApi};
+use crate::limit::Wait;
 use answer::{Problem, done, told};
 use request::{Object, Position, find, parse};
 
@@ -62,6 +64,9 @@ pub(super) async fn call(
     let answered = match call {
         Call::Batch => batch::answer(&app, &caller, &body).await.map(|text| (StatusCode::OK, text)),
         Call::One(method) => {
+            if let Err(wait) = admit::admit_call(&app, caller.name()) {
+                return too_fast(wait);
+            }
             method::call(method, &app, &caller, &body).await.map(|outcome| told(&outcome, mode))
         }
     };
@@ -74,6 +79,17 @@ pub(super) async fn call(
 enum Call {
     One(ApiMethod),
     Batch,
+}
+
+/// Error 111, by the status whatever the mode is: a proxy and a client that know
+/// nothing of this API understand it too.
+fn too_fast(wait: Wait) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
+        (header::RETRY_AFTER, admit::retry_after(wait).as_secs().into()),
+    ];
+    let body = format!(r#"{{"error":{}}}"#, answer::error_text(ErrorCode::TooManyRequests));
+    (StatusCode::TOO_MANY_REQUESTS, headers, body).into_response()
 }
 
 /// A request that is none: the status, and its name as text.

@@ -133,7 +133,7 @@ mod tests {
     use crate::cluster::Cluster;
     use crate::http::{ErrorMode, Live, Proxies};
     use crate::hub::{Clock, Hub};
-    use crate::limit::{Cap, Profile};
+    use crate::limit::{Cap, Profile, Usage};
     use crate::metrics::Metrics;
     use crate::relay::Relay;
     use crate::session::{Admission, Policies, Policy};
@@ -156,6 +156,7 @@ mod tests {
             namespaces: Namespaces::new(None, HashMap::new()),
             limits,
             pseudonyms: Pseudonyms::random(),
+            usage: Usage::new(),
             unix_time: || Duration::ZERO,
             version: "0".into(),
         });
@@ -167,6 +168,7 @@ mod tests {
             proxies: Proxies::default(),
             api_keys: ApiKeys::default(),
             api_errors: ErrorMode::default(),
+            api_rates: HashMap::new(),
             health: Health::default(),
             connections: Cap::new(1),
             waiting: Cap::new(1),

@@ -39,6 +39,7 @@ const HINTS: &[(u32, &str)] = &[
     (3009, "The client took nothing for seconds: the network is gone, or the page is stopped."),
     (3010, "The client's state cannot be continued. SDKs reconnect and recover by themselves."),
     (3012, "A ping was not answered in time: the network is gone, or the page is stopped."),
+    (3013, "Too much in a short time, or too many connections of one user. SDKs try again later."),
     (3014, "What the client holds is void. SDKs reconnect and load the state anew."),
     (
         3500,
@@ -85,7 +86,7 @@ mod tests {
     #[test]
     fn every_code_that_means_something_is_wrong_has_a_hint() {
         // A client's own wish, the node's leave, and an operator's wish.
-        let fine = [1000, 3000, 3001, 3006, 3011, 3013, 3509];
+        let fine = [1000, 3000, 3001, 3006, 3011, 3509];
         let codes = Disconnect::ALL.iter().map(|disconnect| disconnect.code);
         for code in codes.filter(|code| !fine.contains(code)).chain(100..=112) {
             assert!(hint(code.into()).is_some_and(|hint| hint.ends_with('.')), "{code}");

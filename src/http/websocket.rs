@@ -1,6 +1,6 @@
 //! The WebSocket handshake (RFC 6455, 4.2), and what follows it.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -10,8 +10,9 @@ use axum::response::Response;
 use hyper::upgrade::OnUpgrade;
 use sealcast_wire::{Encoding, ws};
 
-use super::{App, address, door, health, told};
+use super::{App, address, admit, door, health, told};
 use crate::hub::{Connection, Pings, Registration};
+use crate::limit::{Scope, TooMany};
 use crate::metrics::Attempt;
 use crate::net::{self, Peer};
 use crate::session::{Client, Places};
@@ -25,16 +26,16 @@ pub(super) async fn upgrade(
     Extension(Peer(peer)): Extension<Peer>,
     mut request: Request,
 ) -> Response {
-    match accept(&app, &mut request) {
+    let client = app.proxies.client(peer.ip(), request.headers());
+    match accept(&app, client, &mut request) {
         Ok(accepted) => {
             let response = switching(&accepted.answer, accepted.subprotocol);
-            let client = app.proxies.client(peer.ip(), request.headers());
             app.tasks.spawn(start(Arc::clone(&app), accepted, client));
             response
         }
         Err(refusal) => {
             app.metrics().attempt(refusal.attempt());
-            log_refusal(&app, peer, request.headers(), &refusal);
+            log_refusal(client, request.headers(), &refusal);
             if let (Refusal::Origin, true) = (&refusal, app.dev.is_some())
                 && let Ok(response) = tell_of_origin(&app, &mut request)
             {
@@ -70,11 +71,13 @@ struct Accepted {
 enum Refusal {
     Origin,
     Client(StatusCode, &'static str),
+    TooMany(TooMany),
     Full,
     Leaving,
 }
 
-fn accept(app: &App, request: &mut Request) -> Result<Accepted, Refusal> {
+fn accept(app: &App, client: IpAddr, request: &mut Request) -> Result<Accepted, Refusal> {
+    let address = admit::admit(app, client).map_err(Refusal::TooMany)?;
     let headers = request.headers();
     door::check_origin(app, headers).map_err(|_| Refusal::Origin)?;
     if app.health.is_leaving() {
@@ -92,7 +95,7 @@ fn accept(app: &App, request: &mut Request) -> Result<Accepted, Refusal> {
         .extensions_mut()
         .remove::<OnUpgrade>()
         .ok_or(Refusal::Client(StatusCode::BAD_REQUEST, "not an upgrade"))?;
-    let places = Places { connection, waiting };
+    let places = Places { connection, waiting, address: Some(address) };
     Ok(Accepted { upgrade, answer, encoding, pings, subprotocol, places })
 }
 
@@ -229,7 +232,7 @@ impl Refusal {
     fn attempt(&self) -> Attempt {
         match self {
             Refusal::Origin | Refusal::Client(..) => Attempt::ClientError,
-            Refusal::Full | Refusal::Leaving => Attempt::Limited,
+            Refusal::TooMany(_) | Refusal::Full | Refusal::Leaving => Attempt::Limited,
         }
     }
 
@@ -237,6 +240,11 @@ impl Refusal {
         match self {
             Refusal::Origin => "origin not allowed",
             Refusal::Client(_, reason) => reason,
+            Refusal::TooMany(too_many) => match too_many.scope {
+                Scope::Address => "too many connects from this address",
+                Scope::AddressConnections => "too many connections from this address",
+                _ => "too many connects to the node",
+            },
             Refusal::Full => "the node has as many connections as it takes",
             Refusal::Leaving => "the node is stopping",
         }
@@ -254,6 +262,17 @@ impl Refusal {
         match self {
             Refusal::Origin => *response.status_mut() = StatusCode::FORBIDDEN,
             Refusal::Client(status, _) => *response.status_mut() = status,
+            Refusal::TooMany(too_many) => {
+                headers.insert(
+                    header::RETRY_AFTER,
+                    admit::retry_after(too_many.wait).as_secs().into(),
+                );
+                *response.status_mut() = if admit::is_of_address(&too_many) {
+                    StatusCode::TOO_MANY_REQUESTS
+                } else {
+                    StatusCode::SERVICE_UNAVAILABLE
+                };
+            }
             Refusal::Full | Refusal::Leaving => {
                 headers.insert(header::RETRY_AFTER, health::retry_after().as_secs().into());
                 *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
@@ -264,11 +283,11 @@ impl Refusal {
 }
 
 /// The origin is the sender's text: the log escapes it.
-fn log_refusal(app: &App, peer: SocketAddr, headers: &HeaderMap, refusal: &Refusal) {
+fn log_refusal(client: IpAddr, headers: &HeaderMap, refusal: &Refusal) {
     tracing::info!(
         event = "handshake_refused",
         reason = refusal.reason(),
-        address = %address::prefix(app.proxies.client(peer.ip(), headers)),
+        address = %address::prefix(client),
         origin = door::origin(headers),
         "a WebSocket handshake was refused"
     );

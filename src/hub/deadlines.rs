@@ -70,9 +70,11 @@ pub enum Deadline {
     Close,
     /// A subscription is over: its session ends it.
     Subscription,
+    /// It has lasted long enough: close with 3011.
+    Age,
 }
 
-const COUNT: usize = 8;
+const COUNT: usize = 9;
 
 /// When each is due.
 #[derive(Debug)]
@@ -88,6 +90,7 @@ impl Deadlines {
         Deadline::Message,
         Deadline::Ping,
         Deadline::Subscription,
+        Deadline::Age,
     ];
 
     pub(super) fn none() -> Deadlines {

@@ -5,7 +5,7 @@
 //! take in bytes and time is the service's to bound.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +19,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::proxy_protocol;
 use super::strict::Strict;
 use crate::limit::{Cap, Permit};
 use crate::metrics::Metrics;
@@ -34,9 +35,13 @@ const REFUSALS: usize = 64;
 /// How long a refused client may take to read why.
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The address at the other end of the socket, in a request's extensions.
+/// The address at the other end of the socket, or for whom that says it speaks; in
+/// a request's extensions.
 #[derive(Clone, Copy, Debug)]
 pub struct Peer(pub SocketAddr);
+
+/// Whether whoever is at this address begins with the PROXY protocol.
+pub type Announces = Arc<dyn Fn(IpAddr) -> bool + Send + Sync>;
 
 /// See the module's text.
 pub struct Acceptor {
@@ -44,6 +49,8 @@ pub struct Acceptor {
     pub sockets: Cap,
     /// Longest time until a request's head has come.
     pub header_timeout: Duration,
+    /// Who says for whom it speaks; `None` for nobody.
+    pub announces: Option<Announces>,
     /// Where the tasks of sockets are counted.
     pub tasks: TaskTracker,
     /// Ends the loop, and idle HTTP connections.
@@ -111,11 +118,20 @@ impl Acceptor {
             .header_read_timeout(self.header_timeout)
             .max_headers(HEADERS)
             .max_buf_size(HEAD_BYTES);
-        let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(peer);
-            service.call(request)
-        });
+        let timeout = self.header_timeout;
+        let announced =
+            self.announces.as_ref().is_some_and(|announces| announces(peer.0.ip().to_canonical()));
         self.tasks.spawn(async move {
+            let (mut stream, mut peer) = (stream, peer);
+            if announced {
+                let header = tokio::time::timeout(timeout, proxy_protocol::read(&mut stream));
+                let Ok(Ok(client)) = header.await else { return };
+                peer = Peer(client.unwrap_or(peer.0));
+            }
+            let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
+                request.extensions_mut().insert(peer);
+                service.call(request)
+            });
             let serving = builder
                 .serve_connection(TokioIo::new(Strict::new(stream)), service)
                 .with_upgrades();

@@ -36,7 +36,8 @@ thread_local! {
 /// What the frame parser accepts under these limits.
 #[must_use]
 pub fn receiver_limits(limits: &Limits) -> ws::Limits {
-    ws::Limits { message: limits.frame_bytes, fragments: limits.frame_fragments }
+    let fragments = u32::try_from(limits.frame_fragments).unwrap_or(u32::MAX);
+    ws::Limits { message: limits.frame_bytes, fragments }
 }
 
 /// Takes the socket out of an upgraded connection of this room's accept loop, and

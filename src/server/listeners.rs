@@ -1,6 +1,7 @@
 //! The listeners of a node: which there are, and what each serves.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -8,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::StartError;
 use crate::config::{Config, Listeners};
 use crate::http::{self, Live};
-use crate::net::{self, Acceptor};
+use crate::net::{self, Acceptor, Announces};
 
 /// Sockets of the metrics listener.
 const METRICS_SOCKETS: usize = 50;
@@ -40,22 +41,29 @@ impl Doors {
     pub(super) fn serve(
         self,
         live: &Live,
-        acceptor: impl Fn(usize, &CancellationToken) -> Acceptor,
+        acceptor: impl Fn(usize, &CancellationToken, Option<Announces>) -> Acceptor,
         (accepting, works): (&CancellationToken, &CancellationToken),
+        proxy_protocol: bool,
     ) {
         let Doors { addresses, public, internal, metrics } = self;
         let sockets = live.app().policy.limits.http_sockets;
         let routes = http::public(live.clone(), addresses.public_api);
-        tokio::spawn(http::serve(acceptor(sockets, accepting), public, routes));
+        let announces = proxy_protocol.then(|| announces(live.clone()));
+        tokio::spawn(http::serve(acceptor(sockets, accepting, announces), public, routes));
         if let Some(listener) = internal {
             let routes = http::internal(live.clone(), metrics.is_none());
-            tokio::spawn(http::serve(acceptor(sockets, works), listener, routes));
+            tokio::spawn(http::serve(acceptor(sockets, works, None), listener, routes));
         }
         if let Some(listener) = metrics {
             let routes = http::metrics(live.clone());
-            tokio::spawn(http::serve(acceptor(METRICS_SOCKETS, works), listener, routes));
+            tokio::spawn(http::serve(acceptor(METRICS_SOCKETS, works, None), listener, routes));
         }
     }
+}
+
+/// The proxies that are trusted when a socket comes in.
+fn announces(live: Live) -> Announces {
+    Arc::new(move |address| live.app().proxies.are_at(address))
 }
 
 /// Binds, and puts the port in that was taken.

@@ -4,16 +4,29 @@
 
 use std::time::Duration;
 
-use crate::config::Config;
+use crate::config::{Config, LIMITS};
+use crate::limit::Profile;
 use crate::metrics::Metrics;
 
 /// How often an insecure node says so (T-09).
 const WARN_EVERY: Duration = Duration::from_secs(60);
 
-/// Tells of the node's modes.
+/// Tells of the node's modes and limits.
 pub(super) fn tell(config: &Config, metrics: &Metrics) {
     metrics.insecure_mode(config.dev.is_some());
     metrics.compat_mode(config.compat);
+    let unlimited = config.profile == Profile::None;
+    metrics.ratelimit_mode(unlimited);
+    for limit in LIMITS {
+        metrics.limit(limit.name, limit.number(&config.limits), limit.burst(&config.limits));
+    }
+    if unlimited {
+        tracing::warn!(
+            event = "rates_unlimited",
+            "limits.profile is none: nothing bounds how fast clients send, subscribe and connect; \
+             put this node on no open network"
+        );
+    }
     if config.compat {
         tracing::warn!(
             event = "compat_mode",

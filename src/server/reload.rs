@@ -58,12 +58,18 @@ impl Node {
         let pseudonyms = config.pseudonyms.take();
         let pseudonyms = pseudonyms.unwrap_or_else(|| now.policy.pseudonyms.clone());
         self.live.replace(Arc::new(App {
-            policy: Arc::new(policy(&mut config, Arc::clone(&now.policy.relay), pseudonyms)),
+            policy: Arc::new(policy(
+                &mut config,
+                Arc::clone(&now.policy.relay),
+                Arc::clone(&now.policy.usage),
+                pseudonyms,
+            )),
             policies: Arc::clone(&now.policies),
             origins: config.origins,
             proxies: config.proxies,
             api_keys: config.api_keys,
             api_errors: config.api_errors,
+            api_rates: config.api_rates,
             health: now.health.clone(),
             connections: now.connections.clone(),
             waiting: now.waiting.clone(),

@@ -15,11 +15,12 @@ use super::answer::{About, push, refuse};
 use super::connect::{self, Admitted};
 use super::form::channel_of;
 use super::inflight::InFlight;
+use super::meter::Meter;
 use super::operation::{Actor, Kind, Operation};
 use super::{Message, Places, Policies, Policy, Session, form};
 use crate::auth::{Denied, Identity};
 use crate::hub::{self, Connection, Deadline, Millis, Notes, Pings, Registration, UserPlace};
-use crate::limit::Permit;
+use crate::limit::{Permit, Share, nanos};
 use crate::metrics::{Attempt, Metrics};
 
 /// How long a refused client has to close by itself.
@@ -36,7 +37,10 @@ pub struct Client {
     /// Channels that the connection token made, and the user's own; sorted.
     granted: Vec<Channel>,
     registration: Registration,
+    /// Made with the first command, so that it need not lie in the task.
+    meter: Option<Box<Meter>>,
     _place: Permit,
+    _address: Option<Share>,
 }
 
 /// A connection waits until it has connected; only then are there commands.
@@ -162,7 +166,9 @@ impl Client {
             inflight: InFlight::default(),
             granted: Vec::new(),
             registration,
+            meter: None,
             _place: places.connection,
+            _address: places.address,
         }
     }
 
@@ -180,6 +186,15 @@ impl Client {
 
     fn frame(&mut self, bytes: &[u8], context: &mut Context<'_>) {
         let mut commands = self.connection.encoding().commands(bytes);
+        // One time for all commands of a frame: they came together.
+        let began = self.policy.relay.hub().clock().precise();
+        if let State::Active(_) = self.state {
+            self.meter.get_or_insert_default().frame(
+                bytes.len(),
+                &self.policy.limits,
+                nanos(began),
+            );
+        }
         loop {
             if let State::Connecting(connecting) = &mut self.state {
                 let rest = commands.rest();
@@ -190,7 +205,7 @@ impl Client {
             }
             let done = match commands.next() {
                 None => return,
-                Some(Ok(command)) => self.command(command, context),
+                Some(Ok(command)) => self.command(command, began, context),
                 Some(Err(_)) => {
                     self.metrics().violation("undecodable");
                     Err(Disconnect::BAD_REQUEST)
@@ -238,11 +253,11 @@ impl Client {
     fn command(
         &mut self,
         command: Command<'_>,
+        began: Duration,
         context: &mut Context<'_>,
     ) -> Result<(), Disconnect> {
         let (id, method) = (command.id, command.request.method());
         self.metrics().command(method);
-        let began = self.policy.relay.hub().clock().precise();
         let done = match &self.state {
             State::Refused | State::Connecting(_) => Ok(Answer::NotHere),
             State::Waiting { .. } => match command.request {
@@ -251,7 +266,10 @@ impl Client {
             },
             State::Active(actor) => {
                 let actor = actor.clone();
-                self.active((id, began), command.request, &actor, context)
+                self.meter
+                    .get_or_insert_default()
+                    .admit(&command.request, &actor, nanos(began))
+                    .and_then(|()| self.active((id, began), command.request, &actor, context))
             }
         };
         if done != Ok(Answer::NotHere) {
@@ -259,6 +277,8 @@ impl Client {
         }
         match done {
             Ok(_) => Ok(()),
+            // What has no id cannot be answered.
+            Err(Refusal::Reply(_)) if id == 0 => Ok(()),
             Err(Refusal::Reply(code) | Refusal::Explained(code, _)) => {
                 self.refuse(id, method, code);
                 Ok(())

@@ -4,18 +4,19 @@ use std::collections::BTreeMap;
 
 use sealcast_wire::command::Connect;
 use sealcast_wire::reply::ConnectResult;
-use sealcast_wire::{Channel, Disconnect, Encoding, ErrorCode};
+use sealcast_wire::{Channel, Disconnect, Encoding, ErrorCode, User};
 
-use super::Policy;
 use super::client::Refusal;
 use super::expiry::{expire, still_good};
 use super::operation::Actor;
 use super::subscribe::{self, Grant};
+use super::{OneTooMany, Policy};
 use crate::auth::{
     Authorized, Claims, DataFormat, Denied, Identity, Refused, Subscribe, SubscriptionOptions,
     TokenDenied,
 };
 use crate::hub::{Connection, Deadline, Millis, Pings, Registration, UserPlace};
+use crate::limit::Scope;
 
 /// Someone who may connect.
 pub(super) struct Admitted {
@@ -92,7 +93,11 @@ pub(super) fn begin(policy: &Policy, connection: &Connection) {
     connection.set_deadline(Deadline::Connect, Millis::NEVER);
     // Not all at once, so that a restart's reconnects do not ping in step.
     let first = policy.limits.ping_interval.mul_f64(rand::random_range(0.5..=1.0));
-    connection.set_deadline(Deadline::Ping, policy.relay.hub().clock().now().after(first.into()));
+    let now = policy.relay.hub().clock().now();
+    connection.set_deadline(Deadline::Ping, now.after(first.into()));
+    // For the same reason.
+    let age = policy.limits.connection_max_age.mul_f64(rand::random_range(0.9..=1.1));
+    connection.set_deadline(Deadline::Age, now.after(age.into()));
 }
 
 /// The channels that a token makes and the user's own, by name.
@@ -172,17 +177,43 @@ fn authenticate(
     Ok(claims)
 }
 
+/// A place among the user's connections. The anonymous user's are not counted:
+/// they are not one person's.
 fn take_place(
     policy: &Policy,
     registration: &Registration,
     claims: &Claims,
 ) -> Result<Option<UserPlace>, Refusal> {
-    match policy.admission.connections_per_user {
-        Some(most) if !claims.user.is_anonymous() => registration
-            .take_place(&claims.user, most)
-            .map(Some)
-            .ok_or(Disconnect::CONNECTION_LIMIT.into()),
-        _ => Ok(None),
+    match policy.limits.user_connections {
+        0 => Ok(None),
+        _ if claims.user.is_anonymous() => Ok(None),
+        most => match registration.take_place(&claims.user, most) {
+            Some(place) => Ok(Some(place)),
+            None => one_too_many(policy, registration, &claims.user, most),
+        },
+    }
+}
+
+fn one_too_many(
+    policy: &Policy,
+    registration: &Registration,
+    user: &User,
+    most: usize,
+) -> Result<Option<UserPlace>, Refusal> {
+    let hub = policy.relay.hub();
+    hub.metrics().rate_limited(Scope::UserConnections.name());
+    match policy.admission.one_too_many {
+        OneTooMany::Retry => Err(Disconnect::TOO_MANY_REQUESTS.into()),
+        OneTooMany::Refuse => Err(Disconnect::CONNECTION_LIMIT.into()),
+        OneTooMany::Replace => {
+            let all = hub.connections_of(user);
+            if let Some((oldest, _)) = all.iter().find(|(connection, _)| connection.is_open()) {
+                oldest.close(hub, Disconnect::CONNECTION_LIMIT);
+            }
+            // Without a place all others are only about to connect.
+            let place = registration.take_place(user, most);
+            place.map(Some).ok_or(Disconnect::TOO_MANY_REQUESTS.into())
+        }
     }
 }
 

@@ -50,7 +50,7 @@ pub(super) fn publish(policy: &Policy, request: &Publish<'_>) -> Result<(Channel
     let payload = request
         .data
         .or(empty)
-        .filter(|data| data.bytes().len() <= policy.limits.message_bytes)
+        .filter(|data| data.bytes().len() <= policy.message_bytes(namespace))
         .and_then(|data| namespace.data_format.payload(data))
         .ok_or(ErrorCode::BadRequest)?;
     Ok((channel, Kind::Publish(payload)))

@@ -239,6 +239,13 @@ impl Actor {
 }
 
 impl Policy {
+    /// The largest payload of a namespace, bytes.
+    #[must_use]
+    pub fn message_bytes(&self, namespace: &Namespace) -> usize {
+        let all = self.limits.message_bytes;
+        namespace.message_bytes.map_or(all, |own| own.min(all))
+    }
+
     /// What is kept of a namespace's publications.
     #[must_use]
     pub fn retention(&self, namespace: &Namespace) -> Option<Retention> {

@@ -11,7 +11,7 @@ use crate::auth::{Namespace, Namespaces, Pseudonyms};
 use crate::broker::{Broker, Sharding, StandIn, Tails};
 use crate::hub::tests::Script;
 use crate::hub::{Clock, Connection, Hub, Registration};
-use crate::limit::{Cap, Profile};
+use crate::limit::{Cap, Profile, Usage};
 use crate::metrics::Metrics;
 
 struct Bench {
@@ -48,6 +48,7 @@ impl Bench {
             namespaces: Namespaces::new(Some(open), HashMap::new()),
             limits,
             pseudonyms: Pseudonyms::random(),
+            usage: Usage::new(),
             unix_time: || std::time::Duration::from_secs(1_800_000_000),
             version: "test".into(),
         });
@@ -55,7 +56,8 @@ impl Bench {
         let connection = Connection::scripted(Encoding::Json, script.clone());
         let registration = Registration::new(&hub, Arc::clone(&connection));
         let cap = Cap::new(2);
-        let places = Places { connection: cap.take().unwrap(), waiting: cap.take().unwrap() };
+        let places =
+            Places { connection: cap.take().unwrap(), waiting: cap.take().unwrap(), address: None };
         let client =
             Client::new(Policies::new(policy), Arc::clone(&connection), registration, places);
         assert_eq!(cap.taken(), 2);

@@ -76,6 +76,7 @@ async fn main() -> Result<(), Fault> {
     let acceptor = Acceptor {
         sockets: Cap::new(100),
         header_timeout: limits.header_timeout,
+        announces: None,
         tasks: tasks.clone(),
         stop: CancellationToken::new(),
         metrics,

@@ -152,7 +152,10 @@ async fn a_refusal_at_the_door_is_told_even_to_those_who_send_much() {
     let request = format!("GET / HTTP/1.1\r\nHost: it\r\nX: {}\r\n\r\n", "x".repeat(100_000));
     is_refusal(&ask(node.public, &request).await);
     let refused = Connection::open(&node.options("ada", Encoding::Json)).await;
-    assert!(matches!(refused, Err(Error::Refused { status: 503 })), "{refused:?}");
+    assert!(
+        matches!(refused, Err(Error::Refused { status: 503, retry_after: Some(_) })),
+        "{refused:?}"
+    );
 }
 
 async fn sockets(address: SocketAddr, count: usize) -> Vec<TcpStream> {

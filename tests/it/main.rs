@@ -25,6 +25,7 @@ mod fidelity;
 mod frames;
 mod handshake;
 mod layering;
+mod limits;
 mod malformed;
 mod membership;
 mod once;

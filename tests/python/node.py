@@ -49,8 +49,14 @@ class Node:
         config = {
             "http_server": {"port": 0},
             "metrics": {"port": 0},
-            "client": {"token": {"hmac_secret_key": SECRET}, **self._client},
+            "client": {
+                "token": {"hmac_secret_key": SECRET},
+                "user_connection_limit": 0,
+                **self._client,
+            },
             "http_api": {"key": API_KEY},
+            # Tests send faster than people, and all from one address.
+            "limits": {"profile": "none", "ip_connections": 10_000},
             "channel": {"without_namespace": OPTIONS, "namespaces": NAMESPACES},
         }
         path.write_text(json.dumps(config))

@@ -1,6 +1,7 @@
 //! What can go wrong, and how a connection ends.
 
 use std::io;
+use std::time::Duration;
 
 use sealcast_wire::reply;
 use sealcast_wire::ws::Violation;
@@ -15,6 +16,8 @@ pub enum Error {
     Refused {
         /// The HTTP status.
         status: u16,
+        /// How long it asks to wait before the next attempt (`Retry-After`).
+        retry_after: Option<Duration>,
     },
     /// The server refused a command.
     #[error("error {code}: {message}")]

@@ -1,5 +1,7 @@
 //! The opening handshake, RFC 6455, 4.1, as bytes.
 
+use std::time::Duration;
+
 use sealcast_wire::ws;
 
 use crate::Error;
@@ -96,7 +98,12 @@ impl Response {
         let (status, headers) = head.split_once("\r\n").unwrap_or((head, ""));
         match status.strip_prefix("HTTP/1.1 ").and_then(|it| it.get(..3)).map(str::parse) {
             Some(Ok(101)) => {}
-            Some(Ok(status)) => return Err(Error::Refused { status }),
+            Some(Ok(status)) => {
+                let seconds = single_header(headers, "retry-after").ok().flatten();
+                let seconds = seconds.and_then(|seconds| seconds.parse().ok());
+                let retry_after = seconds.map(Duration::from_secs);
+                return Err(Error::Refused { status, retry_after });
+            }
             _ => return Err(Error::Protocol("the response to the upgrade is not HTTP/1.1")),
         }
         let header = |name| single_header(headers, name);
@@ -183,12 +190,19 @@ mod tests {
 
     #[test]
     fn another_status_is_a_refusal() {
-        for (head, expected) in [
-            ("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", 403),
-            ("HTTP/1.1 503 Service Unavailable\r\n\r\nbusy", 503),
-            ("HTTP/1.1 200 OK\r\n\r\n", 200),
+        let date = "Sun, 22 Nov 2026 10:00:00 GMT";
+        for (head, expected, wait) in [
+            ("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", 403, None),
+            ("HTTP/1.1 503 Service Unavailable\r\n\r\nbusy", 503, None),
+            ("HTTP/1.1 429 Too Many Requests\r\nRetry-After: 7\r\n\r\n", 429, Some(7)),
+            (&format!("HTTP/1.1 429 Too Many Requests\r\nRetry-After: {date}\r\n\r\n"), 429, None),
+            ("HTTP/1.1 503 Busy\r\nretry-after: -1\r\n\r\n", 503, None),
+            ("HTTP/1.1 200 OK\r\n\r\n", 200, None),
         ] {
-            assert!(matches!(answer(head), Err(Error::Refused { status }) if status == expected));
+            let Err(Error::Refused { status, retry_after }) = answer(head) else {
+                panic!("{head}");
+            };
+            assert_eq!((status, retry_after), (expected, wait.map(Duration::from_secs)), "{head}");
         }
     }
 

@@ -6,7 +6,7 @@ use super::super::Fault;
 use super::super::file::Client;
 use super::fault;
 use crate::auth::{Namespaces, PersonalChannels};
-use crate::session::Admission;
+use crate::session::{Admission, OneTooMany};
 
 pub(super) fn admission(
     client: &Client,
@@ -16,10 +16,23 @@ pub(super) fn admission(
     Admission {
         anonymous: client.allow_anonymous_connect_without_token,
         no_anonymous_tokens: client.disallow_anonymous_connection_tokens,
-        connections_per_user: client.user_connection_limit.filter(|most| *most > 0),
+        one_too_many: one_too_many(client, faults),
         personal: personal(client, namespaces, faults),
         tells_time: client.connect_include_server_time,
         tells_why: false,
+    }
+}
+
+fn one_too_many(client: &Client, faults: &mut Vec<Fault>) -> OneTooMany {
+    match client.user_connection_limit_answer.as_str() {
+        "retry" => OneTooMany::Retry,
+        "refuse" => OneTooMany::Refuse,
+        "replace" => OneTooMany::Replace,
+        _ => {
+            let problem = "none of retry, refuse and replace";
+            fault(faults, "client.user_connection_limit_answer", problem);
+            OneTooMany::default()
+        }
     }
 }
 

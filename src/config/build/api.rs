@@ -1,11 +1,14 @@
 //! `http_api`: the keys of the server API, and what each may do.
 
+use std::collections::HashMap;
+
 use super::super::Fault;
 use super::super::file::{ApiKey as Entry, HttpApi};
 use super::super::secret::SecretText;
 use super::fault;
 use crate::auth::{ApiKey, ApiKeys, ApiMethod, BadApiKey, ChannelPattern, Scope};
 use crate::http::ErrorMode;
+use crate::limit::Rate;
 
 /// The name of `http_api.key`, which may do everything.
 const SINGLE: &str = "default";
@@ -22,6 +25,13 @@ pub(super) fn api_keys(section: &HttpApi, faults: &mut Vec<Fault>) -> ApiKeys {
         add(&mut keys, &place, &entry.name, &entry.key, scope, faults);
     }
     ApiKeys::new(keys)
+}
+
+/// How fast each key may call, by its name.
+pub(super) fn api_rates(section: &HttpApi) -> HashMap<String, Rate> {
+    let named = section.keys.iter().map(|entry| (entry.name.clone(), entry.rate));
+    let single = section.key.is_some().then(|| (SINGLE.to_owned(), section.rate));
+    named.chain(single).filter(|(_, rate)| !rate.is_none()).collect()
 }
 
 /// How the server API tells errors unless a request says otherwise.

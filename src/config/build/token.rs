@@ -1,17 +1,21 @@
 //! The token sections: whose tokens are taken, by which keys.
 
+use std::time::Duration;
+
 use super::super::Fault;
 use super::super::file::{File, TokenIssuer};
 use super::fault;
 use crate::auth::{TokenConfig, Trust, TrustedIssuer, Verifier};
-
-/// Longest life of a token unless configured, seconds.
-const MAX_LIFETIME: u64 = 3_600;
+use crate::limit::Profile;
 
 /// What the verifier is to be built from; `None` if no key is configured.
 pub(super) fn tokens(file: &File, faults: &mut Vec<Fault>) -> Option<TokenConfig> {
     let compat = file.compat.centrifugo;
-    let lifetime = |seconds: Option<u64>| seconds.or((!compat).then_some(MAX_LIFETIME));
+    let profile: Profile = file.limits.profile.parse().unwrap_or_default();
+    let longest = profile.limits().token_max_lifetime;
+    let lifetime = |given: Option<Duration>| {
+        given.or((!compat).then_some(longest)).map(|lifetime| lifetime.as_secs())
+    };
     let token = &file.client.token;
     let connection = Trust {
         issuers: issuers(
@@ -20,14 +24,14 @@ pub(super) fn tokens(file: &File, faults: &mut Vec<Fault>) -> Option<TokenConfig
             token.issuers.as_deref(),
             faults,
         ),
-        max_lifetime: lifetime(token.max_lifetime.map(|time| time.as_secs())),
+        max_lifetime: lifetime(token.max_lifetime),
         user_claim: user_claim("client.token", token.user_id_claim.as_deref(), faults),
     };
     let place = "client.subscription_token";
     let own = &file.client.subscription_token;
     let subscription = Trust {
         issuers: issuers(place, own.issuer.issuer(place.into()), own.issuers.as_deref(), faults),
-        max_lifetime: lifetime(own.max_lifetime.map(|time| time.as_secs())),
+        max_lifetime: lifetime(own.max_lifetime),
         user_claim: user_claim(place, own.user_id_claim.as_deref(), faults),
     };
     if own.enabled && subscription.issuers.is_empty() {

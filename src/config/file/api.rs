@@ -2,6 +2,7 @@
 
 use super::super::secret::SecretText;
 use super::section;
+use crate::limit::Rate;
 
 section! {
     HttpApi {
@@ -9,6 +10,8 @@ section! {
         key: Option<SecretText>,
         /// More keys, each with what it may do.
         keys: Vec<ApiKey>,
+        /// How fast `key` may call, each command of a batch by itself; any rate unless given.
+        rate: Rate = Rate::NONE,
         /// `transport` tells errors by the HTTP status; empty tells them in the body.
         error_mode: String,
         /// The server API is on the public listener too, where `http_server.internal_port` would
@@ -33,5 +36,7 @@ section! {
         methods: Option<Vec<String>>,
         /// Patterns of the channels that it may reach, such as `news:*`; all unless given.
         channels: Option<Vec<String>>,
+        /// How fast it may call, each command of a batch by itself; any rate unless given.
+        rate: Rate = Rate::NONE,
     }
 }

@@ -56,6 +56,12 @@ section! {
         channel_regex: String,
         /// What payloads are taken: `json`, `json_object` or `binary`; empty is `json`.
         publication_data_format: String,
+        /// The limit profile of the namespace, `strict` or `standard`, for what it has numbers of
+        /// its own of; `limits.profile` unless given.
+        limit_profile: Option<String>,
+        /// The largest payload of one publication, bytes, up to `limits.message_bytes`; as the
+        /// profile says unless given.
+        message_bytes: Option<usize>,
         /// Who is subscribed is noted.
         presence: bool,
         /// Who comes and goes is told to subscribers who ask for it.

@@ -18,8 +18,13 @@ section! {
         allow_anonymous_connect_without_token: bool,
         /// Tokens of the anonymous user are refused.
         disallow_anonymous_connection_tokens: bool,
-        /// Most connections of one user on a node; any number unless given, or with 0.
-        user_connection_limit: Option<usize>,
+        /// Most connections of one user on a node; any number with 0. The anonymous user's are not
+        /// counted.
+        user_connection_limit: usize => user_connections,
+        /// What becomes of one more of them: with `retry` it is closed with 3013, after which SDKs
+        /// try again later; with `refuse` with 3504, after which they do not; with `replace` it
+        /// stays, and the oldest is closed with 3504.
+        user_connection_limit_answer: String = "retry".to_owned(),
         /// Clients are told the time when they connect.
         connect_include_server_time: bool,
         /// A channel for each user, to which every connection of that user is subscribed.
@@ -54,7 +59,7 @@ section! {
         concurrency: "remove it; commands of different channels run side by side",
         channel_position_check_delay: "remove it; positions are always watched",
         channel_position_max_time_lag: "remove it; positions are always watched",
-        connection_rate_limit: "limit new connections at the proxy",
+        connection_rate_limit: "its name here is limits.node_connects",
         connect_code_to_unidirectional_disconnect: "there are no unidirectional transports",
     }
 }

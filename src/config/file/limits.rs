@@ -3,12 +3,33 @@
 use std::time::Duration;
 
 use super::section;
+use crate::limit::Rate;
 
 section! {
     LimitOptions {
-        /// Where the numbers come from that are not given: `standard`, for the open internet, or
-        /// `strict`, for a few people who know each other.
+        /// Where the numbers come from that are not given: `standard`, for the open internet;
+        /// `strict`, for a few people who know each other; or `none`, which is `standard` without
+        /// limits on rates.
         @restart profile: String = "standard".to_owned(),
+        /// How fast one connection's commands may come, but for those with a rate of their own:
+        /// `10/s burst 20` is 10 in each second, and 20 at once; `none` is no limit.
+        conn_commands: Rate => conn_commands,
+        /// How fast the bytes of one connection's commands may come. The burst is the largest frame
+        /// that passes.
+        conn_bytes: Rate => conn_bytes,
+        /// How fast one connection may subscribe. Its unsubscribes and refreshes of subscriptions
+        /// together may come as fast again.
+        subscribe: Rate => subscribes,
+        /// How fast one user may publish, over all connections to the node.
+        user_messages: Rate => user_messages,
+        /// How fast what `limits.conn_commands` counts may come from all connections of the node.
+        node_commands: Rate => node_commands,
+        /// How fast connections may come from one address, or with IPv6 from one /64.
+        ip_connects: Rate => ip_connects,
+        /// How fast connections may come to the node.
+        node_connects: Rate => node_connects,
+        /// Most connections from one address, or with IPv6 from one /64.
+        ip_connections: usize => ip_connections,
         /// The largest payload of one publication, bytes.
         message_bytes: usize => message_bytes,
         /// Most publications and replies waiting for one connection.
@@ -25,6 +46,11 @@ section! {
         waiting_connections: usize => waiting_connections,
         /// Sockets that may be open beside WebSockets, for the server API and handshakes.
         @restart http_sockets: usize => http_sockets,
+        /// How long a connection may last; then it ends with 3011, and comes again. Varies by a
+        /// tenth, so that not all end together.
+        connection_max_age: Duration => connection_max_age,
+        /// Most fragments of one WebSocket message.
+        frame_fragments: usize => frame_fragments,
         /// The longest time in which a WebSocket message must arrive whole.
         message_deadline: Duration => message_deadline,
         /// The longest time in which a request's header must arrive.

@@ -10,7 +10,8 @@ section! {
     Token {
         /// Several issuers, each with keys of its own, in the place of the options here.
         issuers: Option<Vec<TokenIssuer>>,
-        /// The longest life of a token; 1h unless given, or with `compat.centrifugo` any.
+        /// The longest life of a token; as the limit profile says unless given, 1h, or 15m with
+        /// `strict`; with `compat.centrifugo` any.
         max_lifetime: Option<Duration>,
         /// The claim that names the user; `sub` unless given.
         user_id_claim: Option<String>,
@@ -30,7 +31,8 @@ section! {
         enabled: bool,
         /// Several issuers, each with keys of its own, in the place of the options here.
         issuers: Option<Vec<TokenIssuer>>,
-        /// The longest life of a token; 1h unless given, or with `compat.centrifugo` any.
+        /// The longest life of a token; as the limit profile says unless given, 1h, or 15m with
+        /// `strict`; with `compat.centrifugo` any.
         max_lifetime: Option<Duration>,
         /// The claim that names the user; `sub` unless given.
         user_id_claim: Option<String>,

@@ -81,6 +81,7 @@ fn status_of(code: ErrorCode) -> StatusCode {
         ErrorCode::BadRequest | ErrorCode::NotAvailable => StatusCode::BAD_REQUEST,
         ErrorCode::UnrecoverablePosition => StatusCode::RANGE_NOT_SATISFIABLE,
         ErrorCode::ConcurrentPagination => StatusCode::CONFLICT,
+        ErrorCode::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }

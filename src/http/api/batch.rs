@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::answer::{Problem, error_text};
-use super::{ApiMethod, App, ServerApi, method, parse};
+use super::{ApiMethod, App, ServerApi, admit, method, parse};
 
 /// Most commands of one batch.
 const MAX_COMMANDS: usize = 1_000;
@@ -64,6 +64,9 @@ async fn one(app: &App, caller: &ServerApi, command: &Command<'_>) -> String {
     let asked = |method: &ApiMethod| command.get(method.name()).copied().flatten();
     let first = ApiMethod::ALL.iter().find_map(|method| Some((*method, asked(method)?)));
     let Some((method, request)) = first else { return error(ErrorCode::MethodNotFound) };
+    if admit::admit_call(app, caller.name()).is_err() {
+        return error(ErrorCode::TooManyRequests);
+    }
     match method::call(method, app, caller, request.get().as_bytes()).await {
         Ok(Ok(result)) => format!(r#"{{"{}":{result}}}"#, method.name()),
         Ok(Err(problem)) => error(problem),

@@ -105,7 +105,7 @@ async fn publish_to(
         // Which only a namespace for any bytes takes.
         (_, None) => Data::Opaque(&[]),
     };
-    if data.bytes().len() > app.policy.limits.message_bytes {
+    if data.bytes().len() > app.policy.message_bytes(namespace) {
         return Err(ErrorCode::BadRequest);
     }
     let payload = namespace.data_format.payload(data).ok_or(ErrorCode::BadRequest)?;

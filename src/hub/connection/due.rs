@@ -40,6 +40,9 @@ impl Connection {
                 Deadline::Pong => {
                     self.close_locked(hub, &mut outbox, Disconnect::NO_PONG.told(), false)
                 }
+                Deadline::Age => {
+                    self.close_locked(hub, &mut outbox, Disconnect::FORCE_RECONNECT.told(), false)
+                }
                 Deadline::Message => {
                     self.close_locked(hub, &mut outbox, Disconnect::POLICY.told(), false)
                 }

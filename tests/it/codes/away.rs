@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sealcast::broker::{Feed, Memory, Sharding};
 use sealcast::hub::{Clock, Hub};
-use sealcast::limit::Cap;
+use sealcast::limit::{Cap, Usage};
 use sealcast::metrics::Metrics;
 use sealcast::relay::Relay;
 use sealcast::session::{self, Places, Policies, Policy};
@@ -31,12 +31,14 @@ pub(super) async fn connected() -> Wire {
         namespaces: config.namespaces,
         limits: config.limits,
         pseudonyms: sealcast::auth::Pseudonyms::random(),
+        usage: Usage::new(),
         unix_time: || Duration::from_secs(token::now()),
         version: "it".into(),
     }));
     let cap = Cap::new(2);
     let address = driven::serve(&hub, move |connection, registration| {
-        let places = Places { connection: cap.take().unwrap(), waiting: cap.take().unwrap() };
+        let places =
+            Places { connection: cap.take().unwrap(), waiting: cap.take().unwrap(), address: None };
         session::Client::new(Arc::clone(&policies), connection, registration, places)
     });
     let mut wire = driven::open(address).await;

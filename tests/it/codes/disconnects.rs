@@ -28,11 +28,7 @@ pub(super) fn rows() -> Vec<Row> {
         provoked!(3010, "insufficient state", refreshed_for_other_channels),
         provoked!(3011, "force reconnect", sent_away_by_a_backend),
         provoked!(3012, "no pong", ping_without_answer),
-        never(
-            3013,
-            "too many requests",
-            "no rate of commands is bounded here, so nobody is too fast; a backend may send it",
-        ),
+        provoked!(3013, "too many requests", one_connection_too_many_for_now),
         never(
             3014,
             "state invalidated",
@@ -160,8 +156,15 @@ async fn ended_by_a_backend() -> Told {
     after_call(Value::Null).await
 }
 
-async fn one_connection_too_many() -> Told {
+async fn one_connection_too_many_for_now() -> Told {
     let node = TestNode::with(json!({ "client": { "user_connection_limit": 1 } })).await;
+    let _first = Wire::connected(&node, "ada").await;
+    after_token(&node, token::of("ada")).await
+}
+
+async fn one_connection_too_many() -> Told {
+    let client = json!({ "user_connection_limit": 1, "user_connection_limit_answer": "refuse" });
+    let node = TestNode::with(json!({ "client": client })).await;
     let _first = Wire::connected(&node, "ada").await;
     after_token(&node, token::of("ada")).await
 }

@@ -24,12 +24,7 @@ pub(super) fn rows() -> Vec<Row> {
         provoked!(108, "not available", rpc_of_a_client),
         provoked!(109, "token expired", expired_token),
         provoked!(110, "expired", connection_expired_beforehand),
-        never(
-            111,
-            "too many requests",
-            "connections, sizes and queues are bounded here, and no rate of commands",
-        )
-        .temporary(),
+        provoked!(111, "too many requests", second_of_two_in_an_hour).temporary(),
         provoked!(112, "unrecoverable position", position_of_another_stream),
         never(
             113,
@@ -89,6 +84,13 @@ async fn rpc_of_a_client() -> Told {
 
 async fn expired_token() -> Told {
     answer_to_token(token::expiring("ada", -60)).await
+}
+
+async fn second_of_two_in_an_hour() -> Told {
+    let node = TestNode::with(json!({ "limits": { "conn_commands": "1/h" } })).await;
+    let mut ada = Wire::connected(&node, "ada").await;
+    ada.ask(r#"{"id":2,"publish":{"channel":"room","data":1}}"#).await;
+    error_in(&ada.ask(r#"{"id":3,"publish":{"channel":"room","data":1}}"#).await)
 }
 
 /// The token is good, and says that the connection is over (protocol 3.2).

@@ -41,7 +41,11 @@ fn every_value_is_printed_with_where_it_came_from() {
     let options = json!({
         "client": { "token": { "hmac_secret_key": SECRET }, "channel_limit": 7 },
         "http_api": { "key_file": secret },
-        "limits": { "profile": "strict" },
+        "limits": { "profile": "strict", "user_messages": "200/m" },
+        "channel": { "namespaces": [
+            { "name": "same" },
+            { "name": "own", "message_bytes": 100 },
+        ] },
     });
     fs::write(&path, options.to_string()).unwrap();
     let print = |arguments: &[&str]| {
@@ -58,15 +62,22 @@ fn every_value_is_printed_with_where_it_came_from() {
         "client.token.hmac_secret_key = \"[redacted]\"  # file",
         "client.ping_interval = \"1m\"  # environment SEALCAST_CLIENT_PING_INTERVAL",
         "client.channel_limit = 7  # file",
+        "channel.namespaces[0].name = \"same\"  # file",
+        "channel.namespaces[1].name = \"own\"  # file",
+        "channel.namespaces[1].message_bytes = 100  # file",
         file.as_str(),
         "limits.profile = \"strict\"  # file",
+        "limits.user_messages = \"200/m\"  # file",
     ];
     assert_eq!(set.lines().collect::<Vec<_>>(), expected);
     let all = print(&["--effective"]);
     for line in expected.iter().chain(&[
         "http_server.port = 8000  # default",
         "client.connection_limit = 500  # profile strict",
-        "channel.namespaces = []  # default",
+        "client.user_connection_limit = 3  # profile strict",
+        "limits.conn_commands = \"10/s burst 20\"  # profile strict",
+        "limits.ip_connects = \"10/10s\"  # profile strict",
+        "channel.namespaces[0].message_bytes = 1024  # limits.message_bytes",
         "channel.without_namespace = none  # default",
     ]) {
         assert!(all.lines().any(|other| other == *line), "{line}\n{all}");

@@ -4,6 +4,7 @@ use super::samples::samples;
 
 const CORPUS: &str = include_str!("corpus.md");
 const CONFIGURATION: &str = include_str!("../../../docs/configuration.md");
+const LIMITS: &str = include_str!("../../../docs/limits.md");
 const MIGRATION: &str = include_str!("../../../docs/migrate-from-centrifugo.md");
 
 #[test]
@@ -17,7 +18,7 @@ fn each_of_many_wrong_configurations_gets_its_exact_report() {
 
 #[test]
 fn the_samples_of_the_pages_are_what_they_say() {
-    for (page, least) in [(CONFIGURATION, 4), (MIGRATION, 5)] {
+    for (page, least) in [(CONFIGURATION, 4), (MIGRATION, 5), (LIMITS, 1)] {
         let samples = samples(page);
         assert!(samples.len() >= least, "{}", samples.len());
         for sample in samples {

@@ -325,7 +325,37 @@ async fn modes(moved: &mut Moved) {
     moved.note("sealcast_config_last_reload_success_timestamp");
     let version = format!("sealcast_build_info{{version=\"{}\"}}", sealcast::server::VERSION);
     assert_eq!(lenient.number(&version), 1.0);
+    limits(moved).await;
     for name in ["sealcast_insecure_mode", "sealcast_compat_mode", "sealcast_build_info"] {
+        moved.note(name);
+    }
+}
+
+/// Every limit stands beside its use.
+async fn limits(moved: &mut Moved) {
+    let unlimited = TestNode::start().await;
+    let mode = |name: &str| format!("sealcast_ratelimit_mode{{mode=\"{name}\"}}");
+    assert_eq!([unlimited.number(&mode("off")), unlimited.number(&mode("local"))], [1.0, 0.0]);
+    let strict = TestNode::with(json!({ "limits": { "profile": "strict" } })).await;
+    assert_eq!([strict.number(&mode("off")), strict.number(&mode("local"))], [0.0, 1.0]);
+    let Value::Object(strict_numbers) = config(json!({ "limits": { "profile": "strict" } })) else {
+        panic!("an object")
+    };
+    let parsed = sealcast::config::parse(&Value::Object(strict_numbers).to_string());
+    let numbers = parsed.unwrap_or_else(|faults| panic!("{faults:?}")).limits;
+    for limit in sealcast::config::LIMITS {
+        let selector = format!("sealcast_limit{{limit=\"{}\"}}", limit.name);
+        assert_eq!(strict.number(&selector), limit.number(&numbers), "{selector}");
+        let known = COUNTERS.iter().chain(GAUGES).any(|(name, _)| *name == limit.used);
+        assert!(known, "{}: its use is {}", limit.name, limit.used);
+    }
+    let before = render(&strict);
+    let mut wire = Wire::connected(&strict, "ada").await;
+    let all = (2..=22).map(|id| format!(r#"{{"id":{id},"presence":{{"channel":"a"}}}}"#));
+    wire.say(&all.collect::<Vec<_>>().join("\n")).await;
+    moved.up(&strict, &before, &["sealcast_rate_limited_total{scope=\"connection\"}"]).await;
+    assert_eq!(strict.number("sealcast_limit_burst{limit=\"conn_commands\"}"), 20.0);
+    for name in ["sealcast_limit", "sealcast_limit_burst", "sealcast_ratelimit_mode"] {
         moved.note(name);
     }
 }

@@ -17,7 +17,7 @@ async fn a_user_has_as_many_connections_as_there_may_be() {
     let node = TestNode::with(json!({ "client": { "user_connection_limit": 2 } })).await;
     let first = Wire::connected(&node, "ada").await;
     let mut second = Wire::connected(&node, "ada").await;
-    assert_eq!(Wire::open(&node).await.closed_by(&connect("ada")).await, 3504);
+    assert_eq!(Wire::open(&node).await.closed_by(&connect("ada")).await, 3013);
     Wire::connected(&node, "bob").await.is_quiet().await;
     second.is_quiet().await;
     // One that goes makes room.
@@ -28,7 +28,20 @@ async fn a_user_has_as_many_connections_as_there_may_be() {
     drop(first);
     eventually("bob and one of ada's are gone", clients(1)).await;
     let _third = Wire::connected(&node, "ada").await;
-    assert_eq!(Wire::open(&node).await.closed_by(&connect("ada")).await, 3504);
+    assert_eq!(Wire::open(&node).await.closed_by(&connect("ada")).await, 3013);
+}
+
+#[tokio::test]
+async fn the_newest_may_take_the_place_of_the_oldest() {
+    let client = json!({ "user_connection_limit": 2, "user_connection_limit_answer": "replace" });
+    let node = TestNode::with(json!({ "client": client })).await;
+    let mut first = Wire::connected(&node, "ada").await;
+    let mut second = Wire::connected(&node, "ada").await;
+    let mut third = Wire::connected(&node, "ada").await;
+    assert_eq!(first.closed().await, 3504);
+    let _fourth = Wire::connected(&node, "ada").await;
+    assert_eq!(second.closed().await, 3504);
+    third.is_quiet().await;
 }
 
 #[tokio::test]
@@ -71,7 +84,7 @@ async fn the_bound_is_exact_when_all_come_at_once() {
     for answer in futures_util::future::join_all(asking).await {
         match answer {
             Frame::Text(_) => admitted += 1,
-            Frame::Close(code, _) => assert_eq!(code, Some(3504)),
+            Frame::Close(code, _) => assert_eq!(code, Some(3013)),
             other => panic!("{other:?}"),
         }
     }

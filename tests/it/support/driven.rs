@@ -31,6 +31,7 @@ pub(crate) fn serve<S: Session>(
     let acceptor = Acceptor {
         sockets: Cap::new(10),
         header_timeout: limits.header_timeout,
+        announces: None,
         tasks: tasks.clone(),
         stop: CancellationToken::new(),
         metrics: Arc::clone(hub.metrics()),

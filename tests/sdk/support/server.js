@@ -21,8 +21,10 @@ export function config(client = {}) {
   return {
     http_server: { address: '127.0.0.1', port: 0 },
     metrics: { port: 0 },
-    client: { allowed_origins: [], token: { hmac_secret_key: SECRET }, ...client },
+    client: { allowed_origins: [], token: { hmac_secret_key: SECRET }, user_connection_limit: 0, ...client },
     http_api: { key: API_KEY },
+    // Tests send faster than people, and all from one address.
+    limits: { profile: 'none', ip_connections: 10_000 },
     channel: {
       without_namespace: { allow_subscribe_for_client: true, allow_publish_for_client: true },
       namespaces: [{ name: 'news', allow_subscribe_for_client: true }, { name: 'closed' }],

@@ -5,6 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
@@ -275,7 +276,13 @@ impl Task {
                 self.link = Some(Link::new(number, connection));
                 self.machine.opened(now, number);
             }
-            Err(error) => self.machine.lost(now, number, Loss::NotOpened(error.to_string())),
+            Err(error) => {
+                let asked = match &error {
+                    Error::Refused { retry_after, .. } => retry_after.unwrap_or_default(),
+                    _ => Duration::ZERO,
+                };
+                self.machine.lost(now, number, Loss::NotOpened(error.to_string(), asked));
+            }
         }
     }
 

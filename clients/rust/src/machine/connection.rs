@@ -18,12 +18,17 @@ const EXPIRED: u32 = 3005;
 const STATE_INVALIDATED: u32 = 3014;
 const INVALID_TOKEN: u32 = 3500;
 
+/// The longest wait that a server may ask for.
+const MOST_ASKED: Duration = Duration::from_secs(300);
+
 pub(super) struct Connection {
     settings: Settings,
     pub(super) phase: Phase,
     /// Of the last connection that was opened.
     number: u64,
     failures: u32,
+    /// How long the server asks to wait before the next attempt.
+    asked: Duration,
     token: Option<String>,
     refreshing: Option<Ticket>,
     /// How long the server may be silent.
@@ -56,6 +61,7 @@ impl Connection {
             phase: Phase::Disconnected(own::DISCONNECT_CALLED),
             number: 0,
             failures: 0,
+            asked: Duration::ZERO,
             token: settings.token.clone(),
             refreshing: None,
             patience: None,
@@ -170,7 +176,8 @@ impl Connection {
             return Verdict::Stay;
         }
         let close = match loss {
-            Loss::NotOpened(why) => {
+            Loss::NotOpened(why, asked) => {
+                self.asked = asked.min(MOST_ASKED);
                 desk.tell(Event::Error(Failure::Transport(why)));
                 return Verdict::Retry;
             }
@@ -222,7 +229,9 @@ impl Connection {
 
     /// Waits before the next attempt.
     pub(super) fn rest(&mut self, desk: &mut Desk, now: Moment) {
+        // Beside what the server asks, so that not all come back together.
         let delay = desk.delay(self.settings.backoff, self.failures);
+        let delay = delay.saturating_add(std::mem::take(&mut self.asked));
         self.failures = self.failures.saturating_add(1);
         self.phase = Phase::Connecting(Step::Resting);
         desk.timers.set(Timer::Reconnect, now.saturating_add(delay));

@@ -65,8 +65,8 @@ pub(crate) enum Fetch {
 /// How a connection went.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Loss {
-    /// It could not be opened.
-    NotOpened(String),
+    /// It could not be opened; and how long the server asks to wait.
+    NotOpened(String, Duration),
     /// It ended without a close frame.
     Ended,
     /// The server closed it.

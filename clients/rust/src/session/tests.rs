@@ -199,7 +199,7 @@ async fn a_connection_that_is_not_accepted() {
     let refused = connecting(async |mut server| {
         server.stream.write_all(b"HTTP/1.1 403 Forbidden\r\n\r\n").await.unwrap();
     });
-    assert!(matches!(refused.await, Err(Error::Refused { status: 403 })));
+    assert!(matches!(refused.await, Err(Error::Refused { status: 403, .. })));
 
     let other_key = connecting(async |mut server| {
         server.request = server.request.replace("Key: ", "Key: x");

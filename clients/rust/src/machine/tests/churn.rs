@@ -193,7 +193,7 @@ impl Life {
     fn open(&mut self) {
         if let Some(number) = self.opening.take() {
             if self.random.random_bool(0.3) {
-                let loss = Loss::NotOpened("no".into());
+                let loss = Loss::NotOpened("no".into(), Duration::ZERO);
                 self.rig.machine.lost(self.rig.now, number, loss);
             } else {
                 self.rig.machine.opened(self.rig.now, number);

@@ -34,7 +34,7 @@ fn waits_longer_each_time_within_the_bounds_and_not_in_step() {
         for failures in 0..12_u32 {
             rig.open();
             rig.forget();
-            rig.lose(Loss::NotOpened("no".into()));
+            rig.lose(Loss::NotOpened("no".into(), Duration::ZERO));
             assert_eq!(rig.told(), ["error: cannot open the connection: no", "close"]);
             let waited = rig.wait();
             let spread = Duration::from_millis(500 << failures.min(10)).min(S(20));
@@ -53,6 +53,19 @@ fn waits_longer_each_time_within_the_bounds_and_not_in_step() {
     assert!(*least < S(2) && *most > S(7), "spread over the range: {least:?} to {most:?}");
     waits.dedup();
     assert!(waits.len() > 40);
+}
+
+#[test]
+fn waits_as_long_as_the_server_asks_and_not_for_ever() {
+    let mut rig = Rig::new(settings());
+    rig.machine.connect();
+    for (asked, least) in [(S(7), S(7)), (S(0), S(0)), (S(1_000_000), S(300))] {
+        rig.open();
+        rig.forget();
+        rig.lose(Loss::NotOpened("no".into(), asked));
+        let waited = rig.wait();
+        assert!((least..=least + S(20)).contains(&waited), "{asked:?}: {waited:?}");
+    }
 }
 
 #[test]

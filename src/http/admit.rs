@@ -1,0 +1,44 @@
+//! The limits that a new connection passes before anything is done for it: of its
+//! address, and of the node.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::App;
+use crate::limit::{self, Scope, Share, TooMany, Wait};
+
+/// A place among the connections of the client's address.
+///
+/// # Errors
+/// If the connection is one too many; counted.
+pub(super) fn admit(app: &App, client: IpAddr) -> Result<Share, TooMany> {
+    let policy = &app.policy;
+    let now = limit::nanos(policy.relay.hub().clock().precise());
+    policy.usage.connect(client, &policy.limits, now).inspect_err(|too_many| {
+        app.metrics().rate_limited(too_many.scope.name());
+    })
+}
+
+/// Whether it is the address that asks too much, or the node that has enough.
+pub(super) fn is_of_address(too_many: &TooMany) -> bool {
+    too_many.scope == Scope::Address
+}
+
+/// One call of the server API, by a key of this name.
+///
+/// # Errors
+/// If it is one too many; counted.
+pub(super) fn admit_call(app: &App, key: &str) -> Result<(), Wait> {
+    let Some(rate) = app.api_rates.get(key) else { return Ok(()) };
+    let policy = &app.policy;
+    let now = limit::nanos(policy.relay.hub().clock().precise());
+    policy.usage.call(key, rate, now).inspect_err(|_| {
+        app.metrics().rate_limited(Scope::ApiKey.name());
+    })
+}
+
+/// `Retry-After`: when it is worth trying again, and not at the same time for all.
+pub(super) fn retry_after(wait: Wait) -> Duration {
+    let wait = wait.0.div_ceil(1_000_000_000);
+    Duration::from_secs(wait + rand::random_range(1..=5))
+}

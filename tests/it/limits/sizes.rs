@@ -1,0 +1,192 @@
+//! Sizes and counts that the profiles set.
+
+use sealcast_client::{Connection, Error};
+use sealcast_wire::command::{Publish, Subscribe};
+use sealcast_wire::{Data, Encoding, Request};
+use serde_json::json;
+
+use super::{ENCODINGS, batch, connected, node_under};
+use crate::frames::frame;
+use crate::support::client::Wire;
+use crate::support::node::TestNode;
+use crate::support::token;
+
+/// A JSON text of so many bytes.
+fn text_of(bytes: usize) -> String {
+    format!("\"{}\"", "x".repeat(bytes - 2))
+}
+
+fn publish<'a>(channel: &'a str, data: &'a str) -> Request<'a> {
+    let data = Some(Data::Json(data.as_bytes()));
+    Request::Publish(Publish { channel: channel.into(), data, kind: 0 })
+}
+
+#[tokio::test]
+async fn messages_of_1024_bytes_and_one_more() {
+    let node = node_under("strict", json!({})).await;
+    for encoding in ENCODINGS {
+        let mut wire = connected(&node, "ada", encoding).await;
+        let (most, over) = (text_of(1_024), text_of(1_025));
+        let answers =
+            batch(&mut wire, encoding, vec![publish("open:a", &most), publish("open:a", &over)]);
+        assert_eq!(answers.await, [0, 107]);
+    }
+}
+
+#[tokio::test]
+async fn messages_of_65536_bytes_and_one_more() {
+    // No client's frame holds more than a message of that size with its command.
+    let node = node_under("standard", json!({})).await;
+    for (bytes, code) in [(65_536, json!(null)), (65_537, json!(107))] {
+        let data: serde_json::Value = serde_json::from_str(&text_of(bytes)).unwrap();
+        let answer = node.api("publish", &json!({ "channel": "open:a", "data": data })).await;
+        assert_eq!(answer.json()["error"]["code"], code, "{bytes}");
+    }
+}
+
+#[tokio::test]
+async fn bytes_of_one_connection() {
+    let limits =
+        json!({ "conn_bytes": "20000/h", "conn_commands": "none", "user_messages": "none" });
+    let node = node_under("standard", limits).await;
+    let text = text_of(1_000);
+    for encoding in ENCODINGS {
+        let mut wire = connected(&node, "ada", encoding).await;
+        // Its own frame is a little more than its payload.
+        let answers = batch(&mut wire, encoding, vec![publish("open:a", &text); 19]).await;
+        assert_eq!(answers, [0; 19]);
+        let over = vec![publish("open:a", &text), publish("open:a", "1")];
+        assert_eq!(batch(&mut wire, encoding, over).await, [111, 111], "all of the frame");
+        // What fits still passes.
+        assert_eq!(batch(&mut wire, encoding, vec![publish("open:a", "1")]).await, [0]);
+    }
+    assert_eq!(super::limited(&node, "bytes"), 4.0);
+}
+
+#[tokio::test]
+async fn a_namespace_may_have_less_than_the_listener() {
+    let namespaces = json!([
+        { "name": "own", "message_bytes": 100, "allow_publish_for_client": true },
+        { "name": "strict", "limit_profile": "strict", "allow_publish_for_client": true },
+        { "name": "all", "allow_publish_for_client": true },
+    ]);
+    let node =
+        crate::support::node::TestNode::with(json!({ "channel": { "namespaces": namespaces } }));
+    let node = node.await;
+    for encoding in ENCODINGS {
+        let mut wire = connected(&node, "ada", encoding).await;
+        let texts = [100, 101, 1_024, 1_025].map(text_of);
+        let answers = batch(
+            &mut wire,
+            encoding,
+            vec![
+                publish("own:a", &texts[0]),
+                publish("own:a", &texts[1]),
+                publish("strict:a", &texts[2]),
+                publish("strict:a", &texts[3]),
+                publish("all:a", &texts[3]),
+            ],
+        );
+        assert_eq!(answers.await, [0, 107, 0, 107, 0]);
+    }
+    let over: serde_json::Value = serde_json::from_str(&text_of(101)).unwrap();
+    let answer = node.api("publish", &json!({ "channel": "own:a", "data": over })).await;
+    assert_eq!(answer.json()["error"]["code"], 107, "the server API too");
+}
+
+#[tokio::test]
+async fn channels_of_one_connection() {
+    for (profile, most) in [("strict", 32), ("standard", 128)] {
+        let node = node_under(profile, json!({ "subscribe": "none" })).await;
+        for encoding in ENCODINGS {
+            let mut wire = connected(&node, "ada", encoding).await;
+            let subscribe = |at: usize| {
+                let channel = format!("open:{at}").into();
+                Request::Subscribe(Box::new(Subscribe { channel, ..Subscribe::default() }))
+            };
+            let answers = batch(&mut wire, encoding, (0..=most).map(subscribe).collect()).await;
+            // They run side by side: any of them may be the one too many.
+            let over: Vec<_> = answers.into_iter().filter(|code| *code != 0).collect();
+            assert_eq!(over, [106], "{profile}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn fragments_of_one_frame() {
+    for (profile, most) in [("strict", 16), ("standard", 64)] {
+        let node = node_under(profile, json!({})).await;
+        // A message that is whole with the last of so many fragments.
+        let fragments = |count: usize| {
+            let first = frame(0x01, br#"{"id":9,"unsubscribe":{"channel":"a"}}"#);
+            let more = frame(0x00, b" ").repeat(count - 2);
+            [first, more, frame(0x80, b" ")].concat()
+        };
+        let mut wire = connected(&node, "ada", Encoding::Json).await;
+        wire.0.send_bytes(&fragments(most)).await.unwrap();
+        assert_eq!(wire.hear_json().await["id"], 9, "{profile}");
+        wire.0.send_bytes(&fragments(most + 1)).await.unwrap();
+        assert_eq!(wire.closed().await, 1008, "{profile}");
+    }
+}
+
+/// The standard number differs from this one by nothing but its size.
+#[tokio::test]
+async fn the_500th_connection_of_a_strict_node_and_one_more() {
+    let lifted = json!({ "ip_connects": "none", "ip_connections": 1_000, "node_connects": "none" });
+    let node = node_under("strict", lifted).await;
+    let mut wires = Vec::new();
+    for at in 0..500 {
+        wires.push(connected(&node, &format!("user-{at}"), Encoding::Json).await);
+    }
+    let refused = Connection::open(&node.options("ada", Encoding::Json)).await.map(drop);
+    let is_told = matches!(refused, Err(Error::Refused { status: 503, retry_after: Some(_) }));
+    assert!(is_told, "{refused:?}");
+    for wire in wires.iter_mut().step_by(50) {
+        wire.is_quiet().await;
+    }
+}
+
+#[tokio::test]
+async fn the_life_of_a_token() {
+    for (profile, minutes) in [("strict", 15), ("standard", 60)] {
+        let node = node_under(profile, json!({})).await;
+        let connect = |seconds: u64| {
+            let (now, user) = (token::now(), "ada");
+            let claims = json!({ "sub": user, "iat": now, "exp": now + seconds });
+            json!({ "id": 1, "connect": { "token": token::signed(claims) } }).to_string()
+        };
+        let answer = Wire::open(&node).await.ask(&connect(minutes * 60)).await;
+        assert!(answer["connect"].is_object(), "{profile}: {answer}");
+        // More than a stalled machine makes of it.
+        let code = Wire::open(&node).await.closed_by(&connect(minutes * 60 + 60)).await;
+        assert_eq!(code, 3500, "{profile}");
+    }
+}
+
+#[tokio::test]
+async fn the_age_of_a_connection() {
+    let node = TestNode::with(json!({ "limits": { "connection_max_age": "1s" } })).await;
+    let mut wire = Wire::connected(&node, "ada").await;
+    assert_eq!(wire.closed().await, 3011);
+}
+
+#[tokio::test]
+async fn connections_of_one_user() {
+    for (profile, most) in [("strict", 3), ("standard", 10)] {
+        let limits = json!({ "profile": profile });
+        let options = json!({ "client": { "user_connection_limit": null }, "limits": limits });
+        let node = TestNode::with(options).await;
+        let mut wires = Vec::new();
+        for _ in 0..most {
+            wires.push(connected(&node, "ada", Encoding::Json).await);
+        }
+        let mut over = Wire::open(&node).await;
+        let connect = json!({ "id": 1, "connect": { "token": token::of("ada") } });
+        assert_eq!(over.closed_by(&connect.to_string()).await, 3013, "{profile}");
+        wires.push(connected(&node, "bob", Encoding::Json).await);
+        for wire in &mut wires {
+            wire.is_quiet().await;
+        }
+    }
+}
