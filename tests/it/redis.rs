@@ -9,6 +9,7 @@ mod faults;
 mod modes;
 mod nodes;
 mod present;
+mod rate;
 mod refusals;
 mod rewritten;
 mod rules;

@@ -25,7 +25,8 @@ pub(super) struct Name([u8; BYTES]);
 /// What is kept under a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// Hash: the stream's epoch, top, bytes, last tag, incarnation and version.
+    /// Hash: the stream's epoch, top, bytes, last tag, incarnation and version, and
+    /// until when it stays.
     Meta,
     /// Stream: the publications.
     Stream,

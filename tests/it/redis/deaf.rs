@@ -13,7 +13,7 @@ use crate::support::proxy::{NEEDLE, Passes, Proxy};
 use crate::support::redis::RedisServer;
 
 /// A check after twelve seconds at the latest, another two later, and some time.
-const FOUND_WITHIN: Duration = Duration::from_secs(20);
+const FOUND_WITHIN: Duration = Duration::from_secs(30);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_publication_that_was_lost_with_no_later_one_is_found_and_comes() {
@@ -34,6 +34,10 @@ async fn a_publication_that_was_lost_with_no_later_one_is_found_and_comes() {
             let Ok(Frame::Text(text)) = ada.0.next_frame(FOUND_WITHIN).await else {
                 panic!("the connection stands, and nothing comes")
             };
+            if text == "{}" {
+                ada.say("{}").await;
+                continue;
+            }
             let push = serde_json::from_str::<Value>(&text).unwrap()["push"].take();
             if push["pub"]["data"] == NEEDLE {
                 assert_eq!(push["pub"]["offset"], 1, "{push}");

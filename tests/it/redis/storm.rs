@@ -2,7 +2,7 @@
 //! and a checker of what they saw. `CHURN_SEEDS` says how many runs, from seed 1 on.
 //! A seed fixes what is tried and when, not how it falls together.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -91,6 +91,31 @@ async fn a_failover_that_loses_what_was_acknowledged_is_never_silent() {
         replica.says("INFO replication", "role:master").await;
         let told = settle(crowd, &nodes, &format!("seed {seed} lossy failover")).await;
         assert!(told > 0, "the fault did not bite");
+    }
+}
+
+/// F-22: what comes may be wrong while bits are, because nothing is sealed yet. But no
+/// part of a node dies, nobody is disconnected, and all is well behind it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn flipped_bits_kill_nothing_and_leave_nothing_behind() {
+    for seed in 1..=seeds() {
+        let server = RedisServer::durable().await;
+        let proxy = Proxy::start(server.address()).await;
+        let nodes = [node_at(&proxy.address.to_string()).await, node(&server).await];
+        let crowd = Crowd::at(&nodes, seed, 0).await;
+        let mut random = StdRng::seed_from_u64(seed);
+        sleep(Duration::from_millis(random.random_range(200..500))).await;
+        proxy.set(Passes::Flipped);
+        sleep(Duration::from_millis(random.random_range(2_000..4_000))).await;
+        proxy.set(Passes::All);
+        assert!(proxy.swallowed() > 0, "the fault did not bite");
+        let facts = format!("seed {seed} flipped bits");
+        well_again(&crowd, &nodes, &facts).await;
+        drop(timeout(WELL_WITHIN, crowd.end(&nodes[0])).await.expect("everybody hears again"));
+        // Those who come now have what is right, and nothing else.
+        let crowd = Crowd::at(&nodes, seed, 0).await;
+        sleep(Duration::from_millis(500)).await;
+        settle(crowd, &nodes, &facts).await;
     }
 }
 
@@ -183,15 +208,9 @@ async fn lasts(nodes: &[TestNode]) {
 /// The fault has ended: all is well in time, and nobody misses anything. How often
 /// somebody was told otherwise.
 async fn settle(crowd: Crowd, nodes: &[TestNode], facts: &str) -> usize {
-    let ended = Instant::now();
-    let acked = || crowd.shared.acked.load(Ordering::Relaxed);
-    let first = acked();
-    while !nodes.iter().all(is_ready) || acked() < first + 20 {
-        assert!(ended.elapsed() < WELL_WITHIN, "{facts}: it is not well again");
-        sleep(Duration::from_millis(10)).await;
-    }
-    let well = ended.elapsed();
-    let (acked, refused) = (acked(), crowd.shared.refused.load(Ordering::Relaxed));
+    let well = well_again(&crowd, nodes, facts).await;
+    let count = |count: &AtomicUsize| count.load(Ordering::Relaxed);
+    let (acked, refused) = (count(&crowd.shared.acked), count(&crowd.shared.refused));
     let end = timeout(WELL_WITHIN, crowd.end(&nodes[0])).await;
     let (published, lineages) = end.unwrap_or_else(|_| panic!("{facts}: something never comes"));
     let heard = || lineages.iter().flat_map(|lineage| &lineage.heard);
@@ -206,6 +225,18 @@ async fn settle(crowd: Crowd, nodes: &[TestNode], facts: &str) -> usize {
     let first: Vec<_> = violations.iter().take(10).collect();
     assert!(violations.is_empty(), "{facts}: {} faults: {first:#?}", violations.len());
     told
+}
+
+/// Waits until every node is ready and publications are acknowledged; how long that was.
+async fn well_again(crowd: &Crowd, nodes: &[TestNode], facts: &str) -> Duration {
+    let ended = Instant::now();
+    let acked = || crowd.shared.acked.load(Ordering::Relaxed);
+    let first = acked();
+    while !nodes.iter().all(is_ready) || acked() < first + 20 {
+        assert!(ended.elapsed() < WELL_WITHIN, "{facts}: it is not well again");
+        sleep(Duration::from_millis(10)).await;
+    }
+    ended.elapsed()
 }
 
 async fn set(server: &RedisServer, option: &str, value: &str) {

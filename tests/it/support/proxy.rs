@@ -25,6 +25,8 @@ pub(crate) enum Passes {
     Half,
     /// Everything, but Redis says that it is version 5.
     OldVersion,
+    /// Everything, but of every tenth piece that Redis sends one bit is another.
+    Flipped,
 }
 
 /// Something to publish that is not to come.
@@ -64,7 +66,7 @@ impl Proxy {
         self.passes.store(passes as u8, Ordering::Relaxed);
     }
 
-    /// How many bytes from Redis were lost.
+    /// How many bytes from Redis were lost or changed.
     pub(crate) fn swallowed(&self) -> usize {
         self.swallowed.load(Ordering::Relaxed)
     }
@@ -79,9 +81,20 @@ async fn pass(
 ) {
     const PONG: &[u8] = b"+PONG\r\n";
     let mut buffer = vec![0; 64 << 10];
+    let mut pieces = 0;
     while let Ok(count) = from.read(&mut buffer).await {
         while passes.load(Ordering::Relaxed) == Passes::Nothing as u8 {
             sleep(Duration::from_millis(5)).await;
+        }
+        pieces += 1;
+        if passes.load(Ordering::Relaxed) == Passes::Flipped as u8
+            && is_from_redis
+            && pieces % 10 == 0
+            && count > 0
+        {
+            // Another place each time, and another bit.
+            buffer[pieces * 7 % count] ^= 1 << (pieces / 10 % 8);
+            swallowed.fetch_add(1, Ordering::Relaxed);
         }
         let bytes = &buffer[..count];
         let deaf = passes.load(Ordering::Relaxed) == Passes::NoPushes as u8 && is_from_redis;
