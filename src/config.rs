@@ -27,7 +27,7 @@ use std::time::Duration;
 
 use crate::auth::{ApiKeys, ClusterKey, Issuer, Namespaces, Origins, Verifier};
 use crate::broker::RedisConfig;
-use crate::http::{ErrorMode, Proxies};
+use crate::http::{ErrorMode, Proxies, Transports};
 use crate::limit::Limits;
 use crate::session::Admission;
 
@@ -54,6 +54,8 @@ pub struct Config {
     pub dev: Option<Issuer>,
     /// Who may connect, and what connecting brings.
     pub admission: Admission,
+    /// By which transports clients may connect.
+    pub transports: Transports,
     /// Whether the node takes what Centrifugo takes and it should not.
     pub compat: bool,
     /// Keys of the server API.

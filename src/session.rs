@@ -2,9 +2,11 @@
 
 mod client;
 mod connect;
+mod emulation;
 mod expiry;
 mod form;
 mod inflight;
+mod listener;
 mod operation;
 mod policies;
 mod server_side;
@@ -19,6 +21,8 @@ use crate::limit::{Limits, Permit};
 use crate::relay::Relay;
 
 pub use client::Client;
+pub use emulation::{Binding, Emulated, Frame, SessionKey, Sessions, Undelivered};
+pub use listener::{Listener, connect_command};
 pub use operation::Actor;
 pub use policies::Policies;
 pub use subscribe::Grant;

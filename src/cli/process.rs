@@ -4,6 +4,7 @@ use rustix::process::{
     DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit,
 };
 
+use crate::http::Transports;
 use crate::limit::Limits;
 
 /// Descriptors beside those of sockets that clients open: listeners, the runtime,
@@ -29,9 +30,9 @@ pub(super) fn prepare() {
 
 /// Warns if the process may have fewer descriptors than its limits promise: clients
 /// would be refused long before the limit is reached.
-pub(super) fn check_descriptors(limits: &Limits) {
+pub(super) fn check_descriptors(limits: &Limits, transports: Transports) {
     let have = getrlimit(Resource::Nofile).current;
-    let needed = needed(limits);
+    let needed = needed(limits, transports);
     if let Some(have) = have.filter(|have| *have < needed) {
         let connections = limits.websocket_connections;
         tracing::warn!(
@@ -45,8 +46,12 @@ pub(super) fn check_descriptors(limits: &Limits) {
     }
 }
 
-fn needed(limits: &Limits) -> u64 {
+fn needed(limits: &Limits, transports: Transports) -> u64 {
+    let Transports { sse, http_stream, uni_sse, uni_http_stream, .. } = transports;
+    let streams = sse || http_stream || uni_sse || uni_http_stream;
+    let streams = if streams { limits.sse_connections } else { 0 };
     let sockets = limits.websocket_connections.saturating_add(limits.http_sockets);
+    let sockets = sockets.saturating_add(streams);
     sockets.saturating_add(OWN_DESCRIPTORS) as u64
 }
 

@@ -72,7 +72,7 @@ pub(super) fn run(options: &Options) -> Result<ExitCode, Failure> {
     let log = log::start(&options.log, options.dev.then_some(hint));
     process::prepare();
     let (config, api_key) = load(options).map_err(|faults| input::unfit(&faults))?;
-    process::check_descriptors(&config.limits);
+    process::check_descriptors(&config.limits, config.transports);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -18,7 +18,7 @@ use super::load::Sources;
 use super::section::Section;
 use super::{Config, Drain, Fault, namespaces};
 use crate::auth::{BadOrigin, Issuer, Namespaces, OriginRule, Origins};
-use crate::http::Proxies;
+use crate::http::{Proxies, Transports};
 use crate::limit::{Limits, Profile};
 use token::{tokens, verifier};
 
@@ -75,6 +75,14 @@ pub(super) fn build(file: &File, profile: Profile, faults: &mut Vec<Fault>) -> C
         verifier: tokens(file, faults).and_then(|tokens| verifier(&tokens, faults)),
         dev: None,
         admission: admission::admission(&file.client, &namespaces, faults),
+        transports: Transports {
+            sse: file.sse.enabled,
+            http_stream: file.http_stream.enabled,
+            uni_sse: file.uni_sse.enabled,
+            uni_http_stream: file.uni_http_stream.enabled,
+            uni_websocket: file.uni_websocket.enabled,
+            token_in_url: file.compat.sse_token_in_url,
+        },
         compat: file.compat.centrifugo,
         api_keys: api::api_keys(&file.http_api, faults),
         api_errors: api::error_mode(&file.http_api, faults),

@@ -6,15 +6,15 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{Extension, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use hyper::upgrade::OnUpgrade;
 use sealcast_wire::{Encoding, ws};
 
-use super::{App, address, door, health};
-use crate::hub::{Connection, Pings, Registration};
+use super::{App, address, door, health, stream};
+use crate::hub::{Connection, Format, Framing, Pings, Registration};
 use crate::metrics::Attempt;
 use crate::net::{self, Peer};
-use crate::session::{Client, Places};
+use crate::session::{Client, Listener, Places, connect_command};
 
 const JSON: &str = "centrifuge-json";
 const PROTOBUF: &str = "centrifuge-protobuf";
@@ -23,17 +23,40 @@ const PROTOBUF: &str = "centrifuge-protobuf";
 pub(super) async fn upgrade(
     State(app): State<Arc<App>>,
     Extension(Peer(peer)): Extension<Peer>,
-    mut request: Request,
+    request: Request,
 ) -> Response {
-    match accept(&app, &mut request) {
+    answer(app, peer, request, false)
+}
+
+/// The same for clients that only listen: no sub-protocol is chosen, and the connect
+/// request may stand in the query.
+pub(super) async fn upgrade_listener(
+    State(app): State<Arc<App>>,
+    Extension(Peer(peer)): Extension<Peer>,
+    request: Request,
+) -> Response {
+    if !app.transports.uni_websocket {
+        return StatusCode::NOT_FOUND.into_response();
+    }
+    answer(app, peer, request, true)
+}
+
+fn answer(app: Arc<App>, peer: SocketAddr, mut request: Request, listens: bool) -> Response {
+    let format = |encoding| match listens {
+        true => Format::unidirectional(Framing::Frames),
+        false => Format::websocket(encoding),
+    };
+    match accept(&app, &mut request, listens) {
         Ok(accepted) => {
             let response = switching(&accepted);
             let client = app.proxies.client(peer.ip(), request.headers());
-            app.tasks.spawn(start(Arc::clone(&app), accepted, client));
+            let format = format(accepted.encoding);
+            app.tasks.spawn(start(Arc::clone(&app), accepted, format, client));
             response
         }
         Err(refusal) => {
-            app.metrics().attempt(refusal.attempt());
+            let transport = format(Encoding::Json).transport();
+            app.metrics().attempt(transport, refusal.attempt());
             log_refusal(&app, peer, request.headers(), &refusal);
             let explained = app.dev.is_some().then(|| explain(&refusal, request.headers()));
             refusal.response(explained.flatten())
@@ -48,6 +71,8 @@ struct Accepted {
     encoding: Encoding,
     pings: Pings,
     subprotocol: Option<&'static str>,
+    /// The connect command of one that only listens, if its query brought it.
+    first: Option<Vec<u8>>,
     places: Places,
 }
 
@@ -59,7 +84,7 @@ enum Refusal {
     Leaving,
 }
 
-fn accept(app: &App, request: &mut Request) -> Result<Accepted, Refusal> {
+fn accept(app: &App, request: &mut Request, listens: bool) -> Result<Accepted, Refusal> {
     let headers = request.headers();
     door::check_origin(app, headers).map_err(|_| Refusal::Origin)?;
     if app.health.is_leaving() {
@@ -68,8 +93,17 @@ fn accept(app: &App, request: &mut Request) -> Result<Accepted, Refusal> {
     let key = check_handshake(request)?;
     let answer = ws::accept_key(key);
     let query = request.uri().query().unwrap_or("");
-    let (encoding, subprotocol) = choose_encoding(headers, query)?;
-    let pings = choose_pings(query);
+    let mut first = None;
+    let (encoding, subprotocol, pings) = if listens {
+        if let Some(asked) = stream::in_url(app, Some(query), true).map_err(Refusal::from)? {
+            let bad = Refusal::Client(StatusCode::BAD_REQUEST, "cf_connect is no connect request");
+            first = Some(connect_command(&asked).ok_or(bad)?);
+        }
+        (Encoding::Json, None, Pings::Frames)
+    } else {
+        let (encoding, subprotocol) = choose_encoding(headers, query)?;
+        (encoding, subprotocol, choose_pings(query))
+    };
     let (Some(connection), Some(waiting)) = (app.connections.take(), app.waiting.take()) else {
         return Err(Refusal::Full);
     };
@@ -78,7 +112,7 @@ fn accept(app: &App, request: &mut Request) -> Result<Accepted, Refusal> {
         .remove::<OnUpgrade>()
         .ok_or(Refusal::Client(StatusCode::BAD_REQUEST, "not an upgrade"))?;
     let places = Places { connection, waiting };
-    Ok(Accepted { upgrade, answer, encoding, pings, subprotocol, places })
+    Ok(Accepted { upgrade, answer, encoding, pings, subprotocol, first, places })
 }
 
 /// The request's form; gives its key.
@@ -185,8 +219,8 @@ fn switching(accepted: &Accepted) -> Response {
 
 /// Takes the socket out of hyper and hands it to the connection's own task; this
 /// one, with what the handshake needed, is gone then.
-async fn start(app: Arc<App>, accepted: Accepted, client: IpAddr) {
-    let Accepted { upgrade, encoding, pings, places, .. } = accepted;
+async fn start(app: Arc<App>, accepted: Accepted, format: Format, client: IpAddr) {
+    let Accepted { upgrade, encoding, pings, first, places, .. } = accepted;
     let Ok(upgraded) = upgrade.await else { return };
     let Some((stream, leftover)) = net::into_socket(upgraded) else {
         tracing::error!(event = "upgrade_failed", "the socket is not of the expected kind");
@@ -194,7 +228,7 @@ async fn start(app: Arc<App>, accepted: Accepted, client: IpAddr) {
     };
     let policy = &app.policy;
     let hub = Arc::clone(policy.relay.hub());
-    let connection = Connection::new(uuid::Uuid::new_v4(), encoding, pings, stream);
+    let connection = Connection::new(uuid::Uuid::new_v4(), format, pings, stream);
     tracing::debug!(
         event = "opened",
         client = %connection.id(),
@@ -207,7 +241,18 @@ async fn start(app: Arc<App>, accepted: Accepted, client: IpAddr) {
     let session = Client::new(policies, Arc::clone(&connection), registration, places);
     let limits = net::receiver_limits(&policy.limits);
     let deadline = policy.limits.message_deadline.into();
-    app.tasks.spawn(net::drive(hub, connection, session, limits, deadline, leftover));
+    if format.is_unidirectional() {
+        let session = Listener::new(session, first);
+        app.tasks.spawn(net::drive(hub, connection, session, limits, deadline, leftover));
+    } else {
+        app.tasks.spawn(net::drive(hub, connection, session, limits, deadline, leftover));
+    }
+}
+
+impl From<stream::Refusal> for Refusal {
+    fn from(refusal: stream::Refusal) -> Refusal {
+        Refusal::Client(refusal.0, refusal.1)
+    }
 }
 
 impl Refusal {

@@ -52,6 +52,8 @@ pub enum Deadline {
     Connect,
     /// Send a ping.
     Ping,
+    /// Send a sign of life on a stream that has them between pings.
+    Heartbeat,
     /// The ping was not answered: close with 3012.
     Pong,
     /// The credentials are over: close with 3005.
@@ -66,7 +68,7 @@ pub enum Deadline {
     Subscription,
 }
 
-const COUNT: usize = 8;
+const COUNT: usize = 9;
 
 /// When each is due.
 #[derive(Debug)]
@@ -81,6 +83,7 @@ impl Deadlines {
         Deadline::Pong,
         Deadline::Message,
         Deadline::Ping,
+        Deadline::Heartbeat,
         Deadline::Subscription,
     ];
 

@@ -23,6 +23,10 @@ export function config(client = {}) {
     metrics: { port: 0 },
     client: { allowed_origins: [], token: { hmac_secret_key: SECRET }, ...client },
     http_api: { key: API_KEY },
+    sse: { enabled: true },
+    http_stream: { enabled: true },
+    // The official SDK puts its connect command into the query.
+    compat: { sse_token_in_url: true },
     channel: {
       without_namespace: { allow_subscribe_for_client: true, allow_publish_for_client: true },
       namespaces: [{ name: 'news', allow_subscribe_for_client: true }, { name: 'closed' }],

@@ -7,7 +7,7 @@ use serde::de::MapAccess;
 use super::depth::nesting;
 use super::read::{self, Members, Value, members};
 use super::write::{self, Object};
-use crate::codec::draft::{Draft, EmulationText, Empty, Named, Refresh, Rpc, Send};
+use crate::codec::draft::{Draft, Empty, EmulationText, Named, Refresh, Rpc, Send};
 use crate::codec::sink::Sink;
 use crate::command::{Command, Connect, History, Publish, Request, SubRefresh, Subscribe};
 use crate::filter::BadFilter;
