@@ -47,7 +47,7 @@ mod tests {
         let read = Encoding::Json.emulation(body).expect("valid");
         assert_eq!((&*read.session, &*read.node), ("s", "n"));
         assert_eq!(&*read.data, b"{\"id\":1}\n{}");
-        let body = b"\x0a\x01s\x12\x01n\x1a\x02\x00\x00";
+        let body = b"\x0a\x01n\x12\x01s\x1a\x02\x00\x00";
         let read = Encoding::Protobuf.emulation(body).expect("valid");
         assert_eq!((&*read.session, &*read.node), ("s", "n"));
         assert_eq!(&*read.data, [0, 0]);

@@ -8,7 +8,7 @@ import { next } from './event.js';
 import { token } from './token.js';
 import { streaming, TRANSPORT } from './transport.js';
 
-/** Server-sent events carry JSON only. */
+/** Those of the transport: server-sent events carry JSON only, and a Protobuf client beside them has a WebSocket. */
 export const ENCODINGS = TRANSPORT === 'sse' ? ['json'] : ['json', 'protobuf'];
 
 let users = 0;
@@ -20,7 +20,8 @@ let users = 0;
 export function newClient(t, server, encoding, options = {}) {
   const record = Object.assign(new EventEmitter(), { sockets: 0 });
   const Centrifuge = encoding === 'json' ? JsonCentrifuge : ProtobufCentrifuge;
-  const stream = TRANSPORT === 'websocket' ? null : streaming(server.ws, record);
+  const byStream = TRANSPORT === 'http_stream' || (TRANSPORT === 'sse' && encoding === 'json');
+  const stream = byStream ? streaming(server.ws, record) : null;
   const client = new Centrifuge(stream?.endpoint ?? server.ws, {
     token: options.getToken ? '' : token(`user-${++users}`),
     minReconnectDelay: 50,

@@ -87,7 +87,7 @@ impl<'a> read::Message<'a> for Subscribe<'a> {
 }
 
 fields! {
-    Emulation<'a> { 1 => session, 2 => node, 3 => data, }
+    Emulation<'a> { 1 => node, 2 => session, 3 => data, }
     Named<'a> { 1 => channel, }
     Publish<'a> { 1 => channel, 2 => data, 3 => kind, }
     History<'a> { 1 => channel, 7 => limit, 8 => since, 9 => reverse, }
