@@ -214,7 +214,6 @@ impl Metrics {
 
     /// Connections of a transport that stand, authenticated or not; `transport` is
     /// one of a fixed few.
-    #[must_use]
     pub fn connections(&self, transport: &'static str) -> Gauge {
         let labels = vec![Label::new("transport", transport)];
         self.recorder.register_gauge(&Key::from_parts("sealcast_connections", labels), &METADATA)

@@ -58,7 +58,7 @@ impl Script {
         self.0.lock().writes
     }
 
-    fn taken(&self) -> Vec<u8> {
+    pub(crate) fn taken(&self) -> Vec<u8> {
         self.0.lock().taken.clone()
     }
 

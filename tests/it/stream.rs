@@ -4,6 +4,7 @@
 mod reader;
 
 mod bounds;
+mod curl;
 mod emulation;
 mod end;
 mod format;

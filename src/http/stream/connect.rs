@@ -40,7 +40,8 @@ pub(super) async fn asked(
         return Ok(None);
     }
     let (encoding, content) = if parts.method == Method::GET {
-        if headers.contains_key(header::CONTENT_LENGTH)
+        let length = headers.get(header::CONTENT_LENGTH);
+        if length.is_some_and(|length| length != "0")
             || headers.contains_key(header::TRANSFER_ENCODING)
         {
             return Err(bad("a GET has no body here; the connect request is in cf_connect"));
