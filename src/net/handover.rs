@@ -79,3 +79,34 @@ impl Drop for Handing {
         drop(self.0.taker.lock().take());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use super::*;
+
+    #[test]
+    fn a_socket_is_only_taken_when_everything_before_is_out() {
+        let handover = Arc::new(Handover::default());
+        let mut body = handover.body(|_, _| {});
+        assert!(handover.take().is_none(), "the head is not written");
+        let mut context = Context::from_waker(Waker::noop());
+        handover.note_full(true);
+        assert!(Pin::new(&mut body).poll_frame(&mut context).is_pending());
+        assert!(handover.take().is_none(), "not all of it has gone out");
+        handover.note_full(false);
+        assert!(handover.take().is_some() && handover.take().is_none(), "once");
+    }
+
+    #[test]
+    fn what_waits_for_a_socket_goes_with_the_response() {
+        let handover = Arc::new(Handover::default());
+        let kept = Arc::new(());
+        let held = Arc::clone(&kept);
+        let body = handover.body(move |_, _| drop(held));
+        assert_eq!(Arc::strong_count(&kept), 2);
+        drop(body);
+        assert_eq!(Arc::strong_count(&kept), 1);
+    }
+}
