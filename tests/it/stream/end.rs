@@ -54,7 +54,7 @@ async fn who_does_not_connect_or_does_not_bring_a_new_token_is_sent_away() {
         "client": { "expired_close_delay": "0s", "allow_anonymous_connect_without_token": false },
     }))
     .await;
-    let request = post("/connection/http_stream", "", &connect(&token::expiring("ada", 3)));
+    let request = post("/connection/http_stream", "", &connect(&token::expiring("ada", 5)));
     let mut stream = Stream::opened(&node, &request).await;
     let reply = stream.json().await;
     assert_eq!(reply["connect"]["expires"], true, "{reply}");

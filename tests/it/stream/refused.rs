@@ -21,7 +21,7 @@ fn with(head: &str, body: &str) -> String {
 /// differ from the first.
 #[tokio::test]
 async fn every_bad_request_has_its_status() {
-    let node = node(json!({ "limits": { "body_timeout": "1s" } })).await;
+    let node = node(json!({})).await;
     let post_of = |path: &str, kind: &str, more: &str, body: &str| {
         with(&format!("POST {path} HTTP/1.1\r\nHost: it\r\nContent-Type: {kind}\r\n{more}"), body)
     };
@@ -56,10 +56,6 @@ async fn every_bad_request_has_its_status() {
             " ".repeat(0x11170)
         );
         row("a large body in chunks", path, chunks, 413);
-        let late = format!(
-            "POST {path} HTTP/1.1\r\nHost: it\r\nContent-Type: {json}\r\nContent-Length: 9\r\n\r\n{{"
-        );
-        row("a body that does not come whole", path, late, 408);
         for method in ["PUT", "DELETE", "PATCH", "HEAD", "TRACE"] {
             let request = format!("{method} {path} HTTP/1.1\r\nHost: it\r\n\r\n");
             row(method, path, request, 405);
@@ -118,6 +114,18 @@ async fn every_bad_request_has_its_status() {
     }
     assert_eq!(node.number("sealcast_connections"), 0.0);
     assert_eq!(node.number("sealcast_connections_waiting"), 0.0);
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_come_whole_is_waited_for_as_long_as_it_is_said() {
+    let node = node(json!({ "limits": { "body_timeout": "1s" } })).await;
+    let asking = ["/connection/sse", "/connection/http_stream", "/emulation"].map(|path| {
+        let late = post(path, "", "{").replace("Content-Length: 1", "Content-Length: 9");
+        tokio::spawn(ask(node.public, late))
+    });
+    for answer in asking {
+        assert_eq!(answer.await.expect("answered").status, 408);
+    }
 }
 
 ///
