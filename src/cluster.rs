@@ -1,6 +1,8 @@
 //! What the nodes of a cluster say to each other: what a backend does to a user's
-//! connections, wherever they are; and which nodes there are.
+//! connections, wherever they are; what clients say to a node that does not hold their
+//! stream; and which nodes there are.
 
+mod emulate;
 mod execute;
 mod members;
 mod message;
@@ -18,10 +20,11 @@ use tokio::time::timeout;
 use crate::auth::{Backend, ClusterKey, NodeId, Opener, Sealer};
 use crate::broker::Unavailable;
 use crate::relay::Relay;
-use crate::session::Policies;
+use crate::session::{Policies, Sessions};
 use members::{HELLO_EVERY, Members};
 use message::Message;
 
+pub use emulate::NotEmulated;
 pub use members::Numbers;
 pub use message::{Answer, Command, Opaque, Target, Terms};
 
@@ -45,6 +48,7 @@ pub struct Cluster {
     asked: Mutex<BTreeMap<u64, Asked>>,
     last_id: AtomicU64,
     running: Arc<Semaphore>,
+    sessions: Arc<Sessions>,
 }
 
 /// A command whose answers are awaited.
@@ -74,6 +78,7 @@ impl Cluster {
             asked: Mutex::default(),
             last_id: AtomicU64::new(0),
             running: Arc::new(Semaphore::new(AT_A_TIME)),
+            sessions: Arc::default(),
         })
     }
 
@@ -180,6 +185,9 @@ impl Cluster {
                     drop(place);
                 });
             }
+            Message::Forward { to, id, frame } if to == self.node => {
+                self.take_forwarded(sender, id, frame).await;
+            }
             Message::Answer { to, id, answer } if to == self.node => {
                 let mut asked = self.asked.lock();
                 let Some(one) = asked.get_mut(&id) else { return };
@@ -195,7 +203,7 @@ impl Cluster {
                     asked.remove(&id);
                 }
             }
-            Message::Answer { .. } => {}
+            Message::Forward { .. } | Message::Answer { .. } => {}
         }
     }
 

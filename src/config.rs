@@ -30,7 +30,7 @@ use std::time::Duration;
 
 use crate::auth::{ApiKeys, ClusterKey, Issuer, Namespaces, Origins, Pseudonyms, Verifier};
 use crate::broker::RedisConfig;
-use crate::http::{ErrorMode, Proxies};
+use crate::http::{ErrorMode, Proxies, Transports};
 use crate::limit::{Limits, Profile, Rate};
 use crate::session::Admission;
 
@@ -59,6 +59,8 @@ pub struct Config {
     pub dev: Option<Issuer>,
     /// Who may connect, and what connecting brings.
     pub admission: Admission,
+    /// By which transports clients may connect.
+    pub transports: Transports,
     /// Whether the node takes what Centrifugo takes and it should not.
     pub compat: bool,
     /// Keys of the server API.

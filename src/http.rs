@@ -3,11 +3,14 @@
 mod address;
 mod admit;
 mod api;
+mod body;
+mod cors;
 mod door;
 mod health;
 mod hints;
 mod live;
 mod pages;
+mod stream;
 mod told;
 mod websocket;
 
@@ -32,6 +35,7 @@ pub use api::ErrorMode;
 pub use health::Health;
 pub use hints::hint;
 pub use live::Live;
+pub use stream::Transports;
 
 /// What the routes of a node share, as it was configured when a request came; see
 /// [`Live`].
@@ -54,10 +58,15 @@ pub struct App {
     pub api_rates: HashMap<String, Rate>,
     /// Whether the node serves, and whether it is leaving.
     pub health: Health,
-    /// Places for connections, and for those that have not authenticated.
+    /// Places for WebSockets, and for those that have not authenticated, by
+    /// whatever transport.
     pub connections: Cap,
+    /// Places for streams.
+    pub streams: Cap,
     /// See `connections`.
     pub waiting: Cap,
+    /// By which transports clients may connect.
+    pub transports: Transports,
     /// Where connections' tasks are counted.
     pub tasks: TaskTracker,
     /// Development mode: serves the demo page and hands out tokens.
@@ -100,6 +109,12 @@ type Route = (&'static str, MethodRouter<Live>);
 fn public_routes() -> Vec<Route> {
     vec![
         ("/connection/websocket", get(websocket::upgrade)),
+        ("/connection/sse", any(stream::sse)),
+        ("/connection/http_stream", any(stream::http_stream)),
+        ("/emulation", any(stream::emulate)),
+        ("/connection/uni_sse", any(stream::uni_sse)),
+        ("/connection/uni_http_stream", any(stream::uni_http_stream)),
+        ("/connection/uni_websocket", get(websocket::upgrade_listener)),
         ("/health", any(health::live)),
         ("/health/live", get(health::live)),
         ("/health/ready", get(health::ready)),

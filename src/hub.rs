@@ -7,6 +7,8 @@
 mod batch;
 mod connection;
 mod deadlines;
+mod format;
+mod marks;
 mod outbox;
 mod queue;
 mod registry;
@@ -28,6 +30,8 @@ use crate::metrics::Metrics;
 pub use batch::{BATCH_BYTES, BATCH_MESSAGES, Batch, Item, for_delta};
 pub use connection::{Connection, ConnectionId, NotAdded, Noted, Notes, Pings, Status};
 pub use deadlines::{Clock, Deadline, Millis};
+pub use format::{Format, Framing, OVER};
+pub use marks::Marks;
 pub use outbox::{Terms, Traces};
 pub use registry::{Client, Registration, UserPlace};
 pub use shard::{Advance, Content, FanOut, Membership, Slot};
@@ -230,9 +234,13 @@ impl Hub {
         dirty: &mut Vec<Arc<Connection>>,
     ) -> Advance {
         let Some(shard) = self.shard(shard) else { return Advance::through() };
+        let (channel, reached) = (fan_out.channel().clone(), fan_out.reaches());
         let mut advance = shard.lock().advance(fan_out, budget, |connection, frames, messages| {
             if connection.push(self, frames, messages) {
                 dirty.push(Arc::clone(connection));
+            }
+            if let Some(reached) = &reached {
+                connection.reach_mark(&channel, reached);
             }
         });
         self.metrics.messages_out.increment(advance.messages as u64);

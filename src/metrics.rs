@@ -62,8 +62,6 @@ impl Attempt {
 pub struct Metrics {
     recorder: PrometheusRecorder,
     handle: PrometheusHandle,
-    /// WebSocket connections that stand, authenticated or not.
-    pub connections: Gauge,
     /// Connections that have not yet authenticated.
     pub connections_waiting: Gauge,
     /// Sockets that were accepted and have not ended, whatever they speak.
@@ -78,11 +76,11 @@ pub struct Metrics {
     pub recoveries_from_tail: Counter,
     /// Publications put on clients' queues.
     pub messages_out: Counter,
-    /// Bytes read from WebSocket clients.
+    /// Bytes read from clients.
     pub bytes_in: Counter,
-    /// Bytes written to WebSocket clients.
+    /// Bytes written to clients.
     pub bytes_out: Counter,
-    /// Writes to WebSocket clients.
+    /// Writes to clients.
     pub writes: Counter,
     /// Bytes held for clients that do not read as fast as they are sent to,
     /// and for frames that have not arrived whole.
@@ -100,7 +98,6 @@ pub struct Metrics {
     /// Server API calls refused for their key.
     pub api_unauthorized: Counter,
     commands: Vec<Counter>,
-    attempts: [Counter; 4],
 }
 
 impl Metrics {
@@ -115,7 +112,6 @@ impl Metrics {
         };
         let metrics = Metrics {
             handle: recorder.handle(),
-            connections: gauge("sealcast_connections", vec![Label::new("transport", "websocket")]),
             connections_waiting: gauge("sealcast_connections_waiting", vec![]),
             sockets: gauge("sealcast_sockets", vec![]),
             sockets_refused: counter("sealcast_sockets_refused_total", vec![]),
@@ -139,15 +135,14 @@ impl Metrics {
                     counter("sealcast_commands_total", vec![Label::new("method", *method)])
                 })
                 .collect(),
-            attempts: Attempt::ALL.map(|(_, result)| {
-                counter(
-                    "sealcast_connect_attempts_total",
-                    vec![Label::new("transport", "websocket"), Label::new("result", result)],
-                )
-            }),
             recorder,
         };
         metrics.describe();
+        // The others are exported from their first connection on.
+        metrics.connections("websocket").set(0.0);
+        for (_, result) in Attempt::ALL {
+            metrics.attempts("websocket", result).absolute(0);
+        }
         metrics
             .recorder
             .register_gauge(
@@ -233,13 +228,24 @@ impl Metrics {
         self.count("sealcast_protocol_violations_total", vec![Label::new("kind", kind)]);
     }
 
-    /// Counts how an attempt to connect ended.
-    pub fn attempt(&self, attempt: Attempt) {
-        if let Some((_, counter)) =
-            Attempt::ALL.iter().zip(&self.attempts).find(|((known, _), _)| *known == attempt)
-        {
-            counter.increment(1);
+    /// Connections of a transport that stand, authenticated or not; `transport` is
+    /// one of a fixed few.
+    pub fn connections(&self, transport: &'static str) -> Gauge {
+        let labels = vec![Label::new("transport", transport)];
+        self.recorder.register_gauge(&Key::from_parts("sealcast_connections", labels), &METADATA)
+    }
+
+    /// Counts how an attempt to connect by a transport ended.
+    pub fn attempt(&self, transport: &'static str, attempt: Attempt) {
+        let known = Attempt::ALL.iter().find(|(known, _)| *known == attempt);
+        if let Some((_, result)) = known {
+            self.attempts(transport, result).increment(1);
         }
+    }
+
+    fn attempts(&self, transport: &'static str, result: &'static str) -> Counter {
+        let labels = vec![Label::new("transport", transport), Label::new("result", result)];
+        register_counter(&self.recorder, "sealcast_connect_attempts_total", labels)
     }
 
     /// Says whether the node runs in a mode that must never face the internet.
@@ -325,17 +331,13 @@ impl Metrics {
         self.count("sealcast_gap_repairs_total", vec![Label::new("result", result)]);
     }
 
-    /// Exports the cap on WebSocket connections.
-    pub fn connection_limit(&self, limit: usize) {
-        self.recorder
-            .register_gauge(
-                &Key::from_parts(
-                    "sealcast_connection_limit",
-                    vec![Label::new("transport", "websocket")],
-                ),
-                &METADATA,
-            )
-            .set(limit as f64);
+    /// Exports the caps on connections: WebSockets, and streams of all kinds.
+    pub fn connection_limits(&self, websockets: usize, streams: usize) {
+        for (transport, limit) in [("websocket", websockets), ("sse", streams)] {
+            let labels = vec![Label::new("transport", transport)];
+            let key = Key::from_parts("sealcast_connection_limit", labels);
+            self.recorder.register_gauge(&key, &METADATA).set(limit as f64);
+        }
     }
 
     /// Exports the bound on what `held_bytes` counts.
@@ -379,8 +381,8 @@ pub const COUNTERS: &[(&str, &str)] = &[
     ("sealcast_sockets_refused_total", "Sockets turned away because too many are open"),
     ("sealcast_origin_rejected_total", "Requests refused by the Origin rule"),
     ("sealcast_messages_total", "Publications taken in and put on clients' queues, by direction"),
-    ("sealcast_bytes_total", "Bytes read from and written to WebSocket clients, by direction"),
-    ("sealcast_writes_total", "Write calls to WebSocket clients"),
+    ("sealcast_bytes_total", "Bytes read from and written to clients, by direction"),
+    ("sealcast_writes_total", "Write calls to clients"),
     ("sealcast_panics_total", "Panics that ended a connection"),
     ("sealcast_api_unauthorized_total", "Server API calls refused for their key"),
     (
@@ -389,7 +391,7 @@ pub const COUNTERS: &[(&str, &str)] = &[
     ),
     ("sealcast_commands_total", "Client commands, by method"),
     ("sealcast_command_errors_total", "Error replies to client commands, by method and code"),
-    ("sealcast_connect_attempts_total", "Attempts to connect, by how they ended"),
+    ("sealcast_connect_attempts_total", "Attempts to connect, by transport and how they ended"),
     (
         "sealcast_disconnects_total",
         "Ended connections, by disconnect code; 3000 is the client's own wish",
@@ -416,9 +418,9 @@ pub const COUNTERS: &[(&str, &str)] = &[
 
 /// Every gauge and its meaning.
 pub const GAUGES: &[(&str, &str)] = &[
-    ("sealcast_connections", "Connections that stand"),
+    ("sealcast_connections", "Connections that stand, by transport"),
     ("sealcast_connections_waiting", "Connections that have not authenticated yet"),
-    ("sealcast_connection_limit", "The cap on connections"),
+    ("sealcast_connection_limit", "The caps on connections: WebSockets, and streams under sse"),
     ("sealcast_sockets", "Accepted sockets that have not ended"),
     ("sealcast_outbound_queue_bytes", "Bytes held for slow clients and unfinished frames"),
     ("sealcast_outbound_queue_limit_bytes", "The bound on sealcast_outbound_queue_bytes"),

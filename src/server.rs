@@ -91,7 +91,8 @@ impl Node {
         let metrics_address = doors.addresses.metrics();
 
         let metrics = Metrics::new(VERSION);
-        metrics.connection_limit(config.limits.websocket_connections);
+        metrics
+            .connection_limits(config.limits.websocket_connections, config.limits.sse_connections);
         metrics.queue_limit(config.limits.node_queue_bytes);
         modes::tell(&config, &metrics);
         let tasks = TaskTracker::new();
@@ -260,7 +261,9 @@ fn app(
         api_rates: config.api_rates,
         health: Health::default(),
         connections: Cap::new(config.limits.websocket_connections),
+        streams: Cap::new(config.limits.sse_connections),
         waiting: Cap::new(config.limits.waiting_connections),
+        transports: config.transports,
         tasks: tasks.clone(),
         dev: config.dev,
         policies,

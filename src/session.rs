@@ -3,9 +3,11 @@
 mod answer;
 mod client;
 mod connect;
+mod emulation;
 mod expiry;
 mod form;
 mod inflight;
+mod listener;
 mod meter;
 mod operation;
 mod policies;
@@ -23,6 +25,8 @@ use crate::limit::{Limits, Permit, Share, Usage};
 use crate::relay::Relay;
 
 pub use client::Client;
+pub use emulation::{Binding, Emulated, Frame, SessionKey, Sessions, Undelivered};
+pub use listener::{Listener, connect_command};
 pub use operation::Actor;
 pub use policies::Policies;
 pub use subscribe::Grant;

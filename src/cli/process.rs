@@ -5,6 +5,7 @@ use rustix::process::{
 };
 
 use crate::config::Config;
+use crate::http::Transports;
 
 /// Descriptors beside those of sockets that clients open: listeners, the runtime,
 /// the broker's connections, the metrics listener's sockets.
@@ -48,7 +49,10 @@ pub(super) fn check_descriptors(config: &Config) {
 fn needed(config: &Config) -> u64 {
     let limits = &config.limits;
     let internal = config.listeners.internal.map_or(0, |_| limits.http_sockets);
-    let other = limits.http_sockets.saturating_add(internal);
+    let Transports { sse, http_stream, uni_sse, uni_http_stream, .. } = config.transports;
+    let streams = sse || http_stream || uni_sse || uni_http_stream;
+    let streams = if streams { limits.sse_connections } else { 0 };
+    let other = limits.http_sockets.saturating_add(internal).saturating_add(streams);
     let sockets = limits.websocket_connections.saturating_add(other);
     sockets.saturating_add(OWN_DESCRIPTORS) as u64
 }

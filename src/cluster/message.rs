@@ -4,10 +4,12 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use sealcast_wire::Encoding;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::members::Numbers;
 use crate::auth::{NodeId, Overrides};
+use crate::session::{Binding, Frame, SessionKey};
 
 /// One message.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -19,8 +21,35 @@ pub(super) enum Message {
     Goodbye,
     /// Every node is to do something, and to answer.
     Ask { id: u64, command: Command },
+    /// One node is to hand commands to a session that it holds, and to answer.
+    Forward { to: NodeId, id: u64, frame: Forwarded },
     /// To one node, what its command came to.
     Answer { to: NodeId, id: u64, answer: Answer },
+}
+
+/// Commands for a session of another node.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Forwarded {
+    key: SessionKey,
+    from: Binding,
+    protobuf: bool,
+    commands: Opaque,
+}
+
+impl From<Frame> for Forwarded {
+    fn from(frame: Frame) -> Forwarded {
+        let Frame { key, from, encoding, bytes } = frame;
+        let protobuf = encoding == Encoding::Protobuf;
+        Forwarded { key, from, protobuf, commands: Opaque(bytes.into()) }
+    }
+}
+
+impl From<Forwarded> for Frame {
+    fn from(forwarded: Forwarded) -> Frame {
+        let Forwarded { key, from, protobuf, commands } = forwarded;
+        let encoding = if protobuf { Encoding::Protobuf } else { Encoding::Json };
+        Frame { key, from, encoding, bytes: commands.0.into() }
+    }
 }
 
 /// What a node is to do.
@@ -107,6 +136,8 @@ pub enum Answer {
     Failed(u32),
     /// Channels and how many connections each has; another answer follows.
     Channels(Vec<(String, usize)>),
+    /// The session does not take the commands.
+    NoSession,
 }
 
 impl Answer {
@@ -159,9 +190,16 @@ mod tests {
             ..Terms::default()
         };
         let command = Command::Subscribe { target, channel: "room".into(), terms: Box::new(terms) };
+        let frame = Frame {
+            key: SessionKey::of("secret"),
+            from: Binding::new(Some(b"https://a.example"), None),
+            encoding: Encoding::Protobuf,
+            bytes: vec![0, 255],
+        };
         for message in [
             Message::Ask { id: u64::MAX, command },
             Message::Goodbye,
+            Message::Forward { to: NodeId::from_u128(2), id: 1, frame: frame.into() },
             Message::Answer { to: NodeId::from_u128(1), id: 1, answer: Answer::Failed(102) },
         ] {
             assert_eq!(Message::parse(&message.to_bytes()), Some(message));

@@ -8,11 +8,14 @@ use super::*;
 use crate::auth::{Namespaces, Pseudonyms, Secret};
 use crate::broker::{Broker, Sharding, StandIn, Tails};
 use crate::hub::tests::Script;
-use crate::hub::{Clock, Connection, Hub, Registration};
-use crate::limit::{Profile, Usage};
+use crate::hub::{Clock, Connection, Format, Framing, Hub, Registration};
+use crate::limit::{Cap, Profile, Usage};
 use crate::metrics::Metrics;
 use crate::relay::Relay;
-use crate::session::{Admission, Policy};
+use crate::session::{
+    Admission, Binding, Client, Emulated, Frame, Message as SessionMessage, Places, Policy,
+    Session as _, SessionKey, Undelivered,
+};
 
 struct Node {
     broker: Arc<StandIn>,
@@ -38,7 +41,7 @@ impl Node {
         let policy = Arc::new(Policy {
             relay,
             verifier: None,
-            admission: Admission::default(),
+            admission: Admission { anonymous: true, ..Admission::default() },
             namespaces: Namespaces::new(None, HashMap::new()),
             limits,
             pseudonyms: Pseudonyms::random(),
@@ -195,4 +198,86 @@ async fn a_long_list_comes_in_several_messages() {
         .flatten()
         .collect();
     assert_eq!(names.len(), 2_000);
+}
+
+/// A stream of `node`, and what it is known by.
+fn stream(node: &Node) -> (Emulated, Arc<Connection>, Script, SessionKey) {
+    let hub = node.cluster.relay.hub();
+    let script = Script::with_room(1 << 20);
+    let format = Format::emulated(Framing::Lines, Encoding::Json);
+    let connection = Connection::scripted(format, script.clone());
+    let registration = Registration::new(hub, Arc::clone(&connection));
+    let cap = Cap::new(2);
+    let [connection_place, waiting] = [(); 2].map(|()| cap.take().expect("free"));
+    let places = Places { connection: connection_place, waiting, address: None };
+    let policies = Arc::clone(&node.cluster.policies);
+    let client = Client::new(policies, Arc::clone(&connection), registration, places);
+    let (sessions, id) = (node.cluster.sessions(), node.cluster.id());
+    let binding = Binding::new(Some(b"https://a.example"), None);
+    let mut session = Emulated::new(client, sessions, (hub, &connection), id, binding);
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    session.message(SessionMessage::Text(r#"{"id":1,"connect":{}}"#), &mut context);
+    connection.flush(hub);
+    let said = String::from_utf8(script.taken()).expect("text");
+    let secret = said.split(r#""session":""#).nth(1).and_then(|rest| rest.split('"').next());
+    let key = SessionKey::of(secret.expect("told"));
+    (session, connection, script, key)
+}
+
+fn frame(key: SessionKey, origin: &str, id: u32) -> Frame {
+    let bytes = format!(r#"{{"id":{id},"unsubscribe":{{"channel":"a"}}}}"#).into_bytes();
+    let from = Binding::new(Some(origin.as_bytes()), None);
+    Frame { key, from, encoding: Encoding::Json, bytes }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_client_says_to_one_node_reaches_its_stream_on_another_in_order() {
+    let (one, two) = (Node::start(1, key("k")), Node::start(2, key("k")));
+    introduce(&[&one, &two]).await;
+    let (mut session, connection, script, session_key) = stream(&one);
+    let to = one.cluster.id();
+    let say = |key, origin: &'static str, id| {
+        let (cluster, to) = (Arc::clone(&two.cluster), to.clone());
+        tokio::spawn(async move { cluster.emulate(&to, frame(key, origin, id)).await })
+    };
+    let mut told = Vec::new();
+    for id in 2..10 {
+        told.push(say(session_key, "https://a.example", id));
+        settle().await;
+    }
+    let stranger = say(session_key, "https://b.example", 10);
+    let nobody = say(SessionKey::of("guess"), "https://a.example", 11);
+    settle().await;
+    let on_the_way = two.broker.told.lock().concat();
+    assert!(!String::from_utf8_lossy(&on_the_way).contains("session\":"), "only its digest");
+    carry(&[&two, &one]).await;
+    carry(&[&two, &one]).await;
+    for one in told {
+        assert_eq!(one.await.expect("runs"), Ok(()));
+    }
+    let none = Err(NotEmulated::Undelivered(Undelivered::NoSession));
+    assert_eq!((stranger.await.expect("runs"), nobody.await.expect("runs")), (none, none));
+    let hub = one.cluster.relay.hub();
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    session.resume(&mut context);
+    connection.flush(hub);
+    let said = String::from_utf8(script.taken()).expect("text");
+    let ids: Vec<_> = said.split(r#"{"id":"#).skip(1).map(|rest| &rest[..1]).collect();
+    assert_eq!(ids, ["1", "2", "3", "4", "5", "6", "7", "8", "9"]);
+    assert!(two.cluster.asked.lock().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_does_not_answer_a_client_is_told_of_and_one_that_is_none_is_not_asked() {
+    let (one, two) = (Node::start(1, key("k")), Node::start(2, key("k")));
+    introduce(&[&one, &two]).await;
+    let of = async |id: &str| two.cluster.emulate(id, frame(SessionKey::of("s"), "o", 2)).await;
+    assert_eq!(of(&one.cluster.id()).await, Err(NotEmulated::Silent));
+    assert!(two.cluster.asked.lock().is_empty());
+    two.broker.told.lock().clear();
+    let none = Err(NotEmulated::Undelivered(Undelivered::NoSession));
+    for id in ["", "nobody", &NodeId::from_u128(3).to_string(), &two.cluster.id()] {
+        assert_eq!(of(id).await, none, "{id}");
+    }
+    assert!(two.broker.told.lock().is_empty());
 }

@@ -18,7 +18,7 @@ use super::load::Sources;
 use super::settings::Setting;
 use super::{Config, Drain, Fault, limits, namespaces};
 use crate::auth::{BadOrigin, Issuer, Namespaces, OriginRule, Origins, Pseudonyms};
-use crate::http::Proxies;
+use crate::http::{Proxies, Transports};
 use crate::limit::Profile;
 use token::{tokens, verifier};
 
@@ -120,6 +120,14 @@ pub(super) fn build(
         verifier: tokens(file, faults).and_then(|tokens| verifier(&tokens, faults)),
         dev: None,
         admission: admission::admission(&file.client, &namespaces, faults),
+        transports: Transports {
+            sse: file.sse.enabled,
+            http_stream: file.http_stream.enabled,
+            uni_sse: file.uni_sse.enabled,
+            uni_http_stream: file.uni_http_stream.enabled,
+            uni_websocket: file.uni_websocket.enabled,
+            token_in_url: file.compat.sse_token_in_url,
+        },
         compat: file.compat.centrifugo,
         api_keys: api::api_keys(&file.http_api, faults),
         api_errors: api::error_mode(&file.http_api, faults),

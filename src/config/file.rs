@@ -8,6 +8,7 @@ mod channel;
 mod client;
 mod limit_rate;
 mod limits;
+mod stream;
 mod token;
 
 use std::net::{IpAddr, Ipv4Addr};
@@ -24,6 +25,7 @@ pub(super) use channel::{Channels, Options};
 pub(super) use client::Client;
 pub(super) use limit_rate::format as rate_text;
 pub(super) use limits::{LimitOptions, WebSocket};
+pub(super) use stream::{HttpStream, Sse, UniHttpStream, UniSse, UniWebSocket};
 pub(super) use token::{SubscriptionToken, Token, TokenIssuer};
 
 section! {
@@ -41,6 +43,16 @@ section! {
         http_api: HttpApi,
         /// The WebSocket transport.
         websocket: WebSocket,
+        /// Server-sent events, in both directions.
+        sse: Sse,
+        /// HTTP streaming, in both directions.
+        http_stream: HttpStream,
+        /// Server-sent events for clients that only listen.
+        uni_sse: UniSse,
+        /// HTTP streaming for clients that only listen.
+        uni_http_stream: UniHttpStream,
+        /// WebSocket for clients that only listen.
+        uni_websocket: UniWebSocket,
         /// Bounds that are not a client's own.
         limits: LimitOptions,
         /// The broker.
@@ -65,14 +77,9 @@ section! {
         consumers: "publish by the server API",
         shared_poll: "there are no shared poll subscriptions",
         grpc_api: "use the HTTP server API",
-        sse: "clients connect by WebSocket",
-        http_stream: "clients connect by WebSocket",
-        webtransport: "clients connect by WebSocket",
-        emulation: "clients connect by WebSocket",
-        uni_websocket: "clients connect by WebSocket, in both directions",
-        uni_sse: "clients connect by WebSocket, in both directions",
-        uni_http_stream: "clients connect by WebSocket, in both directions",
-        uni_grpc: "clients connect by WebSocket, in both directions",
+        emulation: "remove it; it is always /emulation, there where sse or http_stream is",
+        webtransport: "clients connect by WebSocket, http_stream or sse",
+        uni_grpc: "use uni_http_stream",
         init: "remove it",
         admin: "there is no admin page; use the server API",
         prometheus: "metrics are always served, at metrics.port or http_server.internal_port",
@@ -183,5 +190,8 @@ section! {
         /// Take what Centrifugo takes, for the time of a move: tokens without `exp` or `sub`, HMAC
         /// secrets under 32 bytes, payloads that are not JSON; unknown options only warn.
         centrifugo: bool,
+        /// Take tokens in the URL of /connection/sse and /connection/uni_sse, where browsers and
+        /// proxies keep them in their histories and logs: what the stock JavaScript SDK does.
+        sse_token_in_url: bool,
     }
 }

@@ -85,6 +85,8 @@ limits! {
         "The newest is closed with 3013, or what `client.user_connection_limit_answer` says. 0 is no limit.";
     "connections", "client.connection_limit", Count websocket_connections (1, CROWD), "sealcast_connections",
         "HTTP 503 with `Retry-After`.";
+    "streams", "limits.sse_connections", Count sse_connections (1, CROWD), "sealcast_connections",
+        "HTTP 503 with `Retry-After`.";
     "waiting_connections", "limits.waiting_connections", Count waiting_connections (1, CROWD),
         "sealcast_connections_waiting", "HTTP 503 with `Retry-After`.";
     "http_sockets", "limits.http_sockets", Count http_sockets (1, CROWD), "sealcast_sockets",

@@ -4,6 +4,8 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use axum::http::StatusCode;
+
 use super::App;
 use crate::limit::{self, Scope, Share, TooMany, Wait};
 
@@ -19,9 +21,16 @@ pub(super) fn admit(app: &App, client: IpAddr) -> Result<Share, TooMany> {
     })
 }
 
-/// Whether it is the address that asks too much, or the node that has enough.
-pub(super) fn is_of_address(too_many: &TooMany) -> bool {
-    too_many.scope == Scope::Address
+/// What it is answered with: the status says whether the address asks too much or the
+/// node has enough.
+pub(super) fn refusal(too_many: &TooMany) -> (StatusCode, &'static str) {
+    match too_many.scope {
+        Scope::Address => (StatusCode::TOO_MANY_REQUESTS, "too many connects from this address"),
+        Scope::AddressConnections => {
+            (StatusCode::SERVICE_UNAVAILABLE, "too many connections from this address")
+        }
+        _ => (StatusCode::SERVICE_UNAVAILABLE, "too many connects to the node"),
+    }
 }
 
 /// One call of the server API, by a key of this name.

@@ -14,15 +14,12 @@ mod request;
 
 use std::sync::Arc;
 
-use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use http_body_util::{BodyExt, Limited};
-use hyper::body::Body as _;
 use sealcast_wire::ErrorCode;
 
-use super::{App, admit};
+use super::{App, admit, body};
 use crate::auth::{ApiMethod, ServerApi};
 use crate::limit::Wait;
 use answer::{Problem, done, told};
@@ -56,7 +53,9 @@ pub(super) async fn call(
         return refused(StatusCode::UNSUPPORTED_MEDIA_TYPE);
     }
     let mode = app.api_errors.asked_by(headers);
-    let body = match read_body(&app, request.into_body()).await {
+    let limits = &app.policy.limits;
+    let most = limits.frame_bytes.saturating_mul(4);
+    let body = match body::read(limits, request.into_body(), most).await {
         Ok(body) => body,
         Err(status) => return refused(status),
     };
@@ -110,23 +109,4 @@ fn presented_key(headers: &HeaderMap) -> Option<&str> {
     }
     let (scheme, key) = only(header::AUTHORIZATION.as_str())?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("apikey").then_some(key.trim())
-}
-
-/// The body, bounded in bytes and time.
-async fn read_body(app: &App, body: Body) -> Result<bytes::Bytes, StatusCode> {
-    let limits = &app.policy.limits;
-    let most = limits.frame_bytes.saturating_mul(4);
-    // A length that is told beforehand need not be waited for.
-    if body.size_hint().lower() > most as u64 {
-        return Err(StatusCode::PAYLOAD_TOO_LARGE);
-    }
-    let reading = Limited::new(body, most).collect();
-    match tokio::time::timeout(limits.body_timeout, reading).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
-            Err(StatusCode::PAYLOAD_TOO_LARGE)
-        }
-        Ok(Err(_)) => Err(StatusCode::BAD_REQUEST),
-        Err(_) => Err(StatusCode::REQUEST_TIMEOUT),
-    }
 }

@@ -7,6 +7,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::App;
+use crate::session::Binding;
 
 /// Longest request target, bytes.
 const MAX_TARGET: usize = 8 << 10;
@@ -43,17 +44,42 @@ pub(super) async fn check_form(request: Request, next: Next) -> Response {
 /// # Errors
 /// 403, and counted.
 pub(super) fn check_origin(app: &App, headers: &HeaderMap) -> Result<(), StatusCode> {
-    let mut origins = headers.get_all(header::ORIGIN).iter();
-    let allowed = match (origins.next(), origins.next()) {
-        (None, _) => !headers.contains_key(header::COOKIE),
-        (Some(origin), None) => origin.to_str().is_ok_and(|origin| app.origins.allow(origin)),
-        (Some(_), Some(_)) => false,
+    let allowed = if headers.contains_key(header::ORIGIN) {
+        allowed_origin(app, headers).is_some()
+    } else {
+        // A browser leaves the origin out when a page gets something of its own node,
+        // and says so in a header that pages cannot set.
+        match headers.get("sec-fetch-site") {
+            None => !headers.contains_key(header::COOKIE),
+            Some(site) => site == "same-origin",
+        }
     };
     if allowed {
         return Ok(());
     }
     app.metrics().origin_rejected.increment(1);
     Err(StatusCode::FORBIDDEN)
+}
+
+/// The origin that a request names, if it is on the list.
+pub(super) fn allowed_origin<'a>(app: &App, headers: &'a HeaderMap) -> Option<&'a HeaderValue> {
+    let mut origins = headers.get_all(header::ORIGIN).iter();
+    let origin = origins.next().filter(|_| origins.next().is_none())?;
+    origin.to_str().is_ok_and(|origin| app.origins.allow(origin)).then_some(origin)
+}
+
+/// What the session of a stream is bound to that is opened by a request with these
+/// headers (T-14): their origin, and their cookies in any order.
+pub(super) fn binding(headers: &HeaderMap) -> Binding {
+    let all = headers.get_all(header::COOKIE).iter();
+    let mut cookies: Vec<&[u8]> = all
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b';'))
+        .map(<[u8]>::trim_ascii)
+        .collect();
+    cookies.sort_unstable();
+    let cookies = (!cookies.is_empty()).then(|| cookies.join(&b';'));
+    let origin = headers.get(header::ORIGIN).map(HeaderValue::as_bytes);
+    Binding::new(origin, cookies.as_deref())
 }
 
 /// The origin that a request names, cut where it is too long to be one, for people;

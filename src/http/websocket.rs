@@ -1,21 +1,21 @@
 //! The WebSocket handshake (RFC 6455, 4.2), and what follows it.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Extension, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use hyper::upgrade::OnUpgrade;
 use sealcast_wire::{Encoding, ws};
 
-use super::{App, address, admit, door, health, told};
-use crate::hub::{Connection, Pings, Registration};
-use crate::limit::{Scope, TooMany};
+use super::{App, address, admit, door, health, stream, told};
+use crate::hub::{Connection, Format, Framing, Pings, Registration};
+use crate::limit::TooMany;
 use crate::metrics::Attempt;
 use crate::net::{self, Peer};
-use crate::session::{Client, Places};
+use crate::session::{Client, Listener, Places, connect_command};
 
 const JSON: &str = "centrifuge-json";
 const PROTOBUF: &str = "centrifuge-protobuf";
@@ -24,17 +24,40 @@ const PROTOBUF: &str = "centrifuge-protobuf";
 pub(super) async fn upgrade(
     State(app): State<Arc<App>>,
     Extension(Peer(peer)): Extension<Peer>,
-    mut request: Request,
+    request: Request,
 ) -> Response {
+    answer(app, peer, request, false)
+}
+
+/// The same for clients that only listen: no sub-protocol is chosen, and the connect
+/// request may stand in the query.
+pub(super) async fn upgrade_listener(
+    State(app): State<Arc<App>>,
+    Extension(Peer(peer)): Extension<Peer>,
+    request: Request,
+) -> Response {
+    if !app.transports.uni_websocket {
+        return StatusCode::NOT_FOUND.into_response();
+    }
+    answer(app, peer, request, true)
+}
+
+fn answer(app: Arc<App>, peer: SocketAddr, mut request: Request, listens: bool) -> Response {
+    let format = |encoding| match listens {
+        true => Format::unidirectional(Framing::Frames),
+        false => Format::websocket(encoding),
+    };
     let client = app.proxies.client(peer.ip(), request.headers());
-    match accept(&app, client, &mut request) {
+    match accept(&app, client, &mut request, listens) {
         Ok(accepted) => {
             let response = switching(&accepted.answer, accepted.subprotocol);
-            app.tasks.spawn(start(Arc::clone(&app), accepted, client));
+            let format = format(accepted.encoding);
+            app.tasks.spawn(start(Arc::clone(&app), accepted, format, client));
             response
         }
         Err(refusal) => {
-            app.metrics().attempt(refusal.attempt());
+            let transport = format(Encoding::Json).transport();
+            app.metrics().attempt(transport, refusal.attempt());
             log_refusal(client, request.headers(), &refusal);
             if let (Refusal::Origin, true) = (&refusal, app.dev.is_some())
                 && let Ok(response) = tell_of_origin(&app, &mut request)
@@ -64,6 +87,8 @@ struct Accepted {
     encoding: Encoding,
     pings: Pings,
     subprotocol: Option<&'static str>,
+    /// The connect command of one that only listens, if its query brought it.
+    first: Option<Vec<u8>>,
     places: Places,
 }
 
@@ -76,7 +101,12 @@ enum Refusal {
     Leaving,
 }
 
-fn accept(app: &App, client: IpAddr, request: &mut Request) -> Result<Accepted, Refusal> {
+fn accept(
+    app: &App,
+    client: IpAddr,
+    request: &mut Request,
+    listens: bool,
+) -> Result<Accepted, Refusal> {
     let address = admit::admit(app, client).map_err(Refusal::TooMany)?;
     let headers = request.headers();
     door::check_origin(app, headers).map_err(|_| Refusal::Origin)?;
@@ -86,8 +116,17 @@ fn accept(app: &App, client: IpAddr, request: &mut Request) -> Result<Accepted, 
     let key = check_handshake(request)?;
     let answer = ws::accept_key(key);
     let query = request.uri().query().unwrap_or("");
-    let (encoding, subprotocol) = choose_encoding(headers, query)?;
-    let pings = choose_pings(query);
+    let mut first = None;
+    let (encoding, subprotocol, pings) = if listens {
+        if let Some(asked) = stream::in_url(app, Some(query), true).map_err(Refusal::from)? {
+            let bad = Refusal::Client(StatusCode::BAD_REQUEST, "cf_connect is no connect request");
+            first = Some(connect_command(&asked).ok_or(bad)?);
+        }
+        (Encoding::Json, None, Pings::Frames)
+    } else {
+        let (encoding, subprotocol) = choose_encoding(headers, query)?;
+        (encoding, subprotocol, choose_pings(query))
+    };
     let (Some(connection), Some(waiting)) = (app.connections.take(), app.waiting.take()) else {
         return Err(Refusal::Full);
     };
@@ -96,7 +135,7 @@ fn accept(app: &App, client: IpAddr, request: &mut Request) -> Result<Accepted, 
         .remove::<OnUpgrade>()
         .ok_or(Refusal::Client(StatusCode::BAD_REQUEST, "not an upgrade"))?;
     let places = Places { connection, waiting, address: Some(address) };
-    Ok(Accepted { upgrade, answer, encoding, pings, subprotocol, places })
+    Ok(Accepted { upgrade, answer, encoding, pings, subprotocol, first, places })
 }
 
 /// The request's form; gives its key.
@@ -203,8 +242,8 @@ fn switching(answer: &str, subprotocol: Option<&'static str>) -> Response {
 
 /// Takes the socket out of hyper and hands it to the connection's own task; this
 /// one, with what the handshake needed, is gone then.
-async fn start(app: Arc<App>, accepted: Accepted, client: IpAddr) {
-    let Accepted { upgrade, encoding, pings, places, .. } = accepted;
+async fn start(app: Arc<App>, accepted: Accepted, format: Format, client: IpAddr) {
+    let Accepted { upgrade, encoding, pings, first, places, .. } = accepted;
     let Ok(upgraded) = upgrade.await else { return };
     let Some((stream, leftover)) = net::into_socket(upgraded) else {
         tracing::error!(event = "upgrade_failed", "the socket is not of the expected kind");
@@ -212,7 +251,7 @@ async fn start(app: Arc<App>, accepted: Accepted, client: IpAddr) {
     };
     let policy = &app.policy;
     let hub = Arc::clone(policy.relay.hub());
-    let connection = Connection::new(uuid::Uuid::new_v4(), encoding, pings, stream);
+    let connection = Connection::new(uuid::Uuid::new_v4(), format, pings, stream);
     tracing::debug!(
         event = "opened",
         client = %connection.id(),
@@ -225,7 +264,18 @@ async fn start(app: Arc<App>, accepted: Accepted, client: IpAddr) {
     let session = Client::new(policies, Arc::clone(&connection), registration, places);
     let limits = net::receiver_limits(&policy.limits);
     let deadline = policy.limits.message_deadline.into();
-    app.tasks.spawn(net::drive(hub, connection, session, limits, deadline, leftover));
+    if format.is_unidirectional() {
+        let session = Listener::new(session, first);
+        app.tasks.spawn(net::drive(hub, connection, session, limits, deadline, leftover));
+    } else {
+        app.tasks.spawn(net::drive(hub, connection, session, limits, deadline, leftover));
+    }
+}
+
+impl From<stream::Refusal> for Refusal {
+    fn from(refusal: stream::Refusal) -> Refusal {
+        Refusal::Client(refusal.status, refusal.reason)
+    }
 }
 
 impl Refusal {
@@ -240,11 +290,7 @@ impl Refusal {
         match self {
             Refusal::Origin => "origin not allowed",
             Refusal::Client(_, reason) => reason,
-            Refusal::TooMany(too_many) => match too_many.scope {
-                Scope::Address => "too many connects from this address",
-                Scope::AddressConnections => "too many connections from this address",
-                _ => "too many connects to the node",
-            },
+            Refusal::TooMany(too_many) => admit::refusal(too_many).1,
             Refusal::Full => "the node has as many connections as it takes",
             Refusal::Leaving => "the node is stopping",
         }
@@ -267,11 +313,7 @@ impl Refusal {
                     header::RETRY_AFTER,
                     admit::retry_after(too_many.wait).as_secs().into(),
                 );
-                *response.status_mut() = if admit::is_of_address(&too_many) {
-                    StatusCode::TOO_MANY_REQUESTS
-                } else {
-                    StatusCode::SERVICE_UNAVAILABLE
-                };
+                *response.status_mut() = admit::refusal(&too_many).0;
             }
             Refusal::Full | Refusal::Leaving => {
                 headers.insert(header::RETRY_AFTER, health::retry_after().as_secs().into());

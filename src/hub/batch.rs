@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use sealcast_wire::{Channel, Encoding, Epoch, Publication, delta, json, ws};
+use sealcast_wire::{Channel, Encoding, Epoch, Publication, delta, json};
+
+use super::format::Format;
 
 /// How many publications go out together at most.
 pub const BATCH_MESSAGES: usize = 64;
@@ -40,8 +42,8 @@ pub struct Batch {
     bytes: usize,
     /// What the channel delivered before the first item; base of its patch.
     base: Option<Arc<Publication>>,
-    /// By encoding and form.
-    runs: [[Option<Run>; 3]; 2],
+    /// Those that were asked for: few, so they are found by looking at each.
+    runs: Vec<(Format, Form, Run)>,
     /// Whether all payloads are JSON, once someone has asked.
     json: Option<bool>,
 }
@@ -61,7 +63,7 @@ impl Batch {
             bytes: first.publication.data.len(),
             items: vec![first],
             base: None,
-            runs: Default::default(),
+            runs: Vec::new(),
             json: None,
         }
     }
@@ -102,21 +104,21 @@ impl Batch {
         self.base = base;
     }
 
-    /// All publications as WebSocket frames, one each, back to back. Encoded when
-    /// the first subscriber of the form is met.
-    pub(super) fn all(&mut self, channel: &Channel, encoding: Encoding, form: Form) -> Bytes {
-        self.run(channel, encoding, form).map(|run| run.frames.clone()).unwrap_or_default()
+    /// All publications, a frame or chunk each, back to back. Encoded when the first
+    /// subscriber of the form is met.
+    pub(super) fn all(&mut self, channel: &Channel, format: Format, form: Form) -> Bytes {
+        self.run(channel, format, form).map(|run| run.frames.clone()).unwrap_or_default()
     }
 
     /// The frames of the publications `from..to`.
     pub(super) fn part(
         &mut self,
         channel: &Channel,
-        encoding: Encoding,
+        format: Format,
         form: Form,
         (from, to): (usize, usize),
     ) -> Bytes {
-        let Some(run) = self.run(channel, encoding, form) else { return Bytes::new() };
+        let Some(run) = self.run(channel, format, form) else { return Bytes::new() };
         let end =
             |count: usize| count.checked_sub(1).map_or(Some(0), |at| run.ends.get(at).copied());
         match (end(from), end(to)) {
@@ -125,16 +127,20 @@ impl Batch {
         }
     }
 
-    fn run(&mut self, channel: &Channel, encoding: Encoding, form: Form) -> Option<&Run> {
+    fn run(&mut self, channel: &Channel, format: Format, form: Form) -> Option<&Run> {
         // In Protobuf a full publication looks the same to everyone.
-        let form = match (encoding, form) {
+        let form = match (format.encoding(), form) {
             (Encoding::Protobuf, Form::Full) => Form::Plain,
             (_, form) => form,
         };
-        let slot = self.runs.get_mut(encoding as usize)?.get_mut(form as usize)?;
-        Some(slot.get_or_insert_with(|| {
-            encode(channel, &self.items, self.base.as_deref(), self.bytes, encoding, form)
-        }))
+        let known = self.runs.iter().position(|(of, in_form, _)| (*of, *in_form) == (format, form));
+        let at = known.unwrap_or(self.runs.len());
+        if known.is_none() {
+            let base = self.base.as_deref();
+            let run = encode(channel, &self.items, base, self.bytes, format, form);
+            self.runs.push((format, form, run));
+        }
+        self.runs.get(at).map(|(_, _, run)| run)
     }
 }
 
@@ -146,26 +152,25 @@ fn encode(
     items: &[Item],
     base: Option<&Publication>,
     bytes: usize,
-    encoding: Encoding,
+    format: Format,
     form: Form,
 ) -> Run {
     let mut frames = Vec::with_capacity(bytes + items.len() * (ENVELOPE + channel.as_str().len()));
     let mut ends = Vec::with_capacity(items.len());
-    let mut reply = Vec::new();
-    let opcode = opcode(encoding);
+    let mut scratch = Vec::new();
+    let mut put = |frames: &mut Vec<u8>, publication: &Publication| {
+        format.put_publication(frames, &mut scratch, channel.as_str(), publication);
+    };
     let mut base = base;
     for item in items {
-        reply.clear();
         let publication = &*item.publication;
         match form {
-            Form::Plain => encoding.put_publication(&mut reply, channel.as_str(), publication),
+            Form::Plain => put(&mut frames, publication),
             Form::Full | Form::Patch => {
                 let base = base.filter(|_| form == Form::Patch && item.delta);
-                let written = for_delta(publication, base, encoding);
-                encoding.put_publication(&mut reply, channel.as_str(), &written);
+                put(&mut frames, &for_delta(publication, base, format.encoding()));
             }
         }
-        ws::put_frame(&mut frames, opcode, &reply);
         ends.push(frames.len());
         base = Some(publication);
     }
@@ -208,13 +213,4 @@ fn as_json_text(data: &[u8]) -> String {
 
 fn json_string(text: &str) -> Vec<u8> {
     serde_json::to_vec(text).unwrap_or_default()
-}
-
-/// The frame type that carries an encoding.
-#[must_use]
-pub(crate) fn opcode(encoding: Encoding) -> ws::Opcode {
-    match encoding {
-        Encoding::Json => ws::Opcode::Text,
-        Encoding::Protobuf => ws::Opcode::Binary,
-    }
 }

@@ -7,6 +7,7 @@
 
 mod due;
 mod ending;
+mod marks;
 mod subscriptions;
 mod write;
 
@@ -18,10 +19,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use sealcast_wire::{Disconnect, Encoding, Reply, ws};
+use sealcast_wire::{Disconnect, Encoding, Reply};
 use tokio::net::TcpStream;
 
 use super::deadlines::{Deadline, Deadlines, Millis};
+use super::format::Format;
 use super::outbox::{Flush, Outbox, Phase};
 use super::{Hub, OutboxLimits};
 pub use subscriptions::{NotAdded, Noted, Notes};
@@ -43,6 +45,8 @@ pub enum Pings {
     Replies,
     /// With WebSocket ping frames, answered by pong frames.
     Frames,
+    /// With the empty push, which nothing answers: the client only listens.
+    Pushes,
 }
 
 /// What the connection's task has to know when it wakes.
@@ -59,7 +63,7 @@ pub struct Status {
 /// See the module's text.
 pub struct Connection {
     id: ConnectionId,
-    encoding: Encoding,
+    format: Format,
     pings: Pings,
     sink: Sink,
     /// The earliest deadline, milliseconds; read by the sweep without the lock.
@@ -78,31 +82,34 @@ impl Connection {
     #[must_use]
     pub fn new(
         id: ConnectionId,
-        encoding: Encoding,
+        format: impl Into<Format>,
         pings: Pings,
         stream: TcpStream,
     ) -> Arc<Connection> {
-        Self::over(id, encoding, pings, Sink::Tcp(stream))
+        Self::over(id, format.into(), pings, Sink::Tcp(stream))
     }
 
     #[cfg(test)]
-    pub(crate) fn scripted(encoding: Encoding, script: super::tests::Script) -> Arc<Connection> {
-        Self::scripted_with(encoding, Pings::Replies, script)
+    pub(crate) fn scripted(
+        format: impl Into<Format>,
+        script: super::tests::Script,
+    ) -> Arc<Connection> {
+        Self::scripted_with(format, Pings::Replies, script)
     }
 
     #[cfg(test)]
     pub(crate) fn scripted_with(
-        encoding: Encoding,
+        format: impl Into<Format>,
         pings: Pings,
         script: super::tests::Script,
     ) -> Arc<Connection> {
-        Self::over(ConnectionId::from_u128(7), encoding, pings, Sink::Scripted(script))
+        Self::over(ConnectionId::from_u128(7), format.into(), pings, Sink::Scripted(script))
     }
 
-    fn over(id: ConnectionId, encoding: Encoding, pings: Pings, sink: Sink) -> Arc<Connection> {
+    fn over(id: ConnectionId, format: Format, pings: Pings, sink: Sink) -> Arc<Connection> {
         Arc::new(Connection {
             id,
-            encoding,
+            format,
             pings,
             sink,
             due: AtomicU64::new(u64::MAX),
@@ -116,10 +123,16 @@ impl Connection {
         self.id
     }
 
-    /// How it wants to be written to.
+    /// How replies and pushes are written to it.
     #[must_use]
     pub fn encoding(&self) -> Encoding {
-        self.encoding
+        self.format.encoding()
+    }
+
+    /// The same, with what stands around them.
+    #[must_use]
+    pub fn format(&self) -> Format {
+        self.format
     }
 
     /// How it is asked whether it is still there.
@@ -138,13 +151,12 @@ impl Connection {
         }
     }
 
-    /// A reply as one WebSocket frame in the connection's encoding.
+    /// A reply as one frame or chunk, as the connection's transport has it; empty if
+    /// it is not for a client that only listens.
     #[must_use]
     pub fn frame(&self, reply: &Reply) -> Bytes {
-        let mut bytes = Vec::with_capacity(128);
-        self.encoding.put_reply(&mut bytes, reply);
-        let mut frame = Vec::with_capacity(bytes.len() + ws::header_length(bytes.len()));
-        ws::put_frame(&mut frame, super::batch::opcode(self.encoding), &bytes);
+        let mut frame = Vec::new();
+        self.format.put_reply(&mut frame, reply);
         frame.into()
     }
 
@@ -185,6 +197,7 @@ impl Connection {
     pub fn flush(&self, hub: &Hub) {
         let mut outbox = self.outbox.lock();
         if outbox.flush == Flush::Queued {
+            self.put_marks(&mut outbox);
             self.write(hub, &mut outbox);
         }
     }
@@ -194,6 +207,7 @@ impl Connection {
         let mut outbox = self.outbox.lock();
         if outbox.flush == Flush::Blocked {
             outbox.flush = Flush::Queued;
+            self.put_marks(&mut outbox);
             self.write(hub, &mut outbox);
         }
     }
@@ -263,10 +277,12 @@ impl Connection {
         true
     }
 
-    /// Tells how many bytes of an unfinished frame are held; the deadline for the
-    /// message runs from its first byte.
+    /// Tells how many bytes of input are held, of an unfinished frame or of frames that
+    /// wait; the deadline for an unfinished message runs from its first byte.
     pub fn set_partial(&self, hub: &Hub, held: usize, unfinished: bool, deadline: Millis) {
         let mut outbox = self.outbox.lock();
+        // What ends has given back already what was counted for it.
+        let held = if outbox.phase == Phase::Ended { 0 } else { held };
         hub.budget().change(outbox.partial, held);
         outbox.partial = held;
         if !unfinished {

@@ -58,6 +58,8 @@ pub enum Deadline {
     Connect,
     /// Send a ping.
     Ping,
+    /// Send a sign of life on a stream that has them between pings.
+    Heartbeat,
     /// The ping was not answered: close with 3012.
     Pong,
     /// The credentials are over: close with 3005.
@@ -74,7 +76,7 @@ pub enum Deadline {
     Age,
 }
 
-const COUNT: usize = 9;
+const COUNT: usize = 10;
 
 /// When each is due.
 #[derive(Debug)]
@@ -89,6 +91,7 @@ impl Deadlines {
         Deadline::Pong,
         Deadline::Message,
         Deadline::Ping,
+        Deadline::Heartbeat,
         Deadline::Subscription,
         Deadline::Age,
     ];

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use sealcast_wire::Channel;
 
 use super::deadlines::{Deadlines, Millis};
+use super::marks::Marks;
 use super::queue::Queue;
 use super::shard::Slot;
 
@@ -72,7 +73,7 @@ pub(super) struct Outbox {
     pub(super) phase: Phase,
     /// Bytes that the node's budget knows of: queued while blocked.
     pub(super) charged: usize,
-    /// The same for a frame that has not arrived whole.
+    /// The same for input: a frame that has not arrived whole, or frames that wait.
     pub(super) partial: usize,
     /// Why it ends: the first reason counts.
     pub(super) code: Option<u16>,
@@ -84,6 +85,8 @@ pub(super) struct Outbox {
     pub(super) subscription_due: bool,
     /// The registry has other words about the client than the session knows.
     pub(super) client_changed: bool,
+    /// How far its reader has come, where events have ids.
+    pub(super) marks: Option<Box<Marks>>,
     /// What is to be cleaned up at the broker, by channel.
     pub(super) traces: Vec<(Channel, Traces)>,
 }
@@ -102,6 +105,7 @@ impl Outbox {
             subscriptions: Vec::new(),
             subscription_due: false,
             client_changed: false,
+            marks: None,
             traces: Vec::new(),
         }
     }

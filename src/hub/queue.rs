@@ -6,7 +6,8 @@ use std::collections::VecDeque;
 use std::io::IoSlice;
 
 use bytes::Bytes;
-use sealcast_wire::ws;
+
+use super::format::Format;
 
 /// How many chunks one write call takes at most.
 const CHUNKS_PER_WRITE: usize = 32;
@@ -102,7 +103,7 @@ impl Queue {
 
     /// Drops everything but the rest of the frame that is half out, so that a
     /// close frame can follow.
-    pub(super) fn cut_to_frame(&mut self) {
+    pub(super) fn cut_to_frame(&mut self, format: Format) {
         let head = match std::mem::take(&mut self.chunks) {
             Chunks::None => None,
             Chunks::One(chunk) => Some(chunk),
@@ -111,7 +112,7 @@ impl Queue {
         let written = std::mem::take(&mut self.written);
         (self.bytes, self.messages) = (0, 0);
         if let Some(chunk) = head {
-            let end = ws::frame_end(&chunk.frames, written).min(chunk.frames.len());
+            let end = format.message_end(&chunk.frames, written).min(chunk.frames.len());
             if written < end {
                 self.push(chunk.frames.slice(written..end), 1);
             }
@@ -150,6 +151,8 @@ impl Queue {
 
 #[cfg(test)]
 mod tests {
+    use sealcast_wire::{Encoding, ws};
+
     use super::*;
 
     fn frame(text: &str) -> Bytes {
@@ -198,7 +201,7 @@ mod tests {
             if written > 0 {
                 queue.write(|_| Ok(written));
             }
-            queue.cut_to_frame();
+            queue.cut_to_frame(Encoding::Json.into());
             let rest = drain(&mut queue, 3);
             let boundary = [0, frame("first").len(), two.len()]
                 .into_iter()

@@ -9,6 +9,7 @@ use sealcast_wire::{Channel, Disconnect, Epoch, Position, Publication, Reply};
 
 use super::batch::{Batch, Item};
 use super::connection::Connection;
+use super::format::Format;
 use super::subscriber::{Lost, Served, Subscriber, Wants};
 
 /// A subscriber's place in its channel; stays the same as long as it is there.
@@ -24,31 +25,31 @@ pub enum Content {
     Membership(Membership),
 }
 
-/// Someone who came or went, encoded once an encoding.
+/// Someone who came or went, encoded once a format.
 #[derive(Debug)]
 pub struct Membership {
     who: Arc<ClientInfo>,
     came: bool,
-    frames: [Option<Bytes>; 2],
+    frames: Vec<(Format, Bytes)>,
 }
 
 impl Membership {
     /// `came` or went.
     #[must_use]
     pub fn new(who: Arc<ClientInfo>, came: bool) -> Membership {
-        Membership { who, came, frames: [None, None] }
+        Membership { who, came, frames: Vec::new() }
     }
 
     pub(super) fn frame(&mut self, channel: &Channel, connection: &Connection) -> Bytes {
-        let Some(frame) = self.frames.get_mut(connection.encoding() as usize) else {
-            return Bytes::new();
-        };
-        let encode = || {
-            let who = ClientInfo::clone(&self.who);
-            let event = if self.came { Event::Join(who) } else { Event::Leave(who) };
-            connection.frame(&Reply::push(channel.as_str().into(), event))
-        };
-        frame.get_or_insert_with(encode).clone()
+        let format = connection.format();
+        if let Some((_, frame)) = self.frames.iter().find(|(known, _)| *known == format) {
+            return frame.clone();
+        }
+        let who = ClientInfo::clone(&self.who);
+        let event = if self.came { Event::Join(who) } else { Event::Leave(who) };
+        let frame = connection.frame(&Reply::push(channel.as_str().into(), event));
+        self.frames.push((format, frame.clone()));
+        frame
     }
 }
 
@@ -71,6 +72,13 @@ impl FanOut {
     #[must_use]
     pub fn channel(&self) -> &Channel {
         &self.channel
+    }
+
+    /// Where a subscriber stands that got all of it.
+    pub(super) fn reaches(&self) -> Option<Position> {
+        let Content::Publications(batch) = &self.content else { return None };
+        let last = batch.items().iter().rev().find(|item| item.publication.offset > 0)?;
+        Some(Position { offset: last.publication.offset, epoch: last.epoch.clone()? })
     }
 
     /// How many messages each subscriber gets at most.
@@ -198,8 +206,11 @@ impl Shard {
         if let Some(reply) = reply {
             push(&subscriber.connection, reply, 1);
         }
+        if let Some(position) = &position {
+            subscriber.connection.begin_mark(channel, position);
+        }
         let joined = subscriber.go_live(deliveries, position, |connection, form, mut late| {
-            push(connection, late.all(channel, connection.encoding(), form), 1);
+            push(connection, late.all(channel, connection.format(), form), 1);
         });
         match joined {
             Ok(()) => Live::Yes,

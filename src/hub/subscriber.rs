@@ -215,12 +215,12 @@ impl Subscriber {
     }
 
     fn serve_batch(&mut self, channel: &Channel, batch: &mut Batch, began: u64) -> Served {
-        let encoding = self.connection.encoding();
+        let format = self.connection.format();
         let live = self.is_live(began);
         let joining = self.state == State::Joining;
         let Some(tracked) = &mut self.tracked else {
             return if live {
-                Served::Frames(batch.all(channel, encoding, Form::Plain), batch.items().len())
+                Served::Frames(batch.all(channel, format, Form::Plain), batch.items().len())
             } else {
                 Served::Nothing
             };
@@ -258,7 +258,7 @@ impl Subscriber {
             (true, true) => Form::Patch,
         };
         if whole && form != Form::Full {
-            return Served::Frames(batch.all(channel, encoding, form), count);
+            return Served::Frames(batch.all(channel, format, form), count);
         }
         // The first is full; those that follow one that was delivered are patches.
         let mut parts = Vec::with_capacity(wanted.len());
@@ -266,7 +266,7 @@ impl Subscriber {
         for at in wanted {
             let chained = tracked.wants.delta && before.is_some_and(|before| before + 1 == at);
             let form = if chained { Form::Patch } else { form };
-            parts.push(batch.part(channel, encoding, form, (at, at + 1)));
+            parts.push(batch.part(channel, format, form, (at, at + 1)));
             before = Some(at);
         }
         if parts.is_empty() { Served::Nothing } else { Served::Parts(parts) }

@@ -58,7 +58,7 @@ impl Script {
         self.0.lock().writes
     }
 
-    fn taken(&self) -> Vec<u8> {
+    pub(crate) fn taken(&self) -> Vec<u8> {
         self.0.lock().taken.clone()
     }
 
@@ -421,4 +421,23 @@ fn the_census_counts_users_once() {
 #[test]
 fn a_resting_connection_is_small() {
     assert!(size_of::<Connection>() <= 384, "{}", size_of::<Connection>());
+}
+
+#[test]
+fn an_event_stream_gives_signs_of_life_between_pings() {
+    let hub = hub();
+    let script = Script::with_room(ALL);
+    let format = Format::unidirectional(Framing::Events);
+    let one = Connection::scripted_with(format, Pings::Pushes, script.clone());
+    let _registration = Registration::new(&hub, Arc::clone(&one));
+    one.begin_heartbeat(&hub);
+    one.set_deadline(Deadline::Ping, Millis(40_000));
+    hub.sweep(Millis(14_000));
+    assert_eq!(script.taken(), b"");
+    hub.sweep(Millis(16_000));
+    assert_eq!(script.taken(), b"3\r\n:\n\n\r\n");
+    hub.sweep(Millis(40_500));
+    assert_eq!(script.taken().len(), 16 + 15, "another, and a ping");
+    hub.sweep(Millis(400_000));
+    assert!(one.is_open(), "nothing answers such a ping");
 }

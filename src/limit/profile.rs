@@ -24,9 +24,11 @@ pub enum Profile {
 pub struct Limits {
     /// Most WebSocket connections of the node.
     pub websocket_connections: usize,
+    /// Most HTTP streams of the node, of every kind.
+    pub sse_connections: usize,
     /// Most connections that have not authenticated, within those.
     pub waiting_connections: usize,
-    /// Sockets that may be open beside WebSockets, for the server API and handshakes.
+    /// Sockets that may be open beside connections, for the server API and handshakes.
     pub http_sockets: usize,
     /// Largest WebSocket message and request body, bytes.
     pub frame_bytes: usize,
@@ -114,6 +116,7 @@ impl Profile {
     pub fn limits(self) -> Limits {
         let standard = Limits {
             websocket_connections: 10_000,
+            sse_connections: 5_000,
             waiting_connections: 1_000,
             http_sockets: 1_000,
             frame_bytes: 65_536,
@@ -153,6 +156,7 @@ impl Profile {
             Profile::Standard => standard,
             Profile::Strict => Limits {
                 websocket_connections: 500,
+                sse_connections: 250,
                 waiting_connections: 100,
                 http_sockets: 100,
                 message_bytes: 1_024,

@@ -5,8 +5,8 @@ fn numbers_move_and_are_rendered_with_their_meaning() {
     let metrics = Metrics::new("0.0.0");
     metrics.command("publish");
     metrics.disconnect(3008);
-    metrics.attempt(Attempt::Limited);
-    metrics.connections.increment(1.0);
+    metrics.attempt("websocket", Attempt::Limited);
+    metrics.connections("websocket").increment(1.0);
     let text = metrics.render();
     assert!(text.contains("sealcast_commands_total{method=\"publish\"} 1"), "{text}");
     assert!(text.contains("sealcast_disconnects_total{code=\"3008\"} 1"));

@@ -6,7 +6,9 @@
 
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use hyper::body::{Body, Incoming};
@@ -19,6 +21,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::handover::Handover;
 use super::proxy_protocol;
 use super::strict::Strict;
 use crate::limit::{Cap, Permit};
@@ -128,23 +131,40 @@ impl Acceptor {
                 let Ok(Ok(client)) = header.await else { return };
                 peer = Peer(client.unwrap_or(peer.0));
             }
+            let handover = Arc::new(Handover::default());
+            let strict = Strict::new(stream, Arc::clone(&handover));
+            let given = Arc::clone(&handover);
             let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
                 request.extensions_mut().insert(peer);
+                request.extensions_mut().insert(Arc::clone(&given));
                 service.call(request)
             });
-            let serving = builder
-                .serve_connection(TokioIo::new(Strict::new(stream)), service)
-                .with_upgrades();
-            let mut serving = std::pin::pin!(serving);
-            // What goes wrong here is the client's affair: it went away, or sent
-            // what is not HTTP, and has been answered if that was possible.
-            let _ = tokio::select! {
-                ended = serving.as_mut() => ended,
-                () = stop.cancelled() => {
-                    serving.as_mut().graceful_shutdown();
-                    serving.await
+            let mut serving =
+                builder.serve_connection(TokioIo::new(strict), service).with_upgrades();
+            let mut stopping = std::pin::pin!(stop.cancelled());
+            let mut told = false;
+            let taker = std::future::poll_fn(|context| {
+                if !told && stopping.as_mut().poll(context).is_ready() {
+                    told = true;
+                    Pin::new(&mut serving).graceful_shutdown();
                 }
-            };
+                // What goes wrong here is the client's affair: it went away, or sent
+                // what is not HTTP, and has been answered if that was possible.
+                match Pin::new(&mut serving).poll(context) {
+                    Poll::Ready(_) => Poll::Ready(None),
+                    Poll::Pending => {
+                        handover.take().map_or(Poll::Pending, |it| Poll::Ready(Some(it)))
+                    }
+                }
+            });
+            if let Some(taker) = taker.await
+                && let Some(parts) = serving.into_parts()
+            {
+                // Frees what was needed to speak HTTP, before anything else begins.
+                let (stream, read) = (parts.io.into_inner().into_inner(), parts.read_buf);
+                drop(parts.service);
+                taker(stream, read);
+            }
             drop(open);
         });
     }

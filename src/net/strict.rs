@@ -4,20 +4,30 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::handover::Handover;
+
 /// See the module's text.
 pub struct Strict {
     stream: TcpStream,
     framing: Framing,
+    handover: Arc<Handover>,
 }
 
 impl Strict {
-    pub(super) fn new(stream: TcpStream) -> Strict {
-        Strict { stream, framing: Framing::default() }
+    pub(super) fn new(stream: TcpStream, handover: Arc<Handover>) -> Strict {
+        Strict { stream, framing: Framing::default(), handover }
+    }
+
+    /// Tells what became of a write.
+    fn note(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        self.handover.note_full(written.is_pending());
+        written
     }
 
     /// The socket itself, once nothing more of it is HTTP.
@@ -51,7 +61,8 @@ impl AsyncWrite for Strict {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.note(written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -67,7 +78,8 @@ impl AsyncWrite for Strict {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.note(written)
     }
 
     fn is_write_vectored(&self) -> bool {

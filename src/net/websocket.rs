@@ -20,8 +20,8 @@ use sealcast_wire::Disconnect;
 use sealcast_wire::ws::{self, Incoming, Receiver};
 use tokio::net::TcpStream;
 
+use super::lived::Lived;
 use super::strict::Strict;
-
 use crate::hub::{Connection, Hub, Millis, Pings};
 use crate::limit::Limits;
 use crate::session::{Message, Session};
@@ -58,29 +58,24 @@ pub fn drive<S: Session>(
     message_deadline: Millis,
     leftover: Bytes,
 ) -> impl Future<Output = ()> + Send {
-    hub.metrics().connections.increment(1.0);
     Driver {
-        began: hub.clock().now(),
         receiver: Receiver::new(ws::Role::Server, limits),
         message_deadline,
         leftover: (!leftover.is_empty()).then(|| Box::new(leftover.to_vec())),
         had_partial: false,
+        lived: Lived::begin(hub, connection),
         session,
-        connection,
-        hub,
     }
 }
 
 struct Driver<S: Session> {
-    began: Millis,
+    lived: Lived,
     receiver: Receiver,
     message_deadline: Millis,
     #[expect(clippy::box_collection, reason = "one word in a resting connection")]
     leftover: Option<Box<Vec<u8>>>,
     had_partial: bool,
     session: S,
-    connection: Arc<Connection>,
-    hub: Arc<Hub>,
 }
 
 impl<S: Session> Future for Driver<S> {
@@ -90,12 +85,14 @@ impl<S: Session> Future for Driver<S> {
         let this = self.get_mut();
         if let Some(mut leftover) = this.leftover.take() {
             this.bytes(&mut leftover, context);
-            this.connection.flush(&this.hub);
+            this.lived.connection.flush(&this.lived.hub);
         }
         loop {
             this.session.resume(context);
-            this.connection.flush(&this.hub);
-            let Some(status) = this.connection.poll_status(context) else { return Poll::Ready(()) };
+            this.lived.connection.flush(&this.lived.hub);
+            let Some(status) = this.lived.connection.poll_status(context) else {
+                return Poll::Ready(());
+            };
             if !status.open {
                 this.note_partial();
             }
@@ -111,37 +108,37 @@ impl<S: Session> Future for Driver<S> {
 
 impl<S: Session> Driver<S> {
     fn poll_write(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        match std::task::ready!(self.connection.poll_writable(context)) {
-            Ok(()) => self.connection.unblock(&self.hub),
-            Err(_) => self.connection.end(Disconnect::WRITE_ERROR),
+        match std::task::ready!(self.lived.connection.poll_writable(context)) {
+            Ok(()) => self.lived.connection.unblock(&self.lived.hub),
+            Err(_) => self.lived.connection.end(Disconnect::WRITE_ERROR),
         }
         Poll::Ready(())
     }
 
     fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let connection = Arc::clone(&self.connection);
+        let connection = Arc::clone(&self.lived.connection);
         let Some(stream) = connection.stream() else { return Poll::Pending };
         if std::task::ready!(stream.poll_read_ready(context)).is_err() {
-            self.connection.end(Disconnect::CONNECTION_CLOSED);
+            self.lived.connection.end(Disconnect::CONNECTION_CLOSED);
             return Poll::Ready(());
         }
         SCRATCH.with_borrow_mut(|scratch| match stream.try_read(scratch) {
-            Ok(0) => self.connection.end(Disconnect::CONNECTION_CLOSED),
+            Ok(0) => self.lived.connection.end(Disconnect::CONNECTION_CLOSED),
             Ok(count) => {
-                self.hub.metrics().bytes_in.increment(count as u64);
+                self.lived.hub.metrics().bytes_in.increment(count as u64);
                 if let Some(input) = scratch.get_mut(..count) {
                     self.bytes(input, context);
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(_) => self.connection.end(Disconnect::CONNECTION_CLOSED),
+            Err(_) => self.lived.connection.end(Disconnect::CONNECTION_CLOSED),
         });
         Poll::Ready(())
     }
 
     fn bytes(&mut self, input: &mut [u8], context: &mut Context<'_>) {
-        let Driver { receiver, session, connection, hub, .. } = self;
+        let Driver { receiver, session, lived: Lived { connection, hub, .. }, .. } = self;
         let mut open = connection.is_open();
         let fed = receiver.feed(input, |incoming| {
             match incoming {
@@ -181,15 +178,20 @@ impl<S: Session> Driver<S> {
     /// Tells the hub of a frame that has not come whole: its bytes count, and its
     /// deadline runs.
     fn note_partial(&mut self) {
-        if self.had_partial && !self.connection.is_open() {
+        if self.had_partial && !self.lived.connection.is_open() {
             // What is ending gives its bytes back at once. The peer's close frame
             // is not found any more; the end of its stream will do.
             self.receiver.end();
         }
         let unfinished = self.receiver.mid_message();
         if unfinished || self.had_partial {
-            let deadline = self.hub.clock().now().after(self.message_deadline);
-            self.connection.set_partial(&self.hub, self.receiver.held(), unfinished, deadline);
+            let deadline = self.lived.hub.clock().now().after(self.message_deadline);
+            self.lived.connection.set_partial(
+                &self.lived.hub,
+                self.receiver.held(),
+                unfinished,
+                deadline,
+            );
             self.had_partial = unfinished;
         }
     }
@@ -197,42 +199,7 @@ impl<S: Session> Driver<S> {
 
 impl<S: Session> Drop for Driver<S> {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.hub.metrics().panics.increment(1);
-            let client = self.connection.id();
-            tracing::error!(event = "connection_panic", %client, "a panic ended a connection");
-            self.connection.close(&self.hub, Disconnect::INTERNAL);
-        }
-        let code = self.connection.finish(&self.hub);
-        self.hub.metrics().disconnect(code);
-        self.hub.metrics().connections.decrement(1.0);
-        let lasted = self.hub.clock().now().0.saturating_sub(self.began.0);
-        log_end(&self.connection, code, lasted, || self.session.pseudonym());
-    }
-}
-
-/// Ordinary ends are only told at debug level. `user` is asked only if it is told.
-fn log_end(
-    connection: &Connection,
-    code: u16,
-    duration_ms: u64,
-    user: impl Fn() -> Option<String>,
-) {
-    let known = Disconnect::ALL.iter().find(|disconnect| disconnect.code == code);
-    let (event, client) = ("disconnected", connection.id());
-    let reason = known.map_or("", |disconnect| disconnect.reason);
-    let ordinary = [
-        Disconnect::NORMAL.code,
-        Disconnect::CONNECTION_CLOSED.code,
-        Disconnect::SHUTDOWN.code,
-        Disconnect::NO_PONG.code,
-    ];
-    if known.is_none() || ordinary.contains(&code) {
-        let text = "a connection has ended";
-        tracing::debug!(event, %client, user = user(), code, reason, duration_ms, "{text}");
-    } else {
-        let text = "a connection was ended";
-        tracing::info!(event, %client, user = user(), code, reason, duration_ms, "{text}");
+        self.lived.end(|| self.session.pseudonym());
     }
 }
 

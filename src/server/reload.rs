@@ -51,8 +51,10 @@ impl Node {
         }
         let now = self.live.app();
         now.connections.set_most(config.limits.websocket_connections);
+        now.streams.set_most(config.limits.sse_connections);
         now.waiting.set_most(config.limits.waiting_connections);
-        now.metrics().connection_limit(config.limits.websocket_connections);
+        now.metrics()
+            .connection_limits(config.limits.websocket_connections, config.limits.sse_connections);
         modes::tell(&config, now.metrics());
         *settings = std::mem::take(&mut config.settings);
         let pseudonyms = config.pseudonyms.take();
@@ -72,7 +74,9 @@ impl Node {
             api_rates: config.api_rates,
             health: now.health.clone(),
             connections: now.connections.clone(),
+            streams: now.streams.clone(),
             waiting: now.waiting.clone(),
+            transports: config.transports,
             tasks: now.tasks.clone(),
             cluster: Arc::clone(&now.cluster),
             dev: None,

@@ -17,7 +17,7 @@ use super::form::channel_of;
 use super::inflight::InFlight;
 use super::meter::Meter;
 use super::operation::{Actor, Kind, Operation};
-use super::{Message, Places, Policies, Policy, Session, form};
+use super::{Message, Places, Policies, Policy, Session, form, listener};
 use crate::auth::{Denied, Identity};
 use crate::hub::{self, Connection, Deadline, Millis, Notes, Pings, Registration, UserPlace};
 use crate::limit::{Permit, Share, nanos};
@@ -47,6 +47,8 @@ pub struct Client {
 enum State {
     Waiting {
         _place: Permit,
+        /// The session's secret id and the node's, for the connect reply.
+        emulated: Option<Box<(String, String)>>,
     },
     /// Its server-side subscriptions are being made; what it says meanwhile waits.
     Connecting(Box<Connecting>),
@@ -162,7 +164,7 @@ impl Client {
             policy,
             policies,
             connection,
-            state: State::Waiting { _place: places.waiting },
+            state: State::Waiting { _place: places.waiting, emulated: None },
             inflight: InFlight::default(),
             granted: Vec::new(),
             registration,
@@ -170,6 +172,14 @@ impl Client {
             _place: places.connection,
             _address: places.address,
         }
+    }
+
+    /// What its connect reply tells of a session whose commands come by requests.
+    pub(super) fn emulated(mut self, session: String, node: String) -> Client {
+        if let State::Waiting { emulated, .. } = &mut self.state {
+            *emulated = Some(Box::new((session, node)));
+        }
+        self
     }
 
     /// What begins from now on begins under the policy in force.
@@ -296,7 +306,12 @@ impl Client {
         let admitted =
             connect::connect(&self.policy, &self.connection, &self.registration, request)
                 .map_err(|refusal| self.refused(refusal))?;
-        let Admitted { identity, result, place: user_place, granted, subscriptions } = admitted;
+        let Admitted { identity, mut result, place: user_place, granted, subscriptions } = admitted;
+        if let State::Waiting { emulated, .. } = &mut self.state
+            && let Some(told) = emulated.take()
+        {
+            (result.session, result.node) = *told;
+        }
         let actor = Actor {
             policy: Arc::clone(&self.policy),
             connection: Arc::clone(&self.connection),
@@ -311,7 +326,7 @@ impl Client {
         self.granted = granted;
         let future = actor.clone().connect(id, result, subscriptions);
         let waiting = std::mem::replace(&mut self.state, State::Refused);
-        let State::Waiting { _place } = waiting else { return Ok(Answer::NotHere) };
+        let State::Waiting { _place, .. } = waiting else { return Ok(Answer::NotHere) };
         self.state = State::Connecting(Box::new(Connecting {
             id,
             began,
@@ -326,7 +341,7 @@ impl Client {
     }
 
     fn connected(&mut self, actor: Actor, user_place: Option<UserPlace>) {
-        self.metrics().attempt(Attempt::Ok);
+        self.metrics().attempt(self.transport(), Attempt::Ok);
         tracing::debug!(
             event = "connected",
             client = %self.connection.id(),
@@ -353,9 +368,15 @@ impl Client {
     }
 
     /// A connect command is refused: with an error, the client is given a while to
-    /// close by itself.
+    /// close by itself. One that only listens can get no error, so its connection ends.
     fn refused(&mut self, refusal: Refusal) -> Refusal {
-        self.metrics().attempt(Attempt::ClientError);
+        let refusal = match refusal {
+            Refusal::Reply(code) if self.connection.format().is_unidirectional() => {
+                Refusal::Close(listener::disconnect_by(code))
+            }
+            refusal => refusal,
+        };
+        self.metrics().attempt(self.transport(), Attempt::ClientError);
         if let Refusal::Reply(_) = refusal {
             let now = self.policy.relay.hub().clock().now();
             self.connection.set_deadline(Deadline::Close, now.after(REFUSED_TIMEOUT));
@@ -437,6 +458,10 @@ impl Client {
 
     fn close(&self, disconnect: Disconnect) {
         self.connection.close(self.policy.relay.hub(), disconnect);
+    }
+
+    fn transport(&self) -> &'static str {
+        self.connection.format().transport()
     }
 
     fn metrics(&self) -> &Metrics {

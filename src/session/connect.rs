@@ -59,10 +59,10 @@ pub(super) fn connect(
         expiry: expire(policy, connection, claims.expires_at, now),
         ..ConnectResult::default()
     };
-    if connection.pings() == Pings::Replies {
+    if connection.pings() != Pings::Frames || connection.format().is_unidirectional() {
         let interval = policy.limits.ping_interval.as_secs();
         result.ping = u32::try_from(interval).unwrap_or(u32::MAX).max(1);
-        result.pong = true;
+        result.pong = connection.pings() == Pings::Replies;
     }
     if policy.admission.tells_time {
         let millis = (policy.unix_time)().as_millis();
@@ -70,10 +70,14 @@ pub(super) fn connect(
     }
     let identity = Identity { user: claims.user, info: claims.info };
     let channels = granted.keys().cloned().collect();
-    let mut positions = positions(request);
+    // One that only listens cannot ask for it later.
+    let recoverable = connection.format().is_unidirectional();
+    let mut positions = positions(request, recoverable);
     let own = granted.into_iter().map(|(channel, (wish, options))| ServerSide {
         wish,
-        request: positions.remove(channel.as_str()).unwrap_or_default(),
+        request: positions
+            .remove(channel.as_str())
+            .unwrap_or_else(|| subscribe::Request { recoverable, ..subscribe::Request::default() }),
         grant: Some(Grant { expires_at: None, options }),
     });
     let mut subscriptions: Vec<_> = own.collect();
@@ -217,12 +221,13 @@ fn one_too_many(
     }
 }
 
-/// What the client asks of its server-side subscriptions, by channel.
-fn positions(request: &Connect<'_>) -> BTreeMap<String, subscribe::Request> {
+/// What the client asks of its server-side subscriptions, by channel; `recoverable`
+/// if it wants to recover later whatever it asks for now.
+fn positions(request: &Connect<'_>, recoverable: bool) -> BTreeMap<String, subscribe::Request> {
     let asked = request.subs.iter().map(|(channel, asked)| {
         let position = subscribe::Request {
             recover: asked.recover.then(|| subscribe::since(asked.offset, &asked.epoch)),
-            recoverable: asked.recover,
+            recoverable: recoverable || asked.recover,
             delta: asked.delta == "fossil",
             ..subscribe::Request::default()
         };

@@ -28,7 +28,8 @@ fn is_refusal(answer: &Answer) {
 #[tokio::test]
 async fn one_connection_too_many_is_refused_and_the_others_go_on() {
     let node = TestNode::with(json!({ "client": { "connection_limit": 3 } })).await;
-    assert_eq!(node.number("sealcast_connection_limit"), 3.0);
+    let limit = "sealcast_connection_limit{transport=\"websocket\"}";
+    assert_eq!(node.number(limit), 3.0);
     let mut wires = Vec::new();
     for user in ["ada", "bob", "eve"] {
         wires.push(Wire::connected(&node, user).await);

@@ -34,5 +34,6 @@ mod protocol;
 mod recovery;
 mod redis;
 mod slow;
+mod stream;
 mod support;
 mod writes;

@@ -7,6 +7,7 @@ import { next, take, within } from './support/event.js';
 import { inEachEncoding, scenario } from './support/scenario.js';
 import { config, serve } from './support/server.js';
 import { inSeconds, token, unsignedToken } from './support/token.js';
+import { TRANSPORT } from './support/transport.js';
 
 /** How the connection ended for good; fails if the SDK opened another socket for it. */
 async function terminalCode(client) {
@@ -59,7 +60,7 @@ scenario('connect and disconnect loops', 'calls without waiting end connected', 
 scenario('token and expired token with refresh', 'a token connects', async (t, encoding) => {
   const client = await connect(t, await serve(t), encoding);
   assert.match(client.context.client, /^[0-9a-f-]{36}$/);
-  assert.equal(client.context.transport, 'websocket');
+  assert.equal(client.context.transport, TRANSPORT);
   assert.equal(client.record.sockets, 1);
 });
 
@@ -163,7 +164,7 @@ for (const encoding of ENCODINGS) {
 
 test('thirty clients of both encodings connect at once', async (t) => {
   const server = await serve(t);
-  const clients = await Promise.all(Array.from({ length: 30 }, (_, at) => connect(t, server, ENCODINGS[at % 2])));
+  const clients = await Promise.all(Array.from({ length: 30 }, (_, at) => connect(t, server, ENCODINGS[at % ENCODINGS.length])));
   assert.equal(new Set(clients.map((client) => client.context.client)).size, 30);
   const subscriptions = await Promise.all(clients.map((client) => subscribe(client, 'crowd')));
   const arrivals = subscriptions.map((subscription) => take(subscription, 'publication', 1));

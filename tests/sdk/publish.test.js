@@ -7,6 +7,7 @@ import { next, take } from './support/event.js';
 import { rawPeer } from './support/raw.js';
 import { scenario } from './support/scenario.js';
 import { serve } from './support/server.js';
+import { TRANSPORT } from './support/transport.js';
 
 // Text that JSON.parse and JSON.stringify give back unchanged, so that both encodings can be compared with it.
 const CANONICAL = [
@@ -41,7 +42,7 @@ scenario('publish from client and API to JSON and Protobuf subscribers', 'from a
   const came = await textsAtBoth(t, channel, CANONICAL.length, async () => {
     for (const text of CANONICAL) await publisher.publish(channel, payload(encoding, text));
   });
-  assert.deepEqual(came, [CANONICAL, CANONICAL]);
+  assert.deepEqual(came, ENCODINGS.map(() => CANONICAL));
 });
 
 scenario('publish from client and API to JSON and Protobuf subscribers', 'from API and client in turn', async (t, encoding) => {
@@ -54,7 +55,7 @@ scenario('publish from client and API to JSON and Protobuf subscribers', 'from A
     }
   });
   const expected = CANONICAL.flatMap((text) => [text, text]);
-  assert.deepEqual(came, [expected, expected]);
+  assert.deepEqual(came, ENCODINGS.map(() => expected));
 });
 
 scenario('batching', 'a batch leaves in one frame and arrives in order', async (t, encoding) => {
@@ -94,6 +95,8 @@ scenario('batching', 'a refusal within a batch refuses no other command', async 
   const codes = (await Promise.allSettled(replies)).map(({ reason }) => reason?.code ?? 0);
   assert.deepEqual(codes, [103, 108, 0]);
   await subscribed;
+  // Over a stream the SDK subscribes in a request of its own, which may come second.
+  if (TRANSPORT !== 'websocket') await client.publish(channel, payload(encoding, '3'));
   assert.equal(textOf(encoding, (await arrival).data), '3');
 });
 

@@ -9,12 +9,16 @@ mod read;
 mod reply;
 mod write;
 
+use std::borrow::Cow;
 use std::iter::FusedIterator;
 
 use serde::de::IgnoredAny;
 
+use crate::codec::draft::EmulationText;
 use crate::codec::sink::Size;
-use crate::{Command, MAX_COMMANDS_PER_FRAME, MAX_DEPTH, Malformed, Publication, Reply};
+use crate::{
+    Command, Emulation, MAX_COMMANDS_PER_FRAME, MAX_DEPTH, Malformed, Publication, Push, Reply,
+};
 
 /// The commands of one frame of a client, decoded as they are asked for.
 #[must_use]
@@ -65,11 +69,35 @@ pub fn put_publication(out: &mut Vec<u8>, channel: &str, publication: &Publicati
     reply::put_publication(out, channel, publication);
 }
 
+/// Appends one push as unidirectional transports have it: without the reply around
+/// it, and without a line end.
+pub fn put_push(out: &mut Vec<u8>, push: &Push) {
+    out.reserve(Size::of(|size| reply::put_bare(size, push)));
+    reply::put_bare(out, push);
+}
+
+/// Appends the push of one publication, as [`put_push`] would write it, without
+/// building the push first. An empty `out` ends exactly full.
+pub fn put_bare_publication(out: &mut Vec<u8>, channel: &str, publication: &Publication) {
+    out.reserve(Size::of(|size| reply::put_bare_publication(size, channel, publication)));
+    reply::put_bare_publication(out, channel, publication);
+}
+
 /// Appends one command, without a line end; for clients. Payloads must be JSON
 /// values, whichever kind of [`crate::Data`] holds them.
 pub fn put_command(out: &mut Vec<u8>, command: &Command<'_>) {
     out.reserve(Size::of(|size| command::put(size, command)));
     command::put(out, command);
+}
+
+pub(crate) fn emulation(body: &[u8]) -> Result<Emulation<'_>, Malformed> {
+    let text = std::str::from_utf8(body).map_err(|_| Malformed::Syntax)?;
+    let read = read::object::<EmulationText<'_>>(text)?;
+    let data = match read.data {
+        Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+        Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+    };
+    Ok(Emulation { session: read.session, node: read.node, data })
 }
 
 impl<'a> Commands<'a> {

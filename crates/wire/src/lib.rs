@@ -1,15 +1,17 @@
 //! What both ends of a connection share: the commands, replies and pushes of the
 //! Centrifuge client protocol, their JSON and Protobuf codecs, checked names,
-//! the code tables, and WebSocket framing.
+//! the code tables, and the framing of WebSockets and HTTP streams.
 //!
 //! The crate is pure: bytes in, values out, and the other way round. It knows
 //! no socket, no clock and no async runtime. Nothing here panics on any input,
 //! and nothing allocates for a size that a peer merely claims.
 
+pub mod chunk;
 pub mod code;
 mod codec;
 pub mod command;
 pub mod delta;
+mod emulation;
 pub mod filter;
 pub mod json;
 pub mod name;
@@ -22,6 +24,7 @@ pub mod ws;
 pub use code::{Disconnect, ErrorCode, Unsubscribed};
 pub use codec::{Commands, Replies};
 pub use command::{Command, Request};
+pub use emulation::Emulation;
 pub use filter::{BadFilter, Filter};
 pub use name::{Channel, User};
 pub use payload::{Data, Payload};

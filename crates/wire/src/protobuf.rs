@@ -12,7 +12,7 @@ mod write;
 use std::iter::FusedIterator;
 
 use crate::codec::sink::{Sink, Size};
-use crate::{Command, MAX_COMMANDS_PER_FRAME, Malformed, Publication, Reply};
+use crate::{Command, Emulation, MAX_COMMANDS_PER_FRAME, Malformed, Publication, Reply};
 
 /// The commands of one frame of a client, decoded as they are asked for.
 #[must_use]
@@ -55,6 +55,10 @@ pub fn put_publication(out: &mut Vec<u8>, channel: &str, publication: &Publicati
 /// Appends one command with its length; for clients.
 pub fn put_command(out: &mut Vec<u8>, command: &Command<'_>) {
     put_message(out, command);
+}
+
+pub(crate) fn emulation(body: &[u8]) -> Result<Emulation<'_>, Malformed> {
+    read::message(body)
 }
 
 fn put_message(out: &mut Vec<u8>, message: &impl write::Message) {

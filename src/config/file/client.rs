@@ -47,7 +47,7 @@ section! {
         history_max_publication_limit: usize => history_publications,
         /// Most publications that a recovery brings back.
         recovery_max_publication_limit: usize => recovery_publications,
-        /// Most connections of the node.
+        /// Most WebSocket connections of the node; streams are under `limits.sse_connections`.
         connection_limit: usize => websocket_connections,
     }
     unsupported {
@@ -60,7 +60,7 @@ section! {
         channel_position_check_delay: "remove it; positions are always watched",
         channel_position_max_time_lag: "remove it; positions are always watched",
         connection_rate_limit: "its name here is limits.node_connects",
-        connect_code_to_unidirectional_disconnect: "there are no unidirectional transports",
+        connect_code_to_unidirectional_disconnect: "remove it; the codes are Centrifugo's",
     }
 }
 

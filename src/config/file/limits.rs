@@ -44,7 +44,10 @@ section! {
         @restart node_tail_bytes: usize => node_tail_bytes,
         /// Most connections that have not authenticated, within `client.connection_limit`.
         waiting_connections: usize => waiting_connections,
-        /// Sockets that may be open beside WebSockets, for the server API and handshakes.
+        /// Most streams of the node: sse, http_stream, and those of clients that only listen;
+        /// WebSockets are under `client.connection_limit`.
+        sse_connections: usize => sse_connections,
+        /// Sockets that may be open beside connections, for the server API and handshakes.
         @restart http_sockets: usize => http_sockets,
         /// How long a connection may last; then it ends with 3011, and comes again. Varies by a
         /// tenth, so that not all end together.
@@ -69,7 +72,7 @@ section! {
         message_size_limit: usize => frame_bytes,
     }
     unsupported {
-        disabled: "WebSocket is the only transport",
+        disabled: "WebSocket is always there",
         handler_prefix: "it is always /connection/websocket",
         compression: "frames are not compressed",
         compression_level: "frames are not compressed",

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use parking_lot::MutexGuard;
-use sealcast_wire::{Disconnect, Encoding};
+use sealcast_wire::Disconnect;
 
 use super::write::charge;
 use super::{Connection, Pings};
@@ -10,9 +10,8 @@ use crate::hub::deadlines::{Deadline, Deadlines, Millis};
 use crate::hub::outbox::{Flush, Outbox, Phase};
 use crate::hub::{Hub, OutboxLimits};
 
-const PING_JSON: &[u8] = &[0x81, 0x02, b'{', b'}'];
-const PING_PROTOBUF: &[u8] = &[0x82, 0x01, 0x00];
-const PING_FRAME: &[u8] = &[0x89, 0x00];
+/// Between signs of life on a stream (WHATWG HTML, 9.2.7, authoring notes).
+const HEARTBEAT: Millis = Millis(15_000);
 
 impl Connection {
     /// Does everything that is due at `now`.
@@ -47,6 +46,7 @@ impl Connection {
                     self.close_locked(hub, &mut outbox, Disconnect::POLICY.told(), false)
                 }
                 Deadline::Ping => self.ping(hub, &mut outbox, now),
+                Deadline::Heartbeat => self.heartbeat(hub, &mut outbox, now),
                 Deadline::Subscription => {
                     outbox.subscription_due = true;
                     outbox.wake();
@@ -56,18 +56,36 @@ impl Connection {
         self.note_due(&outbox.deadlines);
     }
 
+    /// Gives signs of life from now on, if its transport has them.
+    pub fn begin_heartbeat(&self, hub: &Hub) {
+        if self.format.heartbeat().is_some() {
+            self.set_deadline(Deadline::Heartbeat, hub.clock().now().after(HEARTBEAT));
+        }
+    }
+
     fn ping(&self, hub: &Hub, outbox: &mut MutexGuard<'_, Outbox>, now: Millis) {
         let OutboxLimits { ping_interval, pong_timeout, .. } = *hub.limits();
         outbox.deadlines.set(Deadline::Ping, now.after(ping_interval));
-        if outbox.deadlines.at(Deadline::Pong) == Millis::NEVER {
+        let answered = self.pings != Pings::Pushes;
+        if answered && outbox.deadlines.at(Deadline::Pong) == Millis::NEVER {
             outbox.deadlines.set(Deadline::Pong, now.after(pong_timeout));
         }
-        let ping = match (self.pings, self.encoding) {
-            (Pings::Frames, _) => PING_FRAME,
-            (Pings::Replies, Encoding::Json) => PING_JSON,
-            (Pings::Replies, Encoding::Protobuf) => PING_PROTOBUF,
-        };
-        outbox.queue.push(Bytes::from_static(ping), 1);
+        self.say(hub, outbox, self.format.ping(self.pings));
+    }
+
+    /// Between pings, so that nobody on the way takes the stream for dead. Where
+    /// something waits to be written, that will do.
+    fn heartbeat(&self, hub: &Hub, outbox: &mut MutexGuard<'_, Outbox>, now: Millis) {
+        if let Some(comment) = self.format.heartbeat() {
+            outbox.deadlines.set(Deadline::Heartbeat, now.after(HEARTBEAT));
+            if outbox.flush == Flush::Idle {
+                self.say(hub, outbox, comment);
+            }
+        }
+    }
+
+    fn say(&self, hub: &Hub, outbox: &mut MutexGuard<'_, Outbox>, what: &'static [u8]) {
+        outbox.queue.push(Bytes::from_static(what), 1);
         match outbox.flush {
             Flush::Idle => {
                 outbox.flush = Flush::Queued;

@@ -1,8 +1,8 @@
 //! How a connection ends: the closing handshake of RFC 6455 7.1, from either
-//! side, and the ways without it.
+//! side, what a stream says in its place, and the ways without either.
 
 use parking_lot::MutexGuard;
-use sealcast_wire::{Disconnect, ws};
+use sealcast_wire::Disconnect;
 
 use super::write::charge;
 use super::{CLOSE_TIMEOUT, CLOSE_WRITE_TIMEOUT, Connection};
@@ -12,7 +12,8 @@ use crate::hub::outbox::{Flush, Outbox, Phase};
 
 impl Connection {
     /// Ends the connection: what waits is still written (not for a slow client),
-    /// then the close frame. The first reason counts.
+    /// then the close frame, or what a stream has in its place. The first reason
+    /// counts.
     pub fn close(&self, hub: &Hub, disconnect: Disconnect) {
         self.close_with(hub, disconnect.code, disconnect.reason);
     }
@@ -70,12 +71,12 @@ impl Connection {
         outbox.phase = Phase::Closing { answered };
         if code == Disconnect::SLOW.code {
             let waiting = outbox.queue.messages();
-            outbox.queue.cut_to_frame();
+            outbox.queue.cut_to_frame(self.format);
             let dropped = waiting - outbox.queue.messages().min(waiting);
             hub.metrics().states.dropped.increment(dropped as u64);
         }
         let mut frame = Vec::with_capacity(4 + reason.len());
-        ws::put_close(&mut frame, code, reason);
+        self.format.put_ending(&mut frame, code, reason);
         outbox.queue.push(frame.into(), 1);
         let now = hub.clock().now();
         outbox.deadlines.end();

@@ -162,6 +162,9 @@ impl Connection {
         let mut outbox = self.outbox.lock();
         let at = outbox.find(channel).ok()?;
         let removed = outbox.subscriptions.remove(at);
+        if let Some(marks) = &mut outbox.marks {
+            marks.end(channel);
+        }
         Some((removed.shard.into(), removed.slot))
     }
 

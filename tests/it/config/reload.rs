@@ -103,7 +103,8 @@ async fn numbers_change_for_what_comes() {
     assert!(wire.ask(&subscribe("one")).await["subscribe"].is_object());
     assert_eq!(wire.refused(&subscribe("two")).await, 106);
     assert_eq!(handshake(&node, ORIGIN).await, 503);
-    assert_eq!(node.number("sealcast_connection_limit") as u64, 1);
+    let limit = "sealcast_connection_limit{transport=\"websocket\"}";
+    assert_eq!(node.number(limit) as u64, 1);
     assert_eq!(reload(&node, json!({})), Ok(()));
     assert!(wire.ask(&subscribe("two")).await["subscribe"].is_object());
     assert_eq!(handshake(&node, ORIGIN).await, 101);

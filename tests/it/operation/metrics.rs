@@ -262,8 +262,8 @@ async fn be_refused(node: &TestNode, moved: &mut Moved) {
 
 async fn be_full(moved: &mut Moved) {
     let options = json!({
-        "limits": { "http_sockets": 1, "node_queue_bytes": 1_000_000 },
-        "client": { "connection_limit": 77 },
+        "limits": { "http_sockets": 1, "sse_connections": 7, "node_queue_bytes": 1_000_000 },
+        "client": { "connection_limit": 70 },
     });
     let node = TestNode::with(options).await;
     let before = render(&node);

@@ -153,7 +153,7 @@ pub(crate) fn config(options: Value) -> Value {
 }
 
 /// Objects are joined, everything else is replaced; `null` takes a member away.
-fn lay_over(base: &mut Value, options: Value) {
+pub(crate) fn lay_over(base: &mut Value, options: Value) {
     match (base, options) {
         (Value::Object(base), Value::Object(options)) => {
             for (name, value) in options {

@@ -1,4 +1,4 @@
-// The official SDK in both encodings, with every frame on record.
+// The official SDK in both encodings and over each transport, with every frame on record.
 
 import { EventEmitter } from 'node:events';
 import { Centrifuge as JsonCentrifuge } from 'centrifuge';
@@ -6,24 +6,28 @@ import { Centrifuge as ProtobufCentrifuge } from 'centrifuge/build/protobuf';
 import { WebSocket } from 'ws';
 import { next } from './event.js';
 import { token } from './token.js';
+import { streaming, TRANSPORT } from './transport.js';
 
-export const ENCODINGS = ['json', 'protobuf'];
+/** Those of the transport: server-sent events carry JSON only, and a Protobuf client beside them has a WebSocket. */
+export const ENCODINGS = TRANSPORT === 'sse' ? ['json'] : ['json', 'protobuf'];
 
 let users = 0;
 
 /**
  * A client of the SDK that is not connected yet; it is disconnected when the test `t` ends.
- * `client.record` has `sockets`, how many it opened, and emits `sent` and `received` with each frame as the socket had it.
+ * `client.record` has `sockets`, how many it opened (or streams), and emits `sent` and `received` with each frame as the socket had it.
  */
 export function newClient(t, server, encoding, options = {}) {
   const record = Object.assign(new EventEmitter(), { sockets: 0 });
   const Centrifuge = encoding === 'json' ? JsonCentrifuge : ProtobufCentrifuge;
-  const client = new Centrifuge(server.ws, {
+  const byStream = TRANSPORT === 'http_stream' || (TRANSPORT === 'sse' && encoding === 'json');
+  const stream = byStream ? streaming(server.ws, record) : null;
+  const client = new Centrifuge(stream?.endpoint ?? server.ws, {
     token: options.getToken ? '' : token(`user-${++users}`),
     minReconnectDelay: 50,
     maxReconnectDelay: 400,
     ...options,
-    websocket: recording(record),
+    ...(stream?.options ?? { websocket: recording(record) }),
   });
   client.record = record;
   t.after(() => client.disconnect());

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { createServer, connect as dial } from 'node:net';
 import { next } from './event.js';
+import { TRANSPORT } from './transport.js';
 
 /**
  * The server as it is seen through a proxy, which ends with the test `t`.
@@ -64,7 +65,9 @@ export async function throughProxy(t, server) {
 export async function drop(client, proxy, meanwhile) {
   assert.equal(client.state, 'connected');
   const lost = next(client, 'connecting');
-  assert.equal(proxy.cut(), 1, 'one connection is cut');
+  const cut = proxy.cut();
+  // What a client of a stream says has connections of its own.
+  assert.ok(TRANSPORT === 'websocket' ? cut === 1 : cut >= 1, 'its connection is cut');
   const { code, reason } = await lost;
   assert.deepEqual({ code, reason }, { code: 1, reason: 'transport closed' });
   await meanwhile();

@@ -25,6 +25,10 @@ export function config(client = {}) {
     http_api: { key: API_KEY },
     // Tests send faster than people, and all from one address.
     limits: { profile: 'none', ip_connections: 10_000 },
+    sse: { enabled: true },
+    http_stream: { enabled: true },
+    // The official SDK puts its connect command into the query.
+    compat: { sse_token_in_url: true },
     channel: {
       without_namespace: { allow_subscribe_for_client: true, allow_publish_for_client: true },
       namespaces: [{ name: 'news', allow_subscribe_for_client: true }, { name: 'closed' }],

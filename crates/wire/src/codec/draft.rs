@@ -92,6 +92,14 @@ pub(crate) struct Named<'a> {
     pub(crate) channel: Cow<'a, str>,
 }
 
+/// `EmulationRequest` in JSON, where its data is a text.
+#[derive(Default)]
+pub(crate) struct EmulationText<'a> {
+    pub(crate) session: Cow<'a, str>,
+    pub(crate) node: Cow<'a, str>,
+    pub(crate) data: Cow<'a, str>,
+}
+
 /// `SendRequest`.
 #[derive(Default)]
 pub(crate) struct Send<'a> {

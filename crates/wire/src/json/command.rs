@@ -7,7 +7,7 @@ use serde::de::MapAccess;
 use super::depth::nesting;
 use super::read::{self, Members, Value, members};
 use super::write::{self, Object};
-use crate::codec::draft::{Draft, Empty, Named, Refresh, Rpc, Send};
+use crate::codec::draft::{Draft, Empty, EmulationText, Named, Refresh, Rpc, Send};
 use crate::codec::sink::Sink;
 use crate::command::{Command, Connect, History, Publish, Request, SubRefresh, Subscribe};
 use crate::filter::BadFilter;
@@ -118,6 +118,7 @@ members! {
     Send<'de> { "data" => data, }
     Rpc<'de> { "method" => method, "data" => data, }
     Refresh<'de> { "token" => token, }
+    EmulationText<'de> { "session" => session, "node" => node, "data" => data, }
     Empty {}
     // `StreamPosition`.
     (u64, Cow<'de, str>) { "offset" => 0, "epoch" => 1, }

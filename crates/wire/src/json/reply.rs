@@ -46,6 +46,19 @@ pub(super) fn put_publication(out: &mut impl Sink, channel: &str, publication: &
     });
 }
 
+/// Writes a push without the reply around it.
+pub(super) fn put_bare(out: &mut impl Sink, push: &Push) {
+    write::object(out, |members| put_push(members, push));
+}
+
+/// Writes the push of a publication without the reply around it.
+pub(super) fn put_bare_publication(out: &mut impl Sink, channel: &str, publication: &Publication) {
+    write::object(out, |push| {
+        push.text("channel", channel);
+        push.object("pub", |members| put_publication_members(members, publication));
+    });
+}
+
 fn put_body<S: Sink>(reply: &mut Object<'_, S>, Reply { id, body }: &Reply) {
     match body {
         Body::Ping if *id == 0 => {}

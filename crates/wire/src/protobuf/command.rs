@@ -10,7 +10,7 @@ use crate::command::{Command, Connect, History, Publish, Request, SubRefresh, Su
 use crate::filter::node::{Node, NodeDraft, Parts};
 use crate::filter::{BadFilter, Filter};
 use crate::payload::Data;
-use crate::{MAX_DEPTH, Malformed};
+use crate::{Emulation, MAX_DEPTH, Malformed};
 
 /// Reads one command.
 pub(super) fn decode(bytes: &[u8]) -> Result<Command<'_>, Malformed> {
@@ -87,6 +87,7 @@ impl<'a> read::Message<'a> for Subscribe<'a> {
 }
 
 fields! {
+    Emulation<'a> { 1 => node, 2 => session, 3 => data, }
     Named<'a> { 1 => channel, }
     Publish<'a> { 1 => channel, 2 => data, 3 => kind, }
     History<'a> { 1 => channel, 7 => limit, 8 => since, 9 => reverse, }

@@ -189,6 +189,12 @@ impl<'a> Read<'a> for Cow<'a, str> {
     }
 }
 
+impl<'a> Read<'a> for Cow<'a, [u8]> {
+    fn read(value: Value<'a>) -> Result<Self, Malformed> {
+        <&[u8]>::read(value).map(Cow::Borrowed)
+    }
+}
+
 impl Read<'_> for String {
     fn read(value: Value<'_>) -> Result<Self, Malformed> {
         <&str>::read(value).map(str::to_owned)
