@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
@@ -25,10 +27,19 @@ pub(crate) enum Passes {
     Half,
     /// Everything, but Redis says that it is version 5.
     OldVersion,
+    /// What Redis sends, while nothing is sent to it: that waits.
+    NothingTo,
+    /// What is sent to Redis, while nothing that it sends comes: that waits.
+    NothingFrom,
+    /// Everything, with a wrong bit in some of what Redis sends.
+    Flipped,
 }
 
 /// Something to publish that is not to come.
 pub(crate) const NEEDLE: &str = "a-needle-that-is-lost";
+
+/// How much of what is read at once from Redis gets a wrong bit.
+const FLIPPED: f64 = 0.02;
 
 /// Runs as long as the test's runtime.
 pub(crate) struct Proxy {
@@ -46,15 +57,19 @@ impl Proxy {
         let proxy =
             Proxy { address, passes: Arc::clone(&passes), swallowed: Arc::clone(&swallowed) };
         tokio::spawn(async move {
-            while let Ok((near, _)) = listener.accept().await {
+            for number in 0.. {
+                let Ok((near, _)) = listener.accept().await else { return };
                 let Ok(far) = TcpStream::connect(&to).await else { continue };
                 let _ = (near.set_nodelay(true), far.set_nodelay(true));
                 let ((near_read, near_write), (far_read, far_write)) =
                     (near.into_split(), far.into_split());
                 let nothing = Arc::new(AtomicUsize::new(0));
-                tokio::spawn(pass(near_read, far_write, Arc::clone(&passes), nothing, false));
+                let flips = StdRng::seed_from_u64(number);
+                let there = (near_read, far_write);
+                tokio::spawn(pass(there, Arc::clone(&passes), nothing, None));
                 let lost = Arc::clone(&swallowed);
-                tokio::spawn(pass(far_read, near_write, Arc::clone(&passes), lost, true));
+                let back = (far_read, near_write);
+                tokio::spawn(pass(back, Arc::clone(&passes), lost, Some(flips)));
             }
         });
         proxy
@@ -64,24 +79,35 @@ impl Proxy {
         self.passes.store(passes as u8, Ordering::Relaxed);
     }
 
-    /// How many bytes from Redis were lost.
+    /// How many bytes from Redis were lost or are wrong.
     pub(crate) fn swallowed(&self) -> usize {
         self.swallowed.load(Ordering::Relaxed)
     }
 }
 
+/// One direction of a connection; from Redis if there is something to choose wrong
+/// bits by.
 async fn pass(
-    mut from: OwnedReadHalf,
-    mut to: OwnedWriteHalf,
+    (mut from, mut to): (OwnedReadHalf, OwnedWriteHalf),
     passes: Arc<AtomicU8>,
     swallowed: Arc<AtomicUsize>,
-    is_from_redis: bool,
+    mut flips: Option<StdRng>,
 ) {
     const PONG: &[u8] = b"+PONG\r\n";
+    let is_from_redis = flips.is_some();
+    let stalled = if is_from_redis { Passes::NothingFrom } else { Passes::NothingTo };
     let mut buffer = vec![0; 64 << 10];
     while let Ok(count) = from.read(&mut buffer).await {
-        while passes.load(Ordering::Relaxed) == Passes::Nothing as u8 {
+        while [Passes::Nothing as u8, stalled as u8].contains(&passes.load(Ordering::Relaxed)) {
             sleep(Duration::from_millis(5)).await;
+        }
+        if passes.load(Ordering::Relaxed) == Passes::Flipped as u8
+            && count > 0
+            && let Some(random) = &mut flips
+            && random.random_bool(FLIPPED)
+        {
+            buffer[random.random_range(0..count)] ^= 1 << random.random_range(0..8);
+            swallowed.fetch_add(1, Ordering::Relaxed);
         }
         let bytes = &buffer[..count];
         let deaf = passes.load(Ordering::Relaxed) == Passes::NoPushes as u8 && is_from_redis;
