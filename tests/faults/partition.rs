@@ -65,7 +65,7 @@ async fn is_cut_off(name: &str, how: Passes, time: Duration) {
             let told = each.iter().filter(|times| **times > 0).count();
             let some = (each.len() / 10..each.len() / 2).contains(&told);
             run.must(some, format!("{told} were told that they are stale"));
-            run.must(each.iter().all(|times| *times <= 1), format!("told, each: {each:?}"));
+            run.tells_nobody_twice();
             run.must(run.left_with(2500) == told, "for another reason");
         }
         run.disconnects_nobody();

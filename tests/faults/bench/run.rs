@@ -74,6 +74,27 @@ impl Run {
         self.verdict.told.iter().sum()
     }
 
+    /// Everybody was told, and nobody more than once.
+    pub(crate) fn tells_everybody_once(&mut self) {
+        self.tells_nobody_twice();
+        let none = self.verdict.told.iter().filter(|times| **times == 0).count();
+        self.must(none == 0, format!("{none} were not told"));
+    }
+
+    pub(crate) fn tells_nobody_twice(&mut self) {
+        let told = self.verdict.told.iter().zip(&self.log.lineages);
+        let twice: Vec<_> = told.filter(|(times, _)| **times > 1).collect();
+        let Some((times, first)) = twice.first() else { return };
+        let changes = |heard: &&Heard| !matches!(heard.what, What::Publication { .. });
+        let story: Vec<_> = first.heard.iter().filter(changes).collect();
+        let text = format!(
+            "{} were told more than once; the first, {times} times, in channel {}: {story:?}",
+            twice.len(),
+            first.channel
+        );
+        self.complaints.push(text);
+    }
+
     pub(crate) fn told_each(&self) -> &[usize] {
         &self.verdict.told
     }

@@ -256,8 +256,20 @@ fn recovery_is_how_long_late_ones_came_after_the_end() {
             heard.at = late;
         }
     }
-    // What comes within a second of being sent is not late, whenever that is.
     assert_eq!(recovery(&log, 400), [1_300, 1_900]);
+    // Of what was sent a second after the end, nothing counts.
+    assert_eq!(recovery(&log, 0), [1_700, 2_300]);
+    for one in &mut log.published {
+        one.attempts[0].sent += 400;
+    }
+    assert_eq!(recovery(&log, 0)[..], [1_700, 2_300], "four were sent before that");
+    for one in &mut log.published {
+        one.attempts[0].sent += 300;
+    }
+    assert_eq!(recovery(&log, 0), [0; 0]);
+    for one in &mut log.published {
+        one.attempts[0].sent -= 700;
+    }
     log.lineages[0].own_pace = true;
     assert_eq!(recovery(&log, 400), [1_900]);
     let times: Vec<u64> = (1..=100).collect();

@@ -5,16 +5,18 @@ use std::collections::HashMap;
 use super::{Id, Log, Ms, What};
 
 /// What comes so long after it was sent is late.
-const LATE: Ms = 1_000;
+const LATE: Ms = 250;
+/// What is sent so long after the end of a fault is no longer hit by it.
+const AFTER: Ms = 1_000;
 
-/// For each subscriber to whom something came late behind the end of the fault: how
-/// long after that end the last of it came. In order of size; retries, and who reads
-/// at an own pace, do not count.
+/// For each subscriber to whom something came late behind the end of the fault that
+/// was sent before it, or soon after it: how long after that end the last of it came.
+/// In order of size; retries, and who reads at an own pace, do not count.
 pub(crate) fn recovery(log: &Log, ended: Ms) -> Vec<Ms> {
     let sent: HashMap<Id, Ms> = log
         .published
         .iter()
-        .filter(|one| one.attempts.len() == 1)
+        .filter(|one| one.attempts.len() == 1 && one.sent() < ended + AFTER)
         .map(|one| (one.id, one.sent()))
         .collect();
     let mut times: Vec<Ms> = log
