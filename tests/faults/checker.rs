@@ -95,8 +95,10 @@ pub(crate) struct Stream {
 pub(crate) struct Verdict {
     /// Everything that is wrong, the first in time first.
     pub(crate) violations: Vec<Violation>,
-    /// How often each subscriber was told that something may be missing.
+    /// How often each subscriber was told that something is missing.
     pub(crate) told: Vec<usize>,
+    /// How often each was sent away with 2500, to subscribe again and find out.
+    pub(crate) sent_away: Vec<usize>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -131,6 +133,13 @@ pub(crate) enum Wrong {
     Stray { offset: u64 },
     /// I-4: a publication that was not acknowledged came twice.
     UnackedTwice(Id),
+}
+
+impl What {
+    /// Whether it says that something is missing.
+    pub(crate) fn tells(&self) -> bool {
+        matches!(self, What::Subscribed { recovered: Some(false), .. })
+    }
 }
 
 impl Wrong {
@@ -169,8 +178,12 @@ pub(crate) fn check(log: &Log) -> Verdict {
     check.answers();
     check.streams();
     for at in 0..log.lineages.len() {
-        let told = check.lineage(at);
-        check.verdict.told.push(told);
+        check.lineage(at);
+        let heard = |of: fn(&What) -> bool| {
+            log.lineages[at].heard.iter().filter(|heard| of(&heard.what)).count()
+        };
+        check.verdict.told.push(heard(What::tells));
+        check.verdict.sent_away.push(heard(|what| *what == What::Left(2500)));
     }
     check.verdict.violations.sort_by_key(|violation| violation.at);
     check.verdict
@@ -269,18 +282,16 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// Walks through what a subscriber heard; how often it was told.
-    fn lineage(&mut self, number: usize) -> usize {
+    /// Walks through what a subscriber heard.
+    fn lineage(&mut self, number: usize) {
         let log = self.log;
         let Lineage { channel, heard, .. } = &log.lineages[number];
         let (channel, lineage) = (*channel, Some(number));
         let mut segment: Option<Segment> = None;
         let mut stands = false;
-        let mut told = Told::default();
         // In which streams each came.
         let mut came: HashMap<Id, Vec<Arc<str>>> = HashMap::new();
         for Heard { at, what } in heard {
-            told.note(what);
             match what {
                 What::Subscribed { top, recovered } => {
                     stands = true;
@@ -339,7 +350,6 @@ impl<'a> Check<'a> {
             Some(segment) => self.owed(channel, number, &segment),
             None => self.wrong(0, channel, lineage, Wrong::NotRecovered),
         }
-        told.times
     }
 
     /// What was acknowledged behind the place where its last segment began must have
@@ -352,32 +362,6 @@ impl<'a> Check<'a> {
             let owed = one.sent() >= segment.begun || one.places().any(behind);
             if owed && !segment.ids.contains(&one.id) {
                 self.wrong(one.sent(), channel, Some(number), Wrong::Lost(one.id));
-            }
-        }
-    }
-}
-
-/// Counts what a subscriber is told: a place that was taken away, or one that could
-/// not be had again; both of one place are one.
-#[derive(Default)]
-struct Told {
-    times: usize,
-    is_told: bool,
-}
-
-impl Told {
-    fn note(&mut self, what: &What) {
-        match what {
-            What::Left(code) if *code >= 2500 => {
-                self.times += 1;
-                self.is_told = true;
-            }
-            What::Left(_) | What::Publication { .. } => {}
-            What::Subscribed { recovered, .. } => {
-                if *recovered == Some(false) && !self.is_told {
-                    self.times += 1;
-                }
-                self.is_told = false;
             }
         }
     }

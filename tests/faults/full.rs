@@ -29,13 +29,14 @@ async fn f15_redis_is_full() {
 }
 
 /// A node that finds Redis like that does not start, which is tested with the other
-/// checks at the start; here it is set under way.
+/// checks at the start; here it is set under way. Not by age, as with `allkeys-lru`:
+/// keys of retries are the oldest, and nobody misses them.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "long"]
 async fn f16_redis_evicts() {
     for seed in seeds() {
         let server = RedisServer::start().await;
-        let mut bench = Bench::start("F-16 Redis evicts", seed, on(&server)).await;
+        let mut bench = Bench::start("F-16 Redis evicts, allkeys", seed, on(&server)).await;
         let began = bench.now();
         set(&server, "maxmemory-policy", "allkeys-random").await;
         for _ in 0..3 {
@@ -51,7 +52,7 @@ async fn f16_redis_evicts() {
         let evicted = stat(&server, "evicted_keys:").await;
         let mut run = bench.end(began, ended).await;
         run.bit(evicted > 10, "nothing was thrown away");
-        run.bit(run.told() > 0, "nobody had to be told");
+        run.bit(run.told() + run.sent_away() > 0, "nobody had to be told");
         run.is_never_silent();
         run.disconnects_nobody();
         run.finish();

@@ -59,8 +59,9 @@ impl Run {
     /// I-1 to I-4, and nobody had to be told anything.
     pub(crate) fn loses_nothing(&mut self) {
         self.holds();
-        let told = self.told();
-        self.must(told == 0, format!("{told} times somebody was told of a discontinuity"));
+        let (told, away) = (self.told(), self.sent_away());
+        self.must(told == 0, format!("{told} times somebody was told that something is missing"));
+        self.must(away == 0, format!("{away} times somebody was sent away with 2500"));
     }
 
     /// Not one connection ended against its client's will.
@@ -69,9 +70,23 @@ impl Run {
         self.must(lost.is_empty(), format!("connections ended, with codes: {lost:?}"));
     }
 
-    /// How often somebody was told that something may be missing.
+    /// How often somebody was told that something is missing.
     pub(crate) fn told(&self) -> usize {
         self.verdict.told.iter().sum()
+    }
+
+    /// How often somebody was sent away with 2500.
+    pub(crate) fn sent_away(&self) -> usize {
+        self.verdict.sent_away.iter().sum()
+    }
+
+    /// How many subscribers were sent away with 2500, each once or more often.
+    pub(crate) fn were_sent_away(&self) -> usize {
+        self.verdict.sent_away.iter().filter(|times| **times > 0).count()
+    }
+
+    pub(crate) fn subscribers(&self) -> usize {
+        self.log.lineages.len()
     }
 
     /// Everybody was told, and nobody more than once.
@@ -95,10 +110,6 @@ impl Run {
         self.complaints.push(text);
     }
 
-    pub(crate) fn told_each(&self) -> &[usize] {
-        &self.verdict.told
-    }
-
     /// Whom the end of the fault left behind has everything so soon after it.
     pub(crate) fn catches_up_within(&mut self, half: Ms, most: Ms, all: Ms) {
         let times = recovery(&self.log, self.ended);
@@ -111,13 +122,8 @@ impl Run {
 
     /// Who had to be told was, so soon after the end of the fault.
     pub(crate) fn is_told_within(&mut self, within: Ms) {
-        let told = |what: &What| match what {
-            What::Left(code) => *code == 2500,
-            What::Subscribed { recovered, .. } => *recovered == Some(false),
-            What::Publication { .. } => false,
-        };
         let lineages = self.log.lineages.iter().filter(|lineage| !lineage.own_pace);
-        let last = lineages.flat_map(|one| &one.heard).filter(|heard| told(&heard.what));
+        let last = lineages.flat_map(|one| &one.heard).filter(|heard| heard.what.tells());
         let last = last.map(|heard| heard.at).max().unwrap_or_default();
         let (after, allowed) = (last.saturating_sub(self.ended), self.allowed(within));
         self.must(after <= allowed, format!("the last was told after {after} ms > {allowed}"));
@@ -130,12 +136,6 @@ impl Run {
         self.verdict.violations.retain(|violation| violation.at >= from);
         self.verdict.violations.retain(|one| one.lineage.is_some());
         self.holds();
-    }
-
-    /// How many lost their place with this code, each once.
-    pub(crate) fn left_with(&self, code: u32) -> usize {
-        let left = |heard: &Heard| heard.what == What::Left(code);
-        self.log.lineages.iter().filter(|one| one.heard.iter().any(left)).count()
     }
 
     /// Publishing works so soon after the end of the fault.
@@ -228,13 +228,14 @@ impl Run {
         let holds = if self.complaints.is_empty() { "holds" } else { "DOES NOT HOLD" };
         eprintln!(
             "fault {:<34} seed {} | fault {:>5} ms of {:>6} | acked {acked:>5} not {refused:>4} | \
-             heard {heard:>6} | lost {lost} dup {twice} told {:>3} cut {:>3} | behind {:>3}: \
+             heard {heard:>6} | lost {lost} dup {twice} told {:>3} 2500 {:>3} cut {:>3} | behind {:>3}: \
              p50 {half:>5} p99 {most:>5} ms | lag {:>4} | {holds}",
             self.name,
             self.seed,
             self.ended - self.began,
             self.over,
             self.told(),
+            self.sent_away(),
             self.lost.len(),
             times.len(),
             self.lag,
