@@ -7,15 +7,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use rustix::process::Signal;
 use serde_json::{Value, json};
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
 
 use crate::balancer::Balancer;
 use crate::checker::{Log, Ms, check};
-use crate::crowd::{Clock, Crowd, Size, read_stream};
+use crate::crowd::{Clock, Crowd, Size, count_present, read_stream};
 use crate::support::http::ask;
 use crate::support::node::number;
 use crate::support::process::Process;
@@ -24,7 +26,7 @@ pub(crate) use run::Run;
 
 pub(crate) const NODES: usize = 3;
 /// How long everybody goes on after the nodes are well again.
-const AFTER: Duration = Duration::from_secs(2);
+const AFTER: Duration = Duration::from_secs(1);
 /// How long it may take until they are: what is longer ends a run.
 const WELL_WITHIN: Duration = Duration::from_secs(40);
 
@@ -55,8 +57,9 @@ impl Bench {
 
     pub(crate) async fn of(size: Size, name: &str, seed: u64, redis: [Value; NODES]) -> Bench {
         let clock = Clock::start();
+        let starting = redis.map(|redis| spawn_blocking(|| Process::serve(options(redis))));
         let nodes: Vec<Process> =
-            redis.into_iter().map(|redis| Process::serve(options(redis))).collect();
+            join_all(starting).await.into_iter().map(|node| node.expect("it starts")).collect();
         let addresses: Vec<SocketAddr> = nodes.iter().map(|node| node.public).collect();
         let balancer = Balancer::start(&addresses, clock).await;
         let began = Instant::now();
@@ -107,6 +110,15 @@ impl Bench {
     pub(crate) fn answers(&self) -> (usize, usize) {
         let shared = &self.crowd.shared;
         (shared.acked.load(Ordering::Relaxed), shared.refused.load(Ordering::Relaxed))
+    }
+
+    /// How many subscriptions this node says there are, in all channels.
+    pub(crate) async fn present(&self, node: usize) -> u64 {
+        let mut present = 0;
+        for channel in 0..self.crowd.shared.channels() {
+            present += count_present(self.node(node).public, channel).await;
+        }
+        present
     }
 
     /// A number of a node, summed over its labels.
@@ -160,6 +172,7 @@ impl Bench {
             numbers,
             logs,
             lag: lag.load(Ordering::Relaxed),
+            excused: 0,
             complaints,
         }
     }

@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::checker::{Id, Lineage, Ms, Published};
 use crate::support::token;
 
-pub(crate) use publisher::read_stream;
+pub(crate) use publisher::{count_present, read_stream};
 
 /// Subscribers of each channel.
 const EACH: usize = 5;

@@ -155,6 +155,13 @@ pub(crate) async fn read_stream(shared: &Shared, node: SocketAddr, at: usize) ->
     Stream { channel: at, epoch, entries: entries.iter().map(entry).collect() }
 }
 
+/// How many subscriptions a channel has, as a node says.
+pub(crate) async fn count_present(node: SocketAddr, at: usize) -> u64 {
+    let body = json!({ "channel": channel(at) }).to_string();
+    let answer = call(node, "presence_stats", &body).await.expect("presence is answered");
+    answer["result"]["num_clients"].as_u64().expect("a number")
+}
+
 fn count(shared: &Shared, answer: &Answer) {
     let counter = match answer {
         Answer::Acked(_) => &shared.acked,

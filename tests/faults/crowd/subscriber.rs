@@ -8,7 +8,7 @@ use rand::RngExt as _;
 use sealcast_client::{
     Backoff, Client, Config, Event, Events, Subscribed, SubscriptionConfig, SubscriptionEvent,
 };
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout};
 
 use super::{END_WITHIN, Shared, channel, id_of, token_of};
@@ -37,7 +37,8 @@ pub(super) async fn listen(
     config.token = Some(token_of(number));
     config.backoff = BACKOFF;
     let (client, happens) = Client::new(config).unwrap();
-    tokio::spawn(note_losses(Arc::clone(&shared), happens));
+    let stopped = Arc::new(Notify::new());
+    tokio::spawn(note_losses(Arc::clone(&shared), happens, Arc::clone(&stopped)));
     let mut wanted = SubscriptionConfig::default();
     wanted.backoff = BACKOFF;
     wanted.event_buffer = if is_slow { 4 } else { 0 };
@@ -53,6 +54,14 @@ pub(super) async fn listen(
             restless.await;
         }
         std::future::pending::<()>().await;
+    };
+    // As an application does after a cause for which the client stays away.
+    let come_back = async {
+        loop {
+            stopped.notified().await;
+            sleep(BACKOFF.min).await;
+            client.connect().await.unwrap();
+        }
     };
     let listening = async {
         let last = loop {
@@ -75,6 +84,7 @@ pub(super) async fn listen(
     tokio::select! {
         () = listening => {}
         () = restless => {}
+        () = come_back => {}
     }
     listener.lineage
 }
@@ -148,9 +158,12 @@ async fn come_and_go(
     }
 }
 
-/// Notes connections that end against the client's will.
-async fn note_losses(shared: Arc<Shared>, mut happens: Events<Event>) {
+/// Notes connections that end against the client's will, and says when it stays away.
+async fn note_losses(shared: Arc<Shared>, mut happens: Events<Event>, stopped: Arc<Notify>) {
     while let Some(event) = happens.next().await {
+        if matches!(&event, Event::Disconnected(cause) if cause.code != 0) {
+            stopped.notify_one();
+        }
         if let Event::Connecting(cause) | Event::Disconnected(cause) = event
             && cause.code != 0
         {

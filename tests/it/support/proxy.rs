@@ -4,8 +4,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 
-use rand::rngs::StdRng;
-use rand::{RngExt as _, SeedableRng as _};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
@@ -27,19 +25,16 @@ pub(crate) enum Passes {
     Half,
     /// Everything, but Redis says that it is version 5.
     OldVersion,
-    /// What Redis sends, while nothing is sent to it: that waits.
+    /// What Redis sends; what is sent to it waits.
     NothingTo,
-    /// What is sent to Redis, while nothing that it sends comes: that waits.
+    /// What is sent to Redis; what it sends waits.
     NothingFrom,
-    /// Everything, with a wrong bit in some of what Redis sends.
+    /// Everything, but of every tenth piece that Redis sends one bit is another.
     Flipped,
 }
 
 /// Something to publish that is not to come.
 pub(crate) const NEEDLE: &str = "a-needle-that-is-lost";
-
-/// How much of what is read at once from Redis gets a wrong bit.
-const FLIPPED: f64 = 0.02;
 
 /// Runs as long as the test's runtime.
 pub(crate) struct Proxy {
@@ -57,19 +52,15 @@ impl Proxy {
         let proxy =
             Proxy { address, passes: Arc::clone(&passes), swallowed: Arc::clone(&swallowed) };
         tokio::spawn(async move {
-            for number in 0.. {
-                let Ok((near, _)) = listener.accept().await else { return };
+            while let Ok((near, _)) = listener.accept().await {
                 let Ok(far) = TcpStream::connect(&to).await else { continue };
                 let _ = (near.set_nodelay(true), far.set_nodelay(true));
                 let ((near_read, near_write), (far_read, far_write)) =
                     (near.into_split(), far.into_split());
                 let nothing = Arc::new(AtomicUsize::new(0));
-                let flips = StdRng::seed_from_u64(number);
-                let there = (near_read, far_write);
-                tokio::spawn(pass(there, Arc::clone(&passes), nothing, None));
+                tokio::spawn(pass(near_read, far_write, Arc::clone(&passes), nothing, false));
                 let lost = Arc::clone(&swallowed);
-                let back = (far_read, near_write);
-                tokio::spawn(pass(back, Arc::clone(&passes), lost, Some(flips)));
+                tokio::spawn(pass(far_read, near_write, Arc::clone(&passes), lost, true));
             }
         });
         proxy
@@ -79,34 +70,35 @@ impl Proxy {
         self.passes.store(passes as u8, Ordering::Relaxed);
     }
 
-    /// How many bytes from Redis were lost or are wrong.
+    /// How many bytes from Redis were lost or changed.
     pub(crate) fn swallowed(&self) -> usize {
         self.swallowed.load(Ordering::Relaxed)
     }
 }
 
-/// One direction of a connection; from Redis if there is something to choose wrong
-/// bits by.
 async fn pass(
-    (mut from, mut to): (OwnedReadHalf, OwnedWriteHalf),
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
     passes: Arc<AtomicU8>,
     swallowed: Arc<AtomicUsize>,
-    mut flips: Option<StdRng>,
+    is_from_redis: bool,
 ) {
     const PONG: &[u8] = b"+PONG\r\n";
-    let is_from_redis = flips.is_some();
     let stalled = if is_from_redis { Passes::NothingFrom } else { Passes::NothingTo };
     let mut buffer = vec![0; 64 << 10];
+    let mut pieces = 0;
     while let Ok(count) = from.read(&mut buffer).await {
         while [Passes::Nothing as u8, stalled as u8].contains(&passes.load(Ordering::Relaxed)) {
             sleep(Duration::from_millis(5)).await;
         }
+        pieces += 1;
         if passes.load(Ordering::Relaxed) == Passes::Flipped as u8
+            && is_from_redis
+            && pieces % 10 == 0
             && count > 0
-            && let Some(random) = &mut flips
-            && random.random_bool(FLIPPED)
         {
-            buffer[random.random_range(0..count)] ^= 1 << random.random_range(0..8);
+            // Another place each time, and another bit.
+            buffer[pieces * 7 % count] ^= 1 << (pieces / 10 % 8);
             swallowed.fetch_add(1, Ordering::Relaxed);
         }
         let bytes = &buffer[..count];
