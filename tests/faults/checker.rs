@@ -337,8 +337,8 @@ impl<'a> Check<'a> {
                     // A retry may be published once more where the history, and with
                     // it the key, was lost: everybody was told that.
                     let retried = self.published.get(&id).is_some_and(|it| it.attempts.len() > 1);
-                    let in_another = !epochs.contains(&segment.epoch);
-                    if !epochs.is_empty() && !(retried && in_another) {
+                    let may = epochs.is_empty() || retried && !epochs.contains(&segment.epoch);
+                    if !may {
                         let wrong = self.twice(id);
                         self.wrong(*at, channel, lineage, wrong);
                     }

@@ -65,6 +65,7 @@ async fn is_cut_off(name: &str, how: Passes, time: Duration) {
             let (all, away) = (run.subscribers(), run.were_sent_away());
             let some = (all / 10..all / 2).contains(&away);
             run.must(some, format!("{away} of {all} were sent away"));
+            run.must(run.sent_away() == away, "somebody was sent away twice");
         }
         run.disconnects_nobody();
         run.must(run.steady() >= run.subscribers() / 2, "the others' subscribers noticed");

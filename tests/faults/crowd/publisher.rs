@@ -142,11 +142,9 @@ pub(crate) async fn read_stream(shared: &Shared, node: SocketAddr, at: usize) ->
     let answer = call(node, "history", &body).await.expect("history is answered");
     let result = &answer["result"];
     let entry = |one: &Value| {
-        let data = one["data"].to_string();
-        // Members of a parsed object come in order of their names.
         let id = one["data"]["id"].as_u64().filter(|id| {
             let sent: Value = serde_json::from_str(&shared.payload(*id)).unwrap();
-            sent.to_string() == data
+            sent == one["data"]
         });
         (one["offset"].as_u64().unwrap(), id.unwrap_or(Id::MAX))
     };
