@@ -22,8 +22,8 @@ async fn f00_nothing_happens() {
         run.bit(run.acked_meanwhile() > 50, "nothing was published");
         run.loses_nothing();
         run.disconnects_nobody();
-        run.must(run.refusals().is_empty(), "publications were refused");
-        run.must(
+        run.must_unless_stalled(run.refusals().is_empty(), "publications were refused");
+        run.must_unless_stalled(
             run.number("sealcast_gaps_total") == 0.0,
             "somebody was thought to miss something",
         );
