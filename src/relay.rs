@@ -11,6 +11,7 @@ mod recovery;
 mod repair;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -62,6 +63,8 @@ pub struct Relay {
     probes: Probes,
     /// Channels that the broker has not confirmed.
     unconfirmed: Unconfirmed,
+    /// Until when nobody is told that a position is stale: who was told comes back.
+    told_stale: AtomicU64,
     checks: Mutex<Checks>,
     doubts: Doubts,
     /// What other nodes say, from the pumps to whoever listens.
@@ -148,6 +151,7 @@ impl Relay {
             probes: Probes::new(sharding.count()),
             doubts: Doubts::new(sharding.count()),
             unconfirmed: Unconfirmed::default(),
+            told_stale: AtomicU64::new(0),
             checks: Mutex::default(),
             sharding,
             tails,

@@ -356,7 +356,9 @@ fn history_command(name: Name, query: &HistoryQuery, meta_ttl: Duration, incarna
         (true, None) => ("+".to_owned(), "-"),
         (true, Some(offset)) => (offset.saturating_sub(1).to_string(), "-"),
     };
-    command.arg(new_epoch()).arg(millis(meta_ttl)).arg(incarnation).arg(epoch).arg(query.limit);
+    // The largest count that Redis reads.
+    let limit = i64::try_from(query.limit).unwrap_or(i64::MAX);
+    command.arg(new_epoch()).arg(millis(meta_ttl)).arg(incarnation).arg(epoch).arg(limit);
     command.arg(first).arg(last).arg(u8::from(query.reverse));
     command
 }

@@ -2,6 +2,7 @@
 //! and what was subscribed meanwhile is made good.
 
 use std::collections::HashSet;
+use std::sync::atomic::Ordering;
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
@@ -55,11 +56,14 @@ impl Relay {
     }
 
     /// Ends every subscription that has a position if the broker has been silent
-    /// for long. Those that are made later need its answer.
+    /// for long. Those that are made later have its answer, and are told when that
+    /// is as old.
     pub(super) fn tell_stale(&self, now: Millis) {
-        if !self.probes.is_silent(now, STALE_AFTER) {
+        let until = self.told_stale.load(Ordering::Relaxed);
+        if !self.probes.is_silent(now, STALE_AFTER) || now < Millis(until) {
             return;
         }
+        self.told_stale.store(now.after(STALE_AFTER).0, Ordering::Relaxed);
         let mut dirty = Vec::new();
         let channels = self.hub.positioned(|_| true);
         if !channels.is_empty() {

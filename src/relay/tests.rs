@@ -157,4 +157,11 @@ async fn positions_are_stale_after_thirty_seconds_without_the_broker_and_others_
     relay.tell_stale(Millis(31_100));
     relay.tell_stale(Millis(32_100));
     assert_eq!((told(), relay.hub.census().subscriptions), (1, 1), "once, and only this one");
+    // It comes back when the broker answers, before a mark does.
+    let joined = relay.subscribe(wish(), &one, positioned()).await.expect("subscribed");
+    assert_eq!(joined.go_live(&one, noted(1), Some(at(3)), None), Ok(()));
+    relay.tell_stale(Millis(33_100));
+    assert_eq!((told(), relay.hub.census().subscriptions), (1, 2), "its answer is new");
+    relay.tell_stale(Millis(61_200));
+    assert_eq!((told(), relay.hub.census().subscriptions), (2, 1), "and now as old");
 }

@@ -110,6 +110,7 @@ async fn pages_go_either_way_from_anywhere(bench: Bench) {
     let top = bench.keep("room", 1..=5).await;
     for (limit, since, reverse, expected) in [
         (100, None, false, &[1, 2, 3, 4, 5][..]),
+        (usize::MAX, None, false, &[1, 2, 3, 4, 5]),
         (2, None, false, &[1, 2]),
         (2, None, true, &[5, 4]),
         (100, Some(3), false, &[4, 5]),

@@ -25,6 +25,10 @@ pub(crate) enum Passes {
     Half,
     /// Everything, but Redis says that it is version 5.
     OldVersion,
+    /// What Redis sends; what is sent to it waits.
+    NothingTo,
+    /// What is sent to Redis; what it sends waits.
+    NothingFrom,
     /// Everything, but of every tenth piece that Redis sends one bit is another.
     Flipped,
 }
@@ -80,10 +84,11 @@ async fn pass(
     is_from_redis: bool,
 ) {
     const PONG: &[u8] = b"+PONG\r\n";
+    let stalled = if is_from_redis { Passes::NothingFrom } else { Passes::NothingTo };
     let mut buffer = vec![0; 64 << 10];
     let mut pieces = 0;
     while let Ok(count) = from.read(&mut buffer).await {
-        while passes.load(Ordering::Relaxed) == Passes::Nothing as u8 {
+        while [Passes::Nothing as u8, stalled as u8].contains(&passes.load(Ordering::Relaxed)) {
             sleep(Duration::from_millis(5)).await;
         }
         pieces += 1;
