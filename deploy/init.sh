@@ -2,9 +2,9 @@
 # Makes every secret of the stack, each once, into the folders of those who need it. What is
 # there stays; what is at fault stops the stack.
 #   deploy/init.sh FOLDER       FOLDER/node, /lb, /redis, /metrics, /grafana, /alerts, /person
-# Environment: OWNERS=no to leave the files to who calls; TLS_CERT_FILE, a PEM file with
-# certificate, chain and key that takes the place of a self-made one; ALERT_URL_FILE, where
-# the alerts go.
+# Environment: OWNERS=no to leave the files to who calls. OWN, a folder with what is yours, each
+# in the place of what is made here: tls.pem, a PEM file with certificate, chain and key;
+# page_url, ticket_url and watchdog_url, where alerts go.
 set -eu
 umask 077
 
@@ -34,7 +34,7 @@ main() {
   copy grafana_password grafana 472
   users
   certificate
-  alert_url
+  alerts
   echo 'init: every secret is there'
 }
 
@@ -73,10 +73,9 @@ users() {
 }
 
 certificate() {
-  given=${TLS_CERT_FILE:-}
+  given=${OWN:-/nowhere}/tls.pem
   own=$folder/person/tls.pem
-  if [ -n "$given" ]; then
-    [ -s "$given" ] || fail "TLS_CERT_FILE: $given is empty or not there"
+  if [ -e "$given" ]; then
     check_certificate "$given"
     put "$given" "$folder/lb/tls.pem" 99
     return
@@ -102,17 +101,23 @@ check_certificate() {
   [ "$of_certificate" = "$of_key" ] || fail "$1: the key is not the certificate's"
 }
 
-# Where alerts go. Unless told, nowhere but to the page of Alertmanager.
-alert_url() {
+# Where alerts go: unless told, nowhere but to the pages of Alertmanager.
+alerts() {
+  cp "$here/alertmanager/alertmanager.yml" "$folder/person/alertmanager.yml"
   for name in page_url ticket_url watchdog_url; do
-    if [ -n "${ALERT_URL_FILE:-}" ]; then
-      [ -s "$ALERT_URL_FILE" ] || fail "ALERT_URL_FILE: $ALERT_URL_FILE is empty or not there"
-      put "$ALERT_URL_FILE" "$folder/alerts/$name" 65534
-    else
-      printf 'http://127.0.0.1:9/nobody-is-told' > "$folder/person/$name"
-      put "$folder/person/$name" "$folder/alerts/$name" 65534
+    url=http://127.0.0.1:9/nobody-is-told
+    if [ -e "${OWN:-/nowhere}/$name" ]; then
+      url=$(cat "$OWN/$name")
     fi
+    case $url in
+      *[[:space:]\"\'\|]* | '') fail "$name is no URL" ;;
+      http://* | https://*) ;;
+      *) fail "$name is no URL" ;;
+    esac
+    sed -e "s|$name|$(printf %s "$url" | sed 's/[&\\]/\\&/g')|" "$folder/person/alertmanager.yml" > "$folder/person/alertmanager.new"
+    mv "$folder/person/alertmanager.new" "$folder/person/alertmanager.yml"
   done
+  put "$folder/person/alertmanager.yml" "$folder/alerts/alertmanager.yml" 65534
 }
 
 fail() {

@@ -69,10 +69,8 @@ class Secrets(unittest.TestCase):
         self.assertIn("token_key is shorter than 32", self.init(ok=False))
 
     def test_a_wrong_certificate_is_told(self):
-        given = self.folder / "tls.pem"
-        given.write_text("nothing")
-        self.assertIn("no certificate", self.init(ok=False, TLS_CERT_FILE=str(given)))
-        self.assertIn("empty or not there", self.init(ok=False, TLS_CERT_FILE=str(self.folder / "none")))
+        (self.folder / "tls.pem").write_text("nothing")
+        self.assertIn("no certificate", self.init(ok=False, OWN=str(self.folder)))
 
     def test_a_key_of_another_certificate_is_told(self):
         self.init()
@@ -81,9 +79,9 @@ class Secrets(unittest.TestCase):
         other = run("openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256")
         given = self.folder / "tls.pem"
         given.write_text(certificate + other[other.index("-----BEGIN") :])
-        self.assertIn("not the certificate's", self.init(ok=False, TLS_CERT_FILE=str(given)))
+        self.assertIn("not the certificate's", self.init(ok=False, OWN=str(self.folder)))
         given.write_text(certificate)
-        self.assertIn("no private key", self.init(ok=False, TLS_CERT_FILE=str(given)))
+        self.assertIn("no private key", self.init(ok=False, OWN=str(self.folder)))
 
 
 class LoadBalancers(unittest.TestCase):
