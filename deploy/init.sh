@@ -1,7 +1,8 @@
 #!/bin/sh
 # Makes every secret of the stack, each once, into the folders of those who need it. What is
 # there stays; what is at fault stops the stack.
-#   deploy/init.sh FOLDER       FOLDER/node, /lb, /redis, /metrics, /grafana, /alerts, /person
+#   deploy/init.sh FOLDER       FOLDER/node, /lb, /redis, /metrics, /grafana, /alerts,
+#                               /load and /person, who has all of them
 # Environment: OWNERS=no to leave the files to who calls. OWN, a folder with what is yours, each
 # in the place of what is made here: tls.pem, a PEM file with certificate, chain and key;
 # page_url, ticket_url and watchdog_url, where alerts go.
@@ -11,7 +12,7 @@ umask 077
 main() {
   here=$(dirname "$0")
   folder=${1:?FOLDER is missing}
-  for part in node lb redis metrics grafana alerts person; do
+  for part in node lb redis metrics grafana alerts load person; do
     mkdir -p "$folder/$part"
     # Everyone may pass through; each file has one reader.
     chmod 0755 "$folder/$part"
@@ -29,9 +30,13 @@ main() {
   copy token_key node 10001
   copy cluster_key node 10001
   copy relay_password node 10001
-  copy cookie_key lb 99
-  copy ops_password metrics 59000
+  printf 'global\n    setenv LB_COOKIE_KEY "%s"\n' "$(cat "$folder/person/cookie_key")" > "$folder/person/cookie.cfg"
+  copy cookie.cfg lb 99
+  printf '{"redis://ops@redis:6379":"%s"}\n' "$(cat "$folder/person/ops_password")" > "$folder/person/redis_passwords.json"
+  copy redis_passwords.json metrics 59000
   copy grafana_password grafana 472
+  copy api_key load 12345
+  copy token_key load 12345
   users
   certificate
   alerts

@@ -230,11 +230,14 @@ class Cluster:
             "LB_METRICS_BIND": f"127.0.0.1:{self.lb_metrics_port}",
             "LB_SOCKET": str(self.folder / "lb.sock"),
             "LB_CERT": str(self.secrets / "lb/tls.pem"),
-            "LB_COOKIE_KEY": self.secret("cookie_key"),
             **{f"LB_NODE{n + 1}": f"127.0.0.1:{node.port}" for n, node in enumerate(self.nodes)},
             **self._lb,
         }
-        return Process("lb", ["haproxy", "-W", "-db", "-f", DEPLOY / "haproxy/haproxy.cfg"], self.folder, environment)
+        return Process("lb", self._haproxy(), self.folder, environment)
+
+    def _haproxy(self):
+        """In the foreground, with a master that can be told to read its configuration again."""
+        return ["haproxy", "-W", "-db", "-f", self.secrets / "lb/cookie.cfg", "-f", DEPLOY / "haproxy/haproxy.cfg"]
 
     def _start_nginx(self):
         text = (DEPLOY / "nginx/nginx.conf").read_text()
