@@ -32,7 +32,9 @@ main() {
   copy relay_password node 10001
   printf 'global\n    setenv LB_COOKIE_KEY "%s"\n' "$(cat "$folder/person/cookie_key")" > "$folder/person/cookie.cfg"
   copy cookie.cfg lb 99
-  printf '{"redis://ops@redis:6379":"%s"}\n' "$(cat "$folder/person/ops_password")" > "$folder/person/redis_passwords.json"
+  # The exporter asks by address, newer ones with the user in it.
+  ops=$(cat "$folder/person/ops_password")
+  printf '{"redis://redis:6379":"%s","redis://ops@redis:6379":"%s"}\n' "$ops" "$ops" > "$folder/person/redis_passwords.json"
   copy redis_passwords.json metrics 59000
   copy grafana_password grafana 472
   copy api_key load 12345
