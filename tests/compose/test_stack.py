@@ -102,7 +102,7 @@ class Stack(unittest.TestCase):
             told = subprocess.run(["docker", "logs", self.webhook], check=True, capture_output=True, text=True).stdout
             for line in told.splitlines():
                 path, _, body = line.partition(" ")
-                if path != "/watchdog" and any(
+                if body and path != "/watchdog" and any(
                     alert["labels"]["alertname"] == name and alert["status"] == "firing"
                     for alert in json.loads(body)["alerts"]
                 ):
@@ -112,8 +112,7 @@ class Stack(unittest.TestCase):
         self.fail(f"{name}: nobody was told within {ALERT_SECONDS} s\n{told[-3000:]}")
 
     def check(self):
-        done = subprocess.run([ROOT / "deploy/check.sh"], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        self.assertEqual(done.returncode, 0, done.stdout)
+        self.script("check.sh")
 
     # In this order: the last ones disturb.
 
@@ -215,7 +214,28 @@ class Stack(unittest.TestCase):
         self.wait_for_alert("NodeDown", began)
         compose("up", "--detach", "--no-build", "--wait")
 
-    def test_6_bad_input_is_told_and_nothing_starts_weaker(self):
+    def test_6_another_version_and_back(self):
+        files = [ROOT / ".env", ROOT / "deploy/.before"]
+        for path in files:
+            self.assertFalse(path.exists(), f"{path} is somebody's")
+            self.addCleanup(path.unlink, missing_ok=True)
+        subprocess.run(["docker", "tag", "sealcast:0.1.0", "sealcast:0.1.1-test"], check=True)
+        self.assertIn("no image", self.script("roll.sh", "0.0.0-none", status=1))
+        for script, version in (("roll.sh", ["0.1.1-test"]), ("rollback.sh", [])):
+            began = time.monotonic()
+            self.assertIn("every node was replaced", self.script(script, *version))
+            print(f"\n{script}: three nodes after {time.monotonic() - began:.0f} s")
+            images = compose("ps", "--format", "{{.Image}}", "node1", "node2", "node3").split()
+            self.assertEqual(set(images), {"sealcast:" + (version or ["0.1.0"])[0]})
+
+    def script(self, name, *arguments, status=0):
+        done = subprocess.run(
+            [ROOT / "deploy" / name, *arguments], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        self.assertEqual(done.returncode, status, done.stdout)
+        return done.stdout
+
+    def test_7_bad_input_is_told_and_nothing_starts_weaker(self):
         compose("stop", "node1", "node2", "node3", "haproxy", "redis")
         (self.own / "tls.pem").write_text("no certificate")
         told = compose("up", "--detach", "--no-build", "--wait", ok=False)
@@ -226,7 +246,7 @@ class Stack(unittest.TestCase):
         (self.own / "tls.pem").unlink()
         compose("up", "--detach", "--no-build", "--wait")
 
-    def test_7_nothing_is_left(self):
+    def test_8_nothing_is_left(self):
         compose("--profile", "*", "down", "-v")
         left = subprocess.run(
             ["docker", "ps", "--all", "--quiet", "--filter", "label=com.docker.compose.project=sealcast"],

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 import subprocess
 import tempfile
 import unittest
@@ -117,3 +118,24 @@ class Scripts(unittest.TestCase):
         for path in [*DEPLOY.rglob("*.sh"), *(ROOT / "load-tests").glob("*.sh"), *(ROOT / "tests/compose").glob("*")]:
             if path.is_file() and (first := path.read_bytes().split(b"\n")[0]).startswith(b"#!") and b"sh" in first:
                 run("bash" if b"bash" in first else "sh", "-n", path)
+
+
+class Pages(unittest.TestCase):
+    def test_links_lead_somewhere(self):
+        pages = [*(ROOT / "docs/runbooks").glob("*.md"), DEPLOY / "README.md", ROOT / "load-tests/README.md"]
+        for page in pages:
+            for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+                path, _, anchor = target.partition("#")
+                found = page.parent / path if path else page
+                if "://" in target:
+                    continue
+                self.assertTrue(found.exists(), f"{page}: {target}")
+                if anchor:
+                    titles = re.findall(r"^#+ (.+)$", found.read_text(), re.MULTILINE)
+                    known = {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+                    self.assertIn(anchor, known, f"{page}: {target}")
+
+    def test_runbooks_name_scripts_that_exist(self):
+        for page in (ROOT / "docs/runbooks").glob("*.md"):
+            for path in re.findall(r"`((?:deploy|tests)/[\w./-]+\.(?:sh|py))", page.read_text()):
+                self.assertTrue((ROOT / path).exists(), f"{page}: {path}")
