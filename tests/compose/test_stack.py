@@ -155,13 +155,25 @@ class Stack(unittest.TestCase):
 
     def test_3_every_panel_shows_something_under_load(self):
         login = base64.b64encode(f"admin:{secret('grafana_password')}".encode()).decode()
-        # k6 for half a minute, then what it left in the numbers.
+        # k6 for a minute, and somebody who writes.
         with concurrent.futures.ThreadPoolExecutor() as pool:
             load = pool.submit(compose, "--profile", "load", "run", "--rm", "--no-deps", "k6", "/load-tests/reconnect.js")
-            time.sleep(45)
+            asyncio.run(self.write(45))
             empty = self.empty_panels({"Authorization": f"Basic {login}", "Content-Type": "application/json"})
             load.result()
         self.assertEqual(empty - MAY_BE_EMPTY, set())
+
+    async def write(self, seconds):
+        """A person who writes once a second."""
+        client = centrifuge.Client("ws://127.0.0.1:8000/connection/websocket", token=self.token("writer"))
+        subscription = client.new_subscription("chat:panels")
+        await client.connect()
+        await subscription.subscribe()
+        await subscription.ready(10)
+        for number in range(seconds):
+            await subscription.publish({"n": number})
+            await asyncio.sleep(1)
+        await client.disconnect()
 
     def empty_panels(self, headers):
         empty, asked = set(), 0

@@ -97,6 +97,9 @@ class Node(Process):
             "SEALCAST_ENGINE_REDIS_ADDRESS": f"redis://127.0.0.1:{redis_port}",
             "SEALCAST_ENGINE_REDIS_USER": "relay",
             "SEALCAST_ENGINE_REDIS_PASSWORD_FILE": str(secrets / "node/relay_password"),
+            # As at the load balancer: one machine plays every client.
+            "SEALCAST_LIMITS_IP_CONNECTS": "none",
+            "SEALCAST_LIMITS_IP_CONNECTIONS": "100000",
             **(options or {}),
         }
         super().__init__(name, [BINARY, "serve"], folder, environment)
