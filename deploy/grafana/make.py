@@ -16,8 +16,9 @@ NODES = '{job="$job",instance=~"$instance"}'
 
 
 def alerts():
-    groups = yaml.safe_load((HERE.parent / "prometheus/rules/alerts.yml").read_text())["groups"]
-    return {rule["alert"]: rule for group in groups for rule in group["rules"]}
+    files = (HERE.parent / "prometheus/rules").glob("*.yml")
+    groups = [group for path in files for group in yaml.safe_load(path.read_text())["groups"]]
+    return {rule["alert"]: rule for group in groups for rule in group["rules"] if "alert" in rule}
 
 
 def threshold(alert):

@@ -12,7 +12,7 @@ from cluster import DEPLOY, ROOT
 from test_static import run
 
 RULES = DEPLOY / "prometheus/rules"
-CASES = pathlib.Path(__file__).with_name("alerts.yml")
+CASES = pathlib.Path(__file__).with_name("alerts")
 # What the other programs of the stack serve; the metrics of a node are in docs/metrics.md.
 FOREIGN = re.compile(
     r"(up|redis_\w+|haproxy_\w+|node_\w+|probe_\w+|prometheus_\w+|alertmanager_\w+|ALERTS)$"
@@ -60,7 +60,9 @@ class Alerts(unittest.TestCase):
     maxDiff = None
 
     def test_each_fires_and_is_silent(self):
-        known, cases = alerts(), yaml.safe_load(CASES.read_text())
+        known, cases = alerts(), {}
+        for path in CASES.glob("*.yml"):
+            cases.update(yaml.safe_load(path.read_text()))
         self.assertEqual(set(cases), set(known))
         tests = collections.defaultdict(list)
         for name, case in cases.items():
