@@ -1,17 +1,18 @@
 #!/bin/sh
 # Makes every secret of the stack, each once, into the folders of those who need it. What is
 # there stays; what is at fault stops the stack.
-#   deploy/init.sh FOLDER       FOLDER/node, /lb, /redis, /metrics, /grafana, /alerts, /person
-# Environment: OWNERS=no to leave the files to who calls; TLS_CERT_FILE, a PEM file with
-# certificate, chain and key that takes the place of a self-made one; ALERT_URL_FILE, where
-# the alerts go.
+#   deploy/init.sh FOLDER       FOLDER/node, /lb, /redis, /metrics, /grafana, /alerts,
+#                               /load and /person, who has all of them
+# Environment: OWNERS=no to leave the files to who calls. OWN, a folder with what is yours, each
+# in the place of what is made here: tls.pem, a PEM file with certificate, chain and key;
+# page_url, ticket_url and watchdog_url, where alerts go.
 set -eu
 umask 077
 
 main() {
   here=$(dirname "$0")
   folder=${1:?FOLDER is missing}
-  for part in node lb redis metrics grafana alerts person; do
+  for part in node lb redis metrics grafana alerts load person; do
     mkdir -p "$folder/$part"
     # Everyone may pass through; each file has one reader.
     chmod 0755 "$folder/$part"
@@ -29,12 +30,18 @@ main() {
   copy token_key node 10001
   copy cluster_key node 10001
   copy relay_password node 10001
-  copy cookie_key lb 99
-  copy ops_password metrics 59000
+  printf 'global\n    setenv LB_COOKIE_KEY "%s"\n' "$(cat "$folder/person/cookie_key")" > "$folder/person/cookie.cfg"
+  copy cookie.cfg lb 99
+  # The exporter asks by address, newer ones with the user in it.
+  ops=$(cat "$folder/person/ops_password")
+  printf '{"redis://redis:6379":"%s","redis://ops@redis:6379":"%s"}\n' "$ops" "$ops" > "$folder/person/redis_passwords.json"
+  copy redis_passwords.json metrics 59000
   copy grafana_password grafana 472
+  copy api_key load 12345
+  copy token_key load 12345
   users
   certificate
-  alert_url
+  alerts
   echo 'init: every secret is there'
 }
 
@@ -73,10 +80,9 @@ users() {
 }
 
 certificate() {
-  given=${TLS_CERT_FILE:-}
+  given=${OWN:-/nowhere}/tls.pem
   own=$folder/person/tls.pem
-  if [ -n "$given" ]; then
-    [ -s "$given" ] || fail "TLS_CERT_FILE: $given is empty or not there"
+  if [ -e "$given" ]; then
     check_certificate "$given"
     put "$given" "$folder/lb/tls.pem" 99
     return
@@ -102,17 +108,23 @@ check_certificate() {
   [ "$of_certificate" = "$of_key" ] || fail "$1: the key is not the certificate's"
 }
 
-# Where alerts go. Unless told, nowhere but to the page of Alertmanager.
-alert_url() {
+# Where alerts go: unless told, nowhere but to the pages of Alertmanager.
+alerts() {
+  cp "$here/alertmanager/alertmanager.yml" "$folder/person/alertmanager.yml"
   for name in page_url ticket_url watchdog_url; do
-    if [ -n "${ALERT_URL_FILE:-}" ]; then
-      [ -s "$ALERT_URL_FILE" ] || fail "ALERT_URL_FILE: $ALERT_URL_FILE is empty or not there"
-      put "$ALERT_URL_FILE" "$folder/alerts/$name" 65534
-    else
-      printf 'http://127.0.0.1:9/nobody-is-told' > "$folder/person/$name"
-      put "$folder/person/$name" "$folder/alerts/$name" 65534
+    url=http://127.0.0.1:9/nobody-is-told
+    if [ -e "${OWN:-/nowhere}/$name" ]; then
+      url=$(cat "$OWN/$name")
     fi
+    case $url in
+      *[[:space:]\"\'\|]* | '') fail "$name is no URL" ;;
+      http://* | https://*) ;;
+      *) fail "$name is no URL" ;;
+    esac
+    sed -e "s|$name|$(printf %s "$url" | sed 's/[&\\]/\\&/g')|" "$folder/person/alertmanager.yml" > "$folder/person/alertmanager.new"
+    mv "$folder/person/alertmanager.new" "$folder/person/alertmanager.yml"
   done
+  put "$folder/person/alertmanager.yml" "$folder/alerts/alertmanager.yml" 65534
 }
 
 fail() {

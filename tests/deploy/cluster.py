@@ -97,6 +97,9 @@ class Node(Process):
             "SEALCAST_ENGINE_REDIS_ADDRESS": f"redis://127.0.0.1:{redis_port}",
             "SEALCAST_ENGINE_REDIS_USER": "relay",
             "SEALCAST_ENGINE_REDIS_PASSWORD_FILE": str(secrets / "node/relay_password"),
+            # As at the load balancer: one machine plays every client.
+            "SEALCAST_LIMITS_IP_CONNECTS": "none",
+            "SEALCAST_LIMITS_IP_CONNECTIONS": "100000",
             **(options or {}),
         }
         super().__init__(name, [BINARY, "serve"], folder, environment)
@@ -230,11 +233,14 @@ class Cluster:
             "LB_METRICS_BIND": f"127.0.0.1:{self.lb_metrics_port}",
             "LB_SOCKET": str(self.folder / "lb.sock"),
             "LB_CERT": str(self.secrets / "lb/tls.pem"),
-            "LB_COOKIE_KEY": self.secret("cookie_key"),
             **{f"LB_NODE{n + 1}": f"127.0.0.1:{node.port}" for n, node in enumerate(self.nodes)},
             **self._lb,
         }
-        return Process("lb", ["haproxy", "-W", "-db", "-f", DEPLOY / "haproxy/haproxy.cfg"], self.folder, environment)
+        return Process("lb", self._haproxy(), self.folder, environment)
+
+    def _haproxy(self):
+        """In the foreground, with a master that can be told to read its configuration again."""
+        return ["haproxy", "-W", "-db", "-f", self.secrets / "lb/cookie.cfg", "-f", DEPLOY / "haproxy/haproxy.cfg"]
 
     def _start_nginx(self):
         text = (DEPLOY / "nginx/nginx.conf").read_text()

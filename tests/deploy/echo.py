@@ -34,7 +34,7 @@ class Balancer:
                 "LB_METRICS_BIND": f"127.0.0.1:{self.own_port}",
                 "LB_SOCKET": str(folder / "lb.sock"),
                 "LB_CERT": str(folder / "secrets/lb/tls.pem"),
-                "LB_COOKIE_KEY": (folder / "secrets/lb/cookie_key").read_text(),
+                "LB_COOKIE_KEY": (folder / "secrets/person/cookie_key").read_text(),
                 **self._lb,
             }
             for number in (1, 2, 3):

@@ -150,7 +150,7 @@ class Disturbed(unittest.IsolatedAsyncioTestCase):
         away = sorted(seconds for each in crowd for seconds in each.away)
         if away:
             p99 = away[min(len(away) - 1, int(len(away) * 0.99))]
-            print(f"\n{what}: {len(away)} of {len(crowd)} were away, p50 {away[len(away) // 2]:.2f} s, p99 {p99:.2f} s")
+            print(f"\n{what}: {len(crowd)} clients, {len(away)} times one was away, p50 {away[len(away) // 2]:.2f} s, p99 {p99:.2f} s")
             self.assertLessEqual(p99, BACK_SECONDS)
         return len(away)
 

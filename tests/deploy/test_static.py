@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 import subprocess
 import tempfile
 import unittest
@@ -69,10 +70,8 @@ class Secrets(unittest.TestCase):
         self.assertIn("token_key is shorter than 32", self.init(ok=False))
 
     def test_a_wrong_certificate_is_told(self):
-        given = self.folder / "tls.pem"
-        given.write_text("nothing")
-        self.assertIn("no certificate", self.init(ok=False, TLS_CERT_FILE=str(given)))
-        self.assertIn("empty or not there", self.init(ok=False, TLS_CERT_FILE=str(self.folder / "none")))
+        (self.folder / "tls.pem").write_text("nothing")
+        self.assertIn("no certificate", self.init(ok=False, OWN=str(self.folder)))
 
     def test_a_key_of_another_certificate_is_told(self):
         self.init()
@@ -81,9 +80,9 @@ class Secrets(unittest.TestCase):
         other = run("openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256")
         given = self.folder / "tls.pem"
         given.write_text(certificate + other[other.index("-----BEGIN") :])
-        self.assertIn("not the certificate's", self.init(ok=False, TLS_CERT_FILE=str(given)))
+        self.assertIn("not the certificate's", self.init(ok=False, OWN=str(self.folder)))
         given.write_text(certificate)
-        self.assertIn("no private key", self.init(ok=False, TLS_CERT_FILE=str(given)))
+        self.assertIn("no private key", self.init(ok=False, OWN=str(self.folder)))
 
 
 class LoadBalancers(unittest.TestCase):
@@ -119,3 +118,24 @@ class Scripts(unittest.TestCase):
         for path in [*DEPLOY.rglob("*.sh"), *(ROOT / "load-tests").glob("*.sh"), *(ROOT / "tests/compose").glob("*")]:
             if path.is_file() and (first := path.read_bytes().split(b"\n")[0]).startswith(b"#!") and b"sh" in first:
                 run("bash" if b"bash" in first else "sh", "-n", path)
+
+
+class Pages(unittest.TestCase):
+    def test_links_lead_somewhere(self):
+        pages = [*(ROOT / "docs/runbooks").glob("*.md"), DEPLOY / "README.md", ROOT / "load-tests/README.md"]
+        for page in pages:
+            for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+                path, _, anchor = target.partition("#")
+                found = page.parent / path if path else page
+                if "://" in target:
+                    continue
+                self.assertTrue(found.exists(), f"{page}: {target}")
+                if anchor:
+                    titles = re.findall(r"^#+ (.+)$", found.read_text(), re.MULTILINE)
+                    known = {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+                    self.assertIn(anchor, known, f"{page}: {target}")
+
+    def test_runbooks_name_scripts_that_exist(self):
+        for page in (ROOT / "docs/runbooks").glob("*.md"):
+            for path in re.findall(r"`((?:deploy|tests)/[\w./-]+\.(?:sh|py))", page.read_text()):
+                self.assertTrue((ROOT / path).exists(), f"{page}: {path}")
