@@ -16,7 +16,6 @@ mod rules;
 mod several;
 mod start;
 mod stored;
-mod storm;
 mod survivors;
 mod tls;
 
