@@ -21,6 +21,11 @@ fn the_first_steps_run() {
 }
 
 #[test]
+fn the_samples_about_streams_run() {
+    run("streams", include_str!("../../../docs/streams.md"), 3);
+}
+
+#[test]
 fn the_samples_of_the_security_model_run() {
     run("security", include_str!("../../../docs/security.md"), 4);
 }
