@@ -15,7 +15,7 @@ mod process;
 mod state;
 mod text;
 
-pub use histogram::{HISTOGRAMS, Histogram, Histograms, Labelled};
+pub use histogram::{HISTOGRAMS, Histogram, Histograms, Labelled, REDIS_OPS};
 pub use state::States;
 
 /// Commands by name, the fixed values of the label `method`.
@@ -479,6 +479,7 @@ pub const LABELS: &[(&str, &[&str])] = &[
     ("sealcast_gap_repairs_total", &["result"]),
     ("sealcast_protocol_violations_total", &["kind"]),
     ("sealcast_command_duration_seconds", &["method"]),
+    ("sealcast_redis_op_seconds", &["op"]),
     (state::NAME, &["state"]),
     ("sealcast_connections", &["transport"]),
     ("sealcast_connection_limit", &["transport"]),

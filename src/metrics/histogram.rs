@@ -35,11 +35,17 @@ pub const HISTOGRAMS: &[(&str, &str)] = &[
         "From a publication's arrival at the node until it was written to every subscriber there \
          whose socket took it",
     ),
+    (REDIS_OP, "From a call of Redis until its answer, with the wait in the queue, by operation"),
 ];
 
 const COMMAND_DURATION: &str = "sealcast_command_duration_seconds";
 const PING_RTT: &str = "sealcast_ping_rtt_seconds";
 const DELIVERY_LATENCY: &str = "sealcast_delivery_latency_seconds";
+const REDIS_OP: &str = "sealcast_redis_op_seconds";
+
+/// What is asked of Redis: scripts by their names, and everything else.
+pub const REDIS_OPS: [&str; 9] =
+    ["publish", "history", "behind", "beat", "enter", "exit", "presence", "stats", "other"];
 
 /// One histogram of lengths of time.
 #[derive(Debug, Default)]
@@ -68,6 +74,8 @@ pub struct Histograms {
     pub ping_rtt: Histogram,
     /// From a publication's arrival at the node until it was written.
     pub delivery: Histogram,
+    /// From a call of Redis until its answer, by operation; see [`REDIS_OPS`].
+    pub redis: Labelled,
 }
 
 impl Histogram {
@@ -133,6 +141,7 @@ impl Histograms {
             commands: Labelled::new("method", &METHODS),
             ping_rtt: Histogram::default(),
             delivery: Histogram::default(),
+            redis: Labelled::new("op", &REDIS_OPS),
         }
     }
 
@@ -144,6 +153,7 @@ impl Histograms {
                 COMMAND_DURATION => self.commands.render(out, name),
                 PING_RTT => self.ping_rtt.render(out, name, ""),
                 DELIVERY_LATENCY => self.delivery.render(out, name, ""),
+                REDIS_OP => self.redis.render(out, name),
                 _ => {}
             }
             out.push('\n');

@@ -33,6 +33,7 @@ const MOST_BYTES: usize = 1 << 20;
 /// A command that waits for its turn.
 pub(super) struct Job {
     pub(super) command: Cmd,
+    pub(super) began: Instant,
     /// Bytes of its arguments, roughly.
     pub(super) bytes: usize,
     /// For which it was made, if that was known: it is not sent in a later one.
@@ -224,7 +225,7 @@ impl Lane {
             return Ok(());
         }
         let (commands, answers): (Vec<_>, Vec<_>) =
-            batch.into_iter().map(|job| (job.command, job.answer)).unzip();
+            batch.into_iter().map(|job| (job.command, (job.began, job.answer))).unzip();
         let mut pipeline = redis::Pipeline::with_capacity(commands.len());
         for command in commands {
             pipeline.add_command(command);
@@ -253,7 +254,9 @@ impl Lane {
         }
         let mut unfit = None;
         let mut refused = None;
-        for (value, answer) in values.into_iter().zip(answers) {
+        let now = Instant::now();
+        let asked = pipeline.cmd_iter().zip(answers);
+        for (value, (command, (began, answer))) in values.into_iter().zip(asked) {
             match value {
                 Value::ServerError(error) => match error.kind() {
                     Some(
@@ -264,8 +267,12 @@ impl Lane {
                     ) => unfit = Some(error),
                     _ => refused = Some(error),
                 },
-                // Whoever gave up does not take it.
-                value => drop(answer.send(value)),
+                value => {
+                    let took = now.saturating_duration_since(began);
+                    self.metrics.histograms.redis.observe(scripts::op(command), took);
+                    // Whoever gave up does not take it.
+                    drop(answer.send(value));
+                }
             }
         }
         if let Some(error) = refused {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use redis::{Cmd, Value};
 use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::time::Instant;
 
 use super::super::{CALL_TIMEOUT, Unavailable};
 use super::health::Health;
@@ -127,7 +128,8 @@ impl Primary {
         let at = (name.spread() % LANES as u64) as usize;
         let (answer, answered) = oneshot::channel();
         let incarnation = self.life.learned();
-        let job = Job { command, bytes, incarnation, answer, _places: [place, kibs] };
+        let began = Instant::now();
+        let job = Job { command, began, bytes, incarnation, answer, _places: [place, kibs] };
         lanes.get(at).ok_or(Unavailable)?.try_send(job).map_err(|_| Unavailable)?;
         Ok(answered)
     }

@@ -10,6 +10,8 @@ use super::hello::Mode;
 
 /// A script and the digest that calls it.
 pub(super) struct Script {
+    /// What the numbers call it: its last part.
+    op: &'static str,
     text: Cow<'static, str>,
     digest: String,
 }
@@ -18,7 +20,8 @@ macro_rules! scripts {
     ($($(#[$doc:meta])* $name:ident: [$($part:literal),*],)*) => {
         $($(#[$doc])*
         pub(super) static $name: LazyLock<Script> = LazyLock::new(|| {
-            Script::new(Cow::Borrowed(
+            let parts = [$($part),*];
+            Script::new(parts.last().copied().unwrap_or(OTHER), Cow::Borrowed(
                 concat!($(include_str!(concat!("scripts/", $part, ".lua")), "\n"),*)
             ))
         });)*
@@ -45,7 +48,10 @@ scripts! {
 /// The same as [`PUBLISH`], to who listens at the slot's master.
 static PUBLISH_SHARDED: LazyLock<Script> = LazyLock::new(|| {
     let of = |mode: Mode| format!("'{}'", mode.publish());
-    Script::new(Cow::Owned(PUBLISH.text.replace(&of(Mode::Standalone), &of(Mode::Cluster))))
+    Script::new(
+        PUBLISH.op,
+        Cow::Owned(PUBLISH.text.replace(&of(Mode::Standalone), &of(Mode::Cluster))),
+    )
 });
 
 /// The script that publishes.
@@ -54,6 +60,15 @@ pub(super) fn publish(mode: Mode) -> &'static Script {
         Mode::Standalone => &PUBLISH,
         Mode::Cluster => &PUBLISH_SHARDED,
     }
+}
+
+/// What the numbers call a command that is none of the scripts.
+const OTHER: &str = "other";
+
+/// What the numbers call a command.
+pub(super) fn op(command: &Cmd) -> &'static str {
+    let Some(Arg::Simple(digest)) = command.args_iter().nth(1) else { return OTHER };
+    all().find(|script| script.digest.as_bytes() == digest).map_or(OTHER, |script| script.op)
 }
 
 /// The topic to which a call of a script publishes in a cluster, if it does.
@@ -72,9 +87,9 @@ pub(super) fn topic(command: &Cmd) -> Option<Vec<u8>> {
 }
 
 impl Script {
-    fn new(text: Cow<'static, str>) -> Script {
+    fn new(op: &'static str, text: Cow<'static, str>) -> Script {
         let digest = redis::Script::new(&text).get_hash().to_owned();
-        Script { text, digest }
+        Script { op, text, digest }
     }
 
     /// A call, to which the arguments are to be added.
@@ -92,4 +107,20 @@ pub(super) fn load() -> redis::Pipeline {
         pipeline.cmd("SCRIPT").arg("LOAD").arg(&*script.text).ignore();
     }
     pipeline
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::REDIS_OPS;
+
+    #[test]
+    fn every_script_is_counted_under_its_name() {
+        for script in all() {
+            assert_eq!(op(&script.call(&[])), script.op);
+            assert!(REDIS_OPS.contains(&script.op) && script.op != OTHER, "{}", script.op);
+        }
+        assert_eq!(op(&redis::cmd("PING")), OTHER);
+        assert!(REDIS_OPS.contains(&OTHER));
+    }
 }

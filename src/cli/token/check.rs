@@ -44,8 +44,8 @@ The token is read from standard input or from a file and never from an argument.
   sealcast check-token --secret-file hmac.txt --token-file token.txt \\
     --subscription --channel '$room'
 
-A good token is told with its claims and its end, a refused one with the rule that
-it breaks, the claim, and what was expected and found.
+A good token is told with its claims and its end, a refused one with the rule
+that it breaks, the claim, and what was expected and found.
 
 Exit codes: 0 the node takes it; 1 the node refuses it; 2 wrong arguments;
 65 an input is unfit; 66 it cannot be read; 78 the configuration is at fault.";

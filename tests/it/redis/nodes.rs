@@ -150,6 +150,12 @@ async fn two_nodes_are_one_relay() {
     let page = json!({ "id": 4, "history": { "channel": "kept:a", "limit": 3 } });
     let history = ask(&mut bob, page).await;
     assert!(history.to_string().contains("\"offset\":3"), "{history}");
+    for (node, op, least) in
+        [(&there, "publish", 10.0), (&there, "stats", 2.0), (&here, "beat", 1.0)]
+    {
+        let selector = format!("sealcast_redis_op_seconds_count{{op=\"{op}\"}}");
+        assert!(node.number(&selector) >= least, "{op}: {}", node.number(&selector));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
