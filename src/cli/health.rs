@@ -19,8 +19,9 @@ const ANSWER: u64 = 4 << 10;
 #[derive(clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(super) struct Options {
-    /// Where the node listens, for clients or for metrics.
-    #[arg(long, value_name = "ADDRESS:PORT", conflicts_with = "config")]
+    /// Where the node listens, for clients or for metrics; then no configuration
+    /// is read.
+    #[arg(long, value_name = "ADDRESS:PORT")]
     address: Option<SocketAddr>,
     /// The node's configuration file, which says where it serves metrics;
     /// without either, 127.0.0.1:8000 is asked.

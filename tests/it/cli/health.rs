@@ -29,6 +29,9 @@ async fn a_node_is_asked_whether_it_is_ready() {
     assert_eq!(run(&["health", "--config", config.path()]).await.code, Some(0));
     let variables = [("SEALCAST_CONFIG", config.path())];
     assert_eq!(run_with(&["health"], "", &variables).await.code, Some(0));
+    // An address is enough, whatever the environment says.
+    let elsewhere = [("SEALCAST_CONFIG", "/nowhere/sealcast.json")];
+    assert_eq!(run_with(&quiet, "", &elsewhere).await.code, Some(0));
     let internal = json!({ "metrics": null, "http_server": { "internal_port": port } });
     let internal = Scratch::config(internal);
     assert_eq!(run(&["health", "--config", internal.path()]).await.code, Some(0));
