@@ -216,6 +216,9 @@ mod tests {
         for method in METHODS {
             histograms.commands.observe(method, Duration::ZERO);
         }
+        for op in REDIS_OPS {
+            histograms.redis.observe(op, Duration::ZERO);
+        }
         let mut out = String::new();
         histograms.render(&mut out);
         for (name, meaning) in HISTOGRAMS {
