@@ -97,11 +97,12 @@ async fn when_a_master_is_killed_its_replica_is_used_and_gaps_are_told() {
     let mut cluster = Cluster::with_replicas(Duration::from_secs(2), 1).await;
     let mut bench = Bench::on(cluster.config()).await;
     let mut listener = Listener::start(&bench).await;
-    let rooms = slots(&cluster.masters[0]).await.len();
-    assert!(rooms > 0 && rooms < ROOMS, "{rooms}");
     let publisher = Publisher::start(&bench.broker);
     listener.during(&mut bench, publisher.goes_on(200)).await;
     let mut published = publisher.stop().await;
+    // Only now is there surely something of every room.
+    let rooms = slots(&cluster.masters[0]).await.len();
+    assert!(rooms > 0 && rooms < ROOMS, "{rooms}");
     let replica = cluster.replicas.remove(0);
     replica.follows(&cluster.masters[0]).await;
     cluster.masters[0].kill();
