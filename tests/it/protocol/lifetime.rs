@@ -57,7 +57,8 @@ async fn who_does_not_refresh_is_closed_after_the_grace() {
     assert!((1..=SOON).contains(&result["ttl"].as_i64().unwrap()), "{result}");
     assert_eq!(wire.closed().await, 3005);
     let lived = began.elapsed();
-    assert!(lived >= Duration::from_millis(500), "{lived:?}");
+    // A second less than its life, for the clock's seconds, and the grace.
+    assert!(lived >= Duration::from_millis(3_500), "{lived:?}");
     assert!(lived < Duration::from_secs(10), "{lived:?}");
 }
 
