@@ -109,11 +109,11 @@ type Route = (&'static str, MethodRouter<Live>);
 fn public_routes() -> Vec<Route> {
     vec![
         ("/connection/websocket", get(websocket::upgrade)),
-        ("/connection/sse", any(stream::sse)),
-        ("/connection/http_stream", any(stream::http_stream)),
+        ("/connection/sse", stream::route(stream::Transport::Sse)),
+        ("/connection/http_stream", stream::route(stream::Transport::HttpStream)),
         ("/emulation", any(stream::emulate)),
-        ("/connection/uni_sse", any(stream::uni_sse)),
-        ("/connection/uni_http_stream", any(stream::uni_http_stream)),
+        ("/connection/uni_sse", stream::route(stream::Transport::UniSse)),
+        ("/connection/uni_http_stream", stream::route(stream::Transport::UniHttpStream)),
         ("/connection/uni_websocket", get(websocket::upgrade_listener)),
         ("/health", any(health::live)),
         ("/health/live", get(health::live)),

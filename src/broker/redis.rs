@@ -188,11 +188,8 @@ impl Broker for Redis {
             let incarnation = self.router.incarnation(name);
             let command = history_command(name, &query, meta_ttl, incarnation);
             let read = self.router.call(Way::Read, name, command, 0).await?;
-            let Value::Array(parts) = read else { return Err(Unavailable.into()) };
-            let mut parts = parts.into_iter();
-            let Some(Value::BulkString(at)) = parts.next() else { return Err(Unavailable.into()) };
-            let position = position(&at)?;
-            let entries = match parts.next() {
+            let (position, mut rest) = page(read)?;
+            let entries = match rest.next() {
                 None => return Err(Unrecoverable.into()),
                 Some(Value::Array(entries)) => entries,
                 Some(_) => return Err(Unavailable.into()),
@@ -371,6 +368,14 @@ fn stored(entry: Value) -> Option<Vec<u8>> {
         Some(Value::BulkString(record)) => Some(record),
         _ => None,
     }
+}
+
+/// What scripts that read a stream answer: where it stands, and what comes behind.
+fn page(read: Value) -> Result<(Position, std::vec::IntoIter<Value>), Unavailable> {
+    let Value::Array(parts) = read else { return Err(Unavailable) };
+    let mut parts = parts.into_iter();
+    let Some(Value::BulkString(at)) = parts.next() else { return Err(Unavailable) };
+    Ok((position(&at)?, parts))
 }
 
 /// Reads what the scripts answer: the offset, a space, the epoch.

@@ -12,9 +12,10 @@ use std::sync::Arc;
 use axum::extract::{Extension, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
 use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, any};
 use sealcast_wire::Encoding;
 
-use super::{App, address, admit, body, cors, door, health};
+use super::{App, Live, address, admit, body, cors, door, health};
 use crate::hub::{Format, Framing};
 use crate::limit::{TooMany, Wait};
 use crate::metrics::Attempt;
@@ -44,7 +45,7 @@ pub struct Transports {
 
 /// The transports of this room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Transport {
+pub(super) enum Transport {
     Sse,
     HttpStream,
     UniSse,
@@ -59,40 +60,13 @@ pub(super) struct Refusal {
     wait: Option<Wait>,
 }
 
-/// `/connection/sse`.
-pub(super) async fn sse(
-    State(app): State<Arc<App>>,
-    Extension(Peer(peer)): Extension<Peer>,
-    request: Request,
-) -> Response {
-    answer(app, peer, request, Transport::Sse).await
-}
-
-/// `/connection/http_stream`.
-pub(super) async fn http_stream(
-    State(app): State<Arc<App>>,
-    Extension(Peer(peer)): Extension<Peer>,
-    request: Request,
-) -> Response {
-    answer(app, peer, request, Transport::HttpStream).await
-}
-
-/// `/connection/uni_sse`.
-pub(super) async fn uni_sse(
-    State(app): State<Arc<App>>,
-    Extension(Peer(peer)): Extension<Peer>,
-    request: Request,
-) -> Response {
-    answer(app, peer, request, Transport::UniSse).await
-}
-
-/// `/connection/uni_http_stream`.
-pub(super) async fn uni_http_stream(
-    State(app): State<Arc<App>>,
-    Extension(Peer(peer)): Extension<Peer>,
-    request: Request,
-) -> Response {
-    answer(app, peer, request, Transport::UniHttpStream).await
+/// What opens streams of this transport.
+pub(super) fn route(transport: Transport) -> MethodRouter<Live> {
+    any(
+        async move |State(app): State<Arc<App>>,
+                    Extension(Peer(peer)): Extension<Peer>,
+                    request: Request| { answer(app, peer, request, transport).await },
+    )
 }
 
 /// Answers with a stream, or says why not. Order: switched off 404, preflight,

@@ -6,11 +6,11 @@ use std::time::Duration;
 use redis::Value;
 use sealcast_wire::{Channel, Position};
 
-use super::super::{HistoryError, Page, Unavailable, Unrecoverable};
+use super::super::{HistoryError, Page, Unrecoverable};
 use super::keys::{Kind, Name};
 use super::primary::Way;
 use super::seen::Entry;
-use super::{Redis, millis, new_epoch, position, record, scripts};
+use super::{Redis, millis, new_epoch, page, record, scripts};
 
 /// Bytes of a tag.
 const TAG: usize = 8;
@@ -35,11 +35,8 @@ impl Redis {
             None => command.arg("").arg(""),
         };
         let read = self.router.call(Way::Read, name, command, 0).await?;
-        let Value::Array(parts) = read else { return Err(Unavailable.into()) };
-        let mut parts = parts.into_iter();
-        let Some(Value::BulkString(at)) = parts.next() else { return Err(Unavailable.into()) };
-        let position = position(&at)?;
-        let entries = match parts.next() {
+        let (position, mut rest) = page(read)?;
+        let entries = match rest.next() {
             Some(Value::Array(entries)) => entries,
             None => {
                 self.begins_anew(channel);
@@ -53,7 +50,7 @@ impl Redis {
             }
         };
         let publications = self.publications(channel, entries)?;
-        if let Some(Value::BulkString(tag)) = parts.next()
+        if let Some(Value::BulkString(tag)) = rest.next()
             && let Some(tag) = tag.first_chunk::<TAG>().map(|tag| u64::from_be_bytes(*tag))
         {
             let Position { offset, epoch } = position.clone();
