@@ -4,6 +4,9 @@
 //! A tail is a run of publications of one epoch without a hole, whose end is the
 //! last that arrived. It lives as long as the node's subscription: what is
 //! published in between would be a hole that nobody sees.
+//!
+//! What the broker was asked for is put in front of it, for a few seconds: after a
+//! node was restarted everyone comes back for the same, and one read is enough.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -22,6 +25,10 @@ const MOST_ENTRIES: usize = 1_000;
 /// What is kept in a tail is at least this large for the bound of all tails, so
 /// that tiny publications are bounded in number as well.
 const LEAST_BYTES: usize = 256;
+/// How long what was read stays, and which part of its lifetime in the stream that
+/// may be: nobody knows how old it was when it was read.
+const READ_LIFE: Duration = Duration::from_secs(5);
+const READ_SHARE: u32 = 16;
 
 /// The tails of a node, by shard.
 pub struct Tails {
@@ -64,12 +71,36 @@ impl Tails {
         shard.tails.get(channel)?.behind(since, keep, most, now)
     }
 
+    /// To be asked for before a read of the stream that [`Tails::fill`] is to get.
+    #[must_use]
+    pub fn mark(&self, channel: &Channel) -> Option<Mark> {
+        let shard = self.shard(channel)?.lock();
+        shard.tails.get(channel).map(|tail| Mark(tail.anew))
+    }
+
+    /// Puts what was read behind `since` in front of what arrived, unless the tail
+    /// has begun anew since `mark`, or there is a hole between the two.
+    pub fn fill(
+        &self,
+        channel: &Channel,
+        mark: Option<Mark>,
+        since: &Since,
+        page: &Page,
+        keep: &Retention,
+    ) {
+        let now = self.began.elapsed();
+        if let (Some(shard), Some(mark)) = (self.shard(channel), mark) {
+            shard.lock().fill(channel, mark, since, page, keep, now);
+        }
+    }
+
     /// The node is subscribed anew: what arrives from now on is kept.
     pub(super) fn open(&self, channel: &Channel) {
         if let Some(shard) = self.shard(channel) {
             let mut shard = shard.lock();
             shard.close(channel);
-            shard.tails.insert(channel.clone(), Tail::default());
+            let anew = shard.count();
+            shard.tails.insert(channel.clone(), Tail { anew, ..Tail::default() });
         }
     }
 
@@ -100,13 +131,17 @@ impl Tails {
     }
 }
 
+/// A tail as it was at some time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark(u64);
+
 #[derive(Default)]
 struct Shard {
     tails: HashMap<Channel, Tail>,
     /// Whose entry is the oldest, the next oldest and so on. Tails that were
     /// forgotten leave names behind, which count for nothing.
     ages: VecDeque<(Channel, u64)>,
-    /// Counts entries, so that a name in `ages` is of one entry only.
+    /// Counts entries, so that a name in `ages` is of one entry only, and beginnings.
     count: u64,
     bytes: usize,
     most_bytes: usize,
@@ -114,6 +149,8 @@ struct Shard {
 
 #[derive(Default)]
 struct Tail {
+    /// Tells its beginnings apart: no two have the same number.
+    anew: u64,
     epoch: Option<Epoch>,
     /// Offsets follow one another.
     entries: VecDeque<Entry>,
@@ -123,37 +160,94 @@ struct Entry {
     publication: Arc<Publication>,
     bytes: usize,
     came: Duration,
+    /// Of what was read and did not come: when it is over.
+    until: Option<Duration>,
     number: u64,
 }
 
 impl Entry {
     fn new(publication: &Arc<Publication>, came: Duration) -> Entry {
         let bytes = size(publication).max(LEAST_BYTES);
-        Entry { publication: Arc::clone(publication), bytes, came, number: 0 }
+        Entry { publication: Arc::clone(publication), bytes, came, until: None, number: 0 }
     }
 }
 
 impl Shard {
-    fn push(&mut self, channel: &Channel, mut entry: Entry, epoch: &Epoch) {
+    fn count(&mut self) -> u64 {
+        self.count += 1;
+        self.count
+    }
+
+    fn push(&mut self, channel: &Channel, entry: Entry, epoch: &Epoch) {
+        let anew = self.count();
         let Some(tail) = self.tails.get_mut(channel) else { return };
         let newest = tail.entries.back().map(|newest| newest.publication.offset);
         let follows = newest.is_none_or(|newest| newest + 1 == entry.publication.offset);
         if !follows || tail.epoch.as_ref() != Some(epoch) {
-            self.bytes -= tail.clear();
+            self.bytes -= tail.clear(anew);
             tail.epoch = Some(Arc::clone(epoch));
         }
         if entry.bytes > self.most_bytes {
-            self.bytes -= tail.clear();
+            self.bytes -= tail.clear(anew);
             return;
         }
-        self.count += 1;
-        entry.number = self.count;
+        self.put(channel, entry);
+        self.shed();
+    }
+
+    fn fill(
+        &mut self,
+        channel: &Channel,
+        Mark(mark): Mark,
+        since: &Since,
+        page: &Page,
+        keep: &Retention,
+        now: Duration,
+    ) {
+        let Some(tail) = self.tails.get_mut(channel) else { return };
+        let Page { publications, position } = page;
+        let arrived = tail.epoch.as_ref();
+        let same = arrived.is_none_or(|epoch| *epoch == position.epoch);
+        // All of it, or all of the rest would look as if it were all.
+        let offsets = publications.iter().map(|publication| publication.offset);
+        let whole = (since.offset + 1..=position.offset).eq(offsets);
+        let first = tail.entries.front().map_or(position.offset + 1, Entry::offset);
+        let meets = since.offset + 1 < first && first <= position.offset + 1;
+        if tail.anew != mark || !same || !whole || !meets {
+            return;
+        }
+        let life = keep.ttl.min(keep.meta_ttl);
+        let until = now + READ_LIFE.min(life / READ_SHARE);
+        let read = publications.iter().take_while(|publication| publication.offset < first);
+        let entries: Vec<Entry> =
+            read.map(|one| Entry { until: Some(until), ..Entry::new(one, now) }).collect();
+        let bytes: usize = entries.iter().map(|entry| entry.bytes).sum();
+        if bytes > self.most_bytes || entries.len() + tail.entries.len() > MOST_ENTRIES {
+            return;
+        }
+        let arrived = std::mem::take(&mut tail.entries);
+        self.bytes -= arrived.iter().map(|entry| entry.bytes).sum::<usize>();
+        tail.epoch = Some(Arc::clone(&position.epoch));
+        for entry in entries.into_iter().chain(arrived) {
+            self.put(channel, entry);
+        }
+        self.shed();
+    }
+
+    /// Behind the others of its tail, which must be there.
+    fn put(&mut self, channel: &Channel, mut entry: Entry) {
+        entry.number = self.count();
+        let Some(tail) = self.tails.get_mut(channel) else { return };
         self.ages.push_back((channel.clone(), entry.number));
         self.bytes += entry.bytes;
         tail.entries.push_back(entry);
         if tail.entries.len() > MOST_ENTRIES {
             self.bytes -= tail.drop_oldest();
         }
+    }
+
+    /// Lets the oldest of all go until the bounds hold.
+    fn shed(&mut self) {
         // Names without entries are let go as well, else they would pile up.
         while self.bytes > self.most_bytes || self.ages.len() > self.most_names() {
             let Some((channel, number)) = self.ages.pop_front() else { return };
@@ -169,14 +263,15 @@ impl Shard {
     }
 
     fn forget(&mut self, channel: &Channel) {
+        let anew = self.count();
         if let Some(tail) = self.tails.get_mut(channel) {
-            self.bytes -= tail.clear();
+            self.bytes -= tail.clear(anew);
         }
     }
 
     fn close(&mut self, channel: &Channel) {
         if let Some(mut tail) = self.tails.remove(channel) {
-            self.bytes -= tail.clear();
+            self.bytes -= tail.clear(0);
         }
     }
 }
@@ -205,8 +300,9 @@ impl Tail {
         Some(Page { publications, position: Position { offset: top, epoch: Arc::clone(epoch) } })
     }
 
-    /// Drops everything; how many bytes that were.
-    fn clear(&mut self) -> usize {
+    /// Drops everything and begins anew; how many bytes that were.
+    fn clear(&mut self, anew: u64) -> usize {
+        self.anew = anew;
         self.epoch = None;
         std::mem::take(&mut self.entries).iter().map(|entry| entry.bytes).sum()
     }
@@ -217,8 +313,13 @@ impl Tail {
 }
 
 impl Entry {
+    fn offset(&self) -> u64 {
+        self.publication.offset
+    }
+
     fn is_fresh(&self, keep: &Retention, now: Duration) -> bool {
         now < self.came.saturating_add(keep.ttl.min(keep.meta_ttl))
+            && self.until.is_none_or(|until| now < until)
     }
 }
 
@@ -333,6 +434,70 @@ mod tests {
         let held: usize =
             shard.tails.values().flat_map(|tail| &tail.entries).map(|e| e.bytes).sum();
         assert_eq!(shard.bytes, held);
+    }
+
+    fn page(offsets: impl IntoIterator<Item = u64>, top: u64) -> Page {
+        let publications = offsets.into_iter().map(|offset| entry(offset, at(0)).publication);
+        let position = Position { offset: top, epoch: epoch("e") };
+        Page { publications: publications.collect(), position }
+    }
+
+    fn fill(shard: &mut Shard, mark: u64, offset: u64, page: &Page, now: Duration) {
+        shard.fill(&room(), Mark(mark), &since(offset, "e"), page, &KEEP, now);
+        let held: usize =
+            shard.tails.values().flat_map(|tail| &tail.entries).map(|e| e.bytes).sum();
+        assert_eq!(shard.bytes, held);
+    }
+
+    #[test]
+    fn what_was_read_serves_those_who_come_next() {
+        let mut empty = shard([]);
+        fill(&mut empty, 0, 2, &page(3..=5, 5), at(100));
+        assert_eq!(read(&empty, &since(2, "e"), &KEEP, at(101)), Some(vec![3, 4, 5]));
+        assert_eq!(read(&empty, &since(4, "e"), &KEEP, at(101)), Some(vec![5]));
+        assert_eq!(read(&empty, &since(1, "e"), &KEEP, at(101)), None);
+        assert_eq!(read(&empty, &since(2, "e"), &KEEP, at(104)), None, "its time is over");
+        empty.push(&room(), entry(6, at(101)), &epoch("e"));
+        assert_eq!(read(&empty, &since(2, "e"), &KEEP, at(102)), Some(vec![3, 4, 5, 6]));
+        assert_eq!(read(&empty, &since(5, "e"), &KEEP, at(105)), Some(vec![6]), "it came");
+        // Some of it arrived while it was read.
+        let mut some = shard([]);
+        some.push(&room(), entry(5, at(100)), &epoch("e"));
+        let mark = some.tails[&room()].anew;
+        some.push(&room(), entry(6, at(100)), &epoch("e"));
+        fill(&mut some, mark, 2, &page(3..=5, 5), at(100));
+        assert_eq!(read(&some, &since(2, "e"), &KEEP, at(101)), Some(vec![3, 4, 5, 6]));
+        assert_eq!(read(&some, &since(4, "e"), &KEEP, at(105)), Some(vec![5, 6]), "they came");
+    }
+
+    #[test]
+    fn nothing_is_filled_in_that_may_have_a_hole() {
+        let unfilled = |shard: &mut Shard, mark, offset, page: &Page| {
+            fill(shard, mark, offset, page, at(100));
+            assert_eq!(read(shard, &since(offset, ""), &KEEP, at(100)), None);
+        };
+        unfilled(&mut shard([]), 0, 2, &page(3..=5, 6));
+        unfilled(&mut shard([]), 0, 2, &page([3, 5], 5));
+        unfilled(&mut shard([]), 0, 2, &page([], 2));
+        // It began anew while it was read.
+        let mut anew = shard([]);
+        anew.forget(&room());
+        unfilled(&mut anew, 0, 2, &page(3..=5, 5));
+        let mut closed = shard([]);
+        closed.close(&room());
+        unfilled(&mut closed, 0, 2, &page(3..=5, 5));
+        // What arrived first lies further on, or is of another stream.
+        let mut hole = shard([8]);
+        let mark = hole.tails[&room()].anew;
+        unfilled(&mut hole, mark, 2, &page(3..=5, 5));
+        let mut other = shard([]);
+        other.push(&room(), entry(6, at(100)), &epoch("f"));
+        let mark = other.tails[&room()].anew;
+        unfilled(&mut other, mark, 2, &page(3..=5, 5));
+        // More than there is room for.
+        let mut full = shard([]);
+        full.most_bytes = LEAST_BYTES * 2;
+        unfilled(&mut full, 0, 2, &page(3..=5, 5));
     }
 
     #[test]
