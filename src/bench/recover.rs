@@ -9,7 +9,7 @@ use super::crowd::{Crowd, Nobody};
 use super::failure::Failure;
 use super::kernel;
 use super::member::{Joined, Part, Position};
-use super::message;
+use super::message::{self, SHORTEST};
 use super::report::{Common, Figure, Outcome, Progress, Table};
 use super::stats::Spread;
 use super::target::{HISTORY, Kind, Peer, Target, namespace};
@@ -50,6 +50,9 @@ const SETTLE: Duration = Duration::from_millis(100);
 /// # Errors
 /// If there is no figure.
 pub(super) fn run(options: &Options) -> Result<Outcome, Failure> {
+    if options.bytes < SHORTEST {
+        return Err(Failure::Options(format!("--bytes must be at least {SHORTEST}")));
+    }
     let common = &options.common;
     let connections = options.connections.unwrap_or(common.either(500, 10_000)) as usize;
     kernel::allow_connections(connections)?;
