@@ -18,6 +18,7 @@ mod start;
 mod stored;
 mod survivors;
 mod tls;
+mod wide;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
