@@ -19,6 +19,7 @@ mod start;
 mod stored;
 mod survivors;
 mod tls;
+mod wide;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
