@@ -27,6 +27,7 @@ mod router;
 mod scripts;
 mod seen;
 mod sentinel;
+mod skew;
 mod slots;
 mod source;
 mod start;
@@ -46,6 +47,7 @@ use super::{
     Page, Presence, PresenceStats, Retention, Since, Tails, Unavailable, Unrecoverable,
 };
 use crate::metrics::Metrics;
+use health::Health;
 use hello::Mode;
 use keys::{Kind, Name, Names};
 use link::Subject;
@@ -68,6 +70,7 @@ pub struct Redis {
     /// Where nodes listen to each other.
     controls: Vec<Name>,
     router: Arc<Router>,
+    health: Arc<Health>,
     present: Present,
     tails: Arc<Tails>,
     seen: Arc<Seen>,
@@ -324,6 +327,10 @@ impl Broker for Redis {
 
     fn probe(&self, mark: u64) -> BoxFuture<'_, Result<(), Unavailable>> {
         Box::pin(self.router.probe(mark))
+    }
+
+    fn skew(&self) -> Duration {
+        self.health.skews.worst()
     }
 }
 

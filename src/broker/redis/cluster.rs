@@ -235,7 +235,7 @@ async fn check(
     }
     let checks = all.iter().map(async |(place, own, counter)| {
         place.check(patience).await?;
-        fit::check(place, *own, counter).await
+        fit::check(place, *own, (counter, parts.health.skews.clock())).await
     });
     let (mut fit, mut away) = (false, None);
     for check in join_all(checks).await {

@@ -1,19 +1,19 @@
 //! Whether a Redis will keep what it takes: what a node finds out before it starts.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, ErrorKind, RedisError};
 
+use super::super::MOST_SKEW;
 use super::follow::is_moved;
 use super::hello::Mode;
 use super::keys::{Kind, Name};
 use super::life::Counter;
 use super::place::{self, Place, Unfit};
+use super::skew::{self, Clock};
 use super::{endpoint, record, scripts};
 
-/// The most that the clocks of Redis and of this node may differ (F-17).
-const MOST_SKEW: Duration = Duration::from_secs(30);
 /// How long what is tried out stays.
 const TRIAL_MILLIS: u32 = 1_000;
 
@@ -39,16 +39,17 @@ pub enum Fault {
 struct Facts {
     policy: Option<String>,
     appends: Option<bool>,
-    time: Duration,
+    /// Seconds that the node's clock is ahead of its.
+    ahead: f64,
 }
 
 impl Facts {
-    fn judge(&self, now: Duration) -> Result<(), Fault> {
+    fn judge(&self) -> Result<(), Fault> {
         if let Some(policy) = self.policy.as_ref().filter(|policy| *policy != "noeviction") {
             return Err(Fault::Evicts(policy.clone()));
         }
-        let skew = self.time.abs_diff(now);
-        if skew > MOST_SKEW { Err(Fault::Clock(skew.as_secs())) } else { Ok(()) }
+        let skew = self.ahead.abs();
+        if skew > MOST_SKEW.as_secs_f64() { Err(Fault::Clock(skew as u64)) } else { Ok(()) }
     }
 
     /// What an operator should know although a node can live with it.
@@ -70,13 +71,17 @@ impl Facts {
 ///
 /// # Errors
 /// What is wrong with it.
-pub(super) async fn check(place: &Place, own: Name, counter: &Counter) -> Result<(), Unfit> {
+pub(super) async fn check(
+    place: &Place,
+    own: Name,
+    (counter, clock): (&Counter, Clock),
+) -> Result<(), Unfit> {
     let address = place.to_string();
     let checking = async {
         let (mut on, _) = place.connect(&endpoint::settings()).await?;
-        let facts = ask(&mut on).await?;
+        let facts = ask(&mut on, clock).await?;
         facts.warn();
-        if let Err(fault) = facts.judge(now()) {
+        if let Err(fault) = facts.judge() {
             return Ok(Err(fault));
         }
         scripts::load().exec_async(&mut on).await?;
@@ -99,12 +104,11 @@ pub(super) async fn check(place: &Place, own: Name, counter: &Counter) -> Result
     Err(Unfit::Fault { address, fault })
 }
 
-async fn ask(on: &mut MultiplexedConnection) -> Result<Facts, RedisError> {
+async fn ask(on: &mut MultiplexedConnection, clock: Clock) -> Result<Facts, RedisError> {
+    let sent = clock();
     let (seconds, micros): (u64, u64) = redis::cmd("TIME").query_async(on).await?;
-    let mut facts = Facts {
-        time: Duration::from_secs(seconds) + Duration::from_micros(micros),
-        ..Facts::default()
-    };
+    let told = Duration::from_secs(seconds) + Duration::from_micros(micros);
+    let mut facts = Facts { ahead: skew::ahead((sent, clock()), told), ..Facts::default() };
     for section in ["memory", "persistence"] {
         let told: Result<String, _> = redis::cmd("INFO").arg(section).query_async(on).await;
         match told {
@@ -159,36 +163,30 @@ fn is_forbidden(error: &RedisError) -> bool {
         || error.to_string().contains("The user executing the script can't")
 }
 
-#[expect(clippy::disallowed_methods, reason = "the clock that is compared")]
-fn now() -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn facts(info: &str, seconds: u64) -> Facts {
-        let mut facts = Facts { time: Duration::from_secs(seconds), ..Facts::default() };
+    fn facts(info: &str) -> Facts {
+        let mut facts = Facts::default();
         facts.read(info);
         facts
     }
 
     #[test]
     fn what_evicts_is_refused_and_what_was_not_told_is_not() {
-        let now = Duration::from_secs(1_000);
-        let told = facts("# Memory\r\nmaxmemory:0\r\nmaxmemory_policy:allkeys-lru\r\n", 1_000);
-        assert_eq!(told.judge(now), Err(Fault::Evicts("allkeys-lru".into())));
-        let told = facts("maxmemory_policy:noeviction\r\naof_enabled:0\r\n", 1_000);
-        assert_eq!((told.judge(now), told.appends), (Ok(()), Some(false)));
-        assert_eq!(facts("aof_enabled:1\r\n", 1_000).appends, Some(true));
-        assert_eq!(facts("", 1_000).judge(now), Ok(()));
+        let told = facts("# Memory\r\nmaxmemory:0\r\nmaxmemory_policy:allkeys-lru\r\n");
+        assert_eq!(told.judge(), Err(Fault::Evicts("allkeys-lru".into())));
+        let told = facts("maxmemory_policy:noeviction\r\naof_enabled:0\r\n");
+        assert_eq!((told.judge(), told.appends), (Ok(()), Some(false)));
+        assert_eq!(facts("aof_enabled:1\r\n").appends, Some(true));
+        assert_eq!(facts("").judge(), Ok(()));
     }
 
     #[test]
     fn a_clock_may_differ_by_half_a_minute() {
-        let judge = |seconds| facts("", seconds).judge(Duration::from_secs(1_000));
-        assert_eq!((judge(970), judge(1_030)), (Ok(()), Ok(())));
-        assert_eq!((judge(969), judge(1_031)), (Err(Fault::Clock(31)), Err(Fault::Clock(31))));
+        let judge = |ahead| Facts { ahead, ..Facts::default() }.judge();
+        assert_eq!((judge(-30.0), judge(30.0)), (Ok(()), Ok(())));
+        assert_eq!((judge(-31.0), judge(31.0)), (Err(Fault::Clock(31)), Err(Fault::Clock(31))));
     }
 }

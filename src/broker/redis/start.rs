@@ -63,25 +63,27 @@ impl Topology {
 pub type Work = (&'static str, BoxFuture<'static, ()>);
 
 impl Redis {
-    /// A broker that delivers to `feed`, and what must run for it.
+    /// A broker that delivers to `feed`, and what must run for it. `clock` tells the
+    /// time since 1970: it is compared with Redis' and used for nothing else.
     ///
     /// # Errors
     /// If this Redis cannot be reached for some seconds, or will not do.
     pub async fn start(
         config: RedisConfig,
         feed: Feed,
-        metrics: &Arc<Metrics>,
+        (clock, metrics): (fn() -> Duration, &Arc<Metrics>),
     ) -> Result<(Arc<Redis>, Vec<Work>), Unfit> {
         let RedisConfig { topology, prefix } = config;
         let names = Names::new(prefix);
         let id = uuid::Uuid::new_v4().to_string();
         let tails = Arc::clone(feed.tails());
-        let health = Health::new(metrics);
+        let health = Health::new(clock, metrics);
         let seen = Arc::new(Seen::new(feed.sharding().clone()));
         let (arrivals, forwards) = Arrivals::new(feed, &seen, metrics);
         let (metrics, mode) = (Arc::clone(metrics), topology.mode());
         let parts = Parts { names: names.clone(), id, arrivals, health, metrics };
         let metrics = Arc::clone(&parts.metrics);
+        let health = Arc::clone(&parts.health);
         let (router, mut works) = match topology {
             Topology::Cluster(seeds) => {
                 let cluster = Cluster::find(seeds, parts, PATIENCE).await?;
@@ -112,6 +114,7 @@ impl Redis {
             mode,
             controls,
             router,
+            health,
             present: Present::default(),
             tails,
             seen,
@@ -137,7 +140,7 @@ async fn independent(
         place.check(PATIENCE).await?;
         // Each counts for itself: a stream stays where it is.
         let counter = Counters::default().of(names.life(0));
-        fit::check(place, own, &counter).await?;
+        fit::check(place, own, (&counter, health.skews.clock())).await?;
         agreement.check(place).await?;
         lives.push(Arc::new(Life::new(counter)));
     }
