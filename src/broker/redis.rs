@@ -9,6 +9,7 @@ mod behind;
 mod breaker;
 mod cluster;
 mod endpoint;
+mod epoch;
 mod fit;
 mod follow;
 mod health;
@@ -78,7 +79,12 @@ pub struct Redis {
 }
 
 impl Redis {
-    fn publish_command(&self, channel: &Channel, outgoing: Outgoing) -> (Name, Cmd, usize) {
+    fn publish_command(
+        &self,
+        channel: &Channel,
+        outgoing: Outgoing,
+        fresh: &str,
+    ) -> (Name, Cmd, usize) {
         let Outgoing { publication, keep, idempotency, version, delta } = outgoing;
         let name = self.names.channel(channel);
         let topic = name.key(Kind::Topic);
@@ -106,7 +112,7 @@ impl Redis {
                 let (version, counts_in) = version.unwrap_or_default();
                 let flags = if delta { record::DELTA } else { 0 };
                 let tag: [u8; 8] = rand::random();
-                command.arg(new_epoch()).arg(millis(meta_ttl)).arg(self.router.incarnation(name));
+                command.arg(fresh).arg(millis(meta_ttl)).arg(self.router.incarnation(name));
                 command
                     .arg(entries)
                     .arg(most_bytes)
@@ -154,11 +160,16 @@ impl Broker for Redis {
         outgoing: Outgoing,
     ) -> BoxFuture<'_, Result<Option<Position>, Unavailable>> {
         Box::pin(async move {
-            let (name, command, bytes) = self.publish_command(&channel, outgoing);
+            let fresh = epoch::new();
+            let (name, command, bytes) = self.publish_command(&channel, outgoing, &fresh);
             match self.router.call(Way::Write, name, command, bytes).await? {
                 Value::Int(_) => Ok(None),
                 Value::BulkString(text) if text.is_empty() => Ok(None),
-                Value::BulkString(text) => position(&text).map(Some),
+                Value::BulkString(text) => {
+                    let position = position(&text)?;
+                    self.note_epoch(&fresh, &position.epoch);
+                    Ok(Some(position))
+                }
                 _ => Err(Unavailable),
             }
         })
@@ -189,9 +200,11 @@ impl Broker for Redis {
         Box::pin(async move {
             let name = self.names.channel(&channel);
             let incarnation = self.router.incarnation(name);
-            let command = history_command(name, &query, meta_ttl, incarnation);
+            let fresh = epoch::new();
+            let command = history_command(name, &query, (&fresh, meta_ttl, incarnation));
             let read = self.router.call(Way::Read, name, command, 0).await?;
             let (position, mut rest) = page(read)?;
+            self.note_epoch(&fresh, &position.epoch);
             let entries = match rest.next() {
                 None => return Err(Unrecoverable.into()),
                 Some(Value::Array(entries)) => entries,
@@ -347,7 +360,11 @@ fn publish_once(mode: Mode, name: Name, topic: &str, key: Option<&IdempotencyKey
     command
 }
 
-fn history_command(name: Name, query: &HistoryQuery, meta_ttl: Duration, incarnation: u64) -> Cmd {
+fn history_command(
+    name: Name,
+    query: &HistoryQuery,
+    (fresh, meta_ttl, incarnation): (&str, Duration, u64),
+) -> Cmd {
     let keys = [name.key(Kind::Meta), name.key(Kind::Stream), name.key(Kind::Sizes)];
     let mut command = scripts::HISTORY.call(&keys);
     let (epoch, since) = match &query.since {
@@ -362,7 +379,7 @@ fn history_command(name: Name, query: &HistoryQuery, meta_ttl: Duration, incarna
     };
     // The largest count that Redis reads.
     let limit = i64::try_from(query.limit).unwrap_or(i64::MAX);
-    command.arg(new_epoch()).arg(millis(meta_ttl)).arg(incarnation).arg(epoch).arg(limit);
+    command.arg(fresh).arg(millis(meta_ttl)).arg(incarnation).arg(epoch).arg(limit);
     command.arg(first).arg(last).arg(u8::from(query.reverse));
     command
 }
@@ -392,11 +409,6 @@ fn position(text: &[u8]) -> Result<Position, Unavailable> {
         Some(Position { offset: offset.parse().ok()?, epoch: Epoch::from(epoch) })
     };
     parse().ok_or(Unavailable)
-}
-
-/// An epoch for a stream that may have to begin anew: 128 random bits.
-fn new_epoch() -> String {
-    format!("{:032x}", rand::random::<u128>())
 }
 
 /// Redis counts in milliseconds, and does not take none for an age.

@@ -41,6 +41,11 @@ impl Metrics {
         self.count("sealcast_gap_repairs_total", vec![Label::new("result", result)]);
     }
 
+    /// Counts a stream that begins with a new epoch; `cause` is one of a fixed few.
+    pub fn epoch_change(&self, cause: &'static str) {
+        self.count("sealcast_epoch_changes_total", vec![Label::new("cause", cause)]);
+    }
+
     /// Says how far the node's clock is ahead of Redis', seconds; negative if behind.
     pub fn clock_skew(&self, ahead: f64) {
         self.gauge("sealcast_clock_skew_seconds", ahead);

@@ -5,6 +5,7 @@ mod away;
 mod clock;
 mod cluster;
 mod deaf;
+mod epochs;
 mod failover;
 mod faults;
 mod modes;
