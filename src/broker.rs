@@ -61,8 +61,8 @@ pub use arrivals::Arrivals;
 pub use feed::{Delivery, FEED_CAPACITY, Feed, Sharding};
 pub use memory::Memory;
 pub use redis::{
-    BadEndpoint, Credentials, Endpoint, Fault, Redis, RedisConfig, Sentinels, Tls, Topology, Unfit,
-    Work,
+    BadEndpoint, Credentials, Durability, Endpoint, Fault, Redis, RedisConfig, Sentinels, Tls,
+    Topology, Unfit, Work,
 };
 #[cfg(test)]
 pub(crate) use stand_in::StandIn;

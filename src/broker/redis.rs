@@ -8,6 +8,7 @@ mod at_rest;
 mod behind;
 mod breaker;
 mod cluster;
+mod durability;
 mod endpoint;
 mod epoch;
 mod fit;
@@ -58,6 +59,7 @@ use record::Record;
 use router::Router;
 use seen::Seen;
 
+pub use durability::Durability;
 pub use endpoint::{BadEndpoint, Credentials, Endpoint, Tls};
 pub use fit::Fault;
 pub use place::Unfit;
@@ -162,7 +164,7 @@ impl Broker for Redis {
         Box::pin(async move {
             let fresh = epoch::new();
             let (name, command, bytes) = self.publish_command(&channel, outgoing, &fresh);
-            match self.router.call(Way::Write, name, command, bytes).await? {
+            match self.router.call(Way::Kept, name, command, bytes).await? {
                 Value::Int(_) => Ok(None),
                 Value::BulkString(text) if text.is_empty() => Ok(None),
                 Value::BulkString(text) => {

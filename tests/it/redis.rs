@@ -5,6 +5,7 @@ mod away;
 mod clock;
 mod cluster;
 mod deaf;
+mod durable;
 mod epochs;
 mod failover;
 mod faults;

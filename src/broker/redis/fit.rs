@@ -1,11 +1,13 @@
 //! Whether a Redis will keep what it takes: what a node finds out before it starts.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, ErrorKind, RedisError};
 
 use super::super::MOST_SKEW;
+use super::durability::Durability;
 use super::follow::is_moved;
 use super::hello::Mode;
 use super::keys::{Kind, Name};
@@ -26,6 +28,9 @@ pub enum Fault {
     /// Its clock differs too much from the node's.
     #[error("its clock and this node's are {0} s apart, and 30 s is the most; set them right")]
     Clock(u64),
+    /// It is not as durable as the configuration demands.
+    #[error("engine.redis.durability is {0}")]
+    Forgets(&'static str),
     /// Somebody else uses its keys.
     #[error("a key under this node's prefix holds what no node has put there: {0}")]
     Foreign(String),
@@ -39,6 +44,7 @@ pub enum Fault {
 struct Facts {
     policy: Option<String>,
     appends: Option<bool>,
+    replicas: Option<usize>,
     /// Seconds that the node's clock is ahead of its.
     ahead: f64,
 }
@@ -74,14 +80,15 @@ impl Facts {
 pub(super) async fn check(
     place: &Place,
     own: Name,
-    (counter, clock): (&Counter, Clock),
+    (counter, clock, durability): (&Counter, Clock, Durability),
 ) -> Result<(), Unfit> {
     let address = place.to_string();
     let checking = async {
         let (mut on, _) = place.connect(&endpoint::settings()).await?;
         let facts = ask(&mut on, clock).await?;
         facts.warn();
-        if let Err(fault) = facts.judge() {
+        let judged = facts.judge().and(demand(&mut on, &facts, durability).await?);
+        if let Err(fault) = judged {
             return Ok(Err(fault));
         }
         scripts::load().exec_async(&mut on).await?;
@@ -109,7 +116,7 @@ async fn ask(on: &mut MultiplexedConnection, clock: Clock) -> Result<Facts, Redi
     let (seconds, micros): (u64, u64) = redis::cmd("TIME").query_async(on).await?;
     let told = Duration::from_secs(seconds) + Duration::from_micros(micros);
     let mut facts = Facts { ahead: skew::ahead((sent, clock()), told), ..Facts::default() };
-    for section in ["memory", "persistence"] {
+    for section in ["memory", "persistence", "replication"] {
         let told: Result<String, _> = redis::cmd("INFO").arg(section).query_async(on).await;
         match told {
             Ok(text) => facts.read(&text),
@@ -120,11 +127,48 @@ async fn ask(on: &mut MultiplexedConnection, clock: Clock) -> Result<Facts, Redi
     Ok(facts)
 }
 
+/// Whether it is as durable as the configuration demands.
+async fn demand(
+    on: &mut MultiplexedConnection,
+    facts: &Facts,
+    durability: Durability,
+) -> Result<Result<(), Fault>, RedisError> {
+    let forgets = |why| Ok(Err(Fault::Forgets(why)));
+    match durability {
+        Durability::Everysec => Ok(Ok(())),
+        Durability::Always if facts.appends != Some(true) => forgets(
+            "always, but it keeps no append-only file; set appendonly yes and appendfsync always",
+        ),
+        Durability::Always => {
+            let mut ask = redis::cmd("CONFIG");
+            let policy: Result<HashMap<String, String>, _> =
+                ask.arg("GET").arg("appendfsync").query_async(on).await;
+            match policy {
+                Ok(policy) if policy.values().any(|policy| policy == "always") => Ok(Ok(())),
+                Ok(_) => forgets("always, but its appendfsync is not; set appendfsync always"),
+                Err(error) if is_forbidden(&error) => forgets(
+                    "always, but its user may not ask whether that is so; grant it +config|get",
+                ),
+                Err(error) => Err(error),
+            }
+        }
+        Durability::Replica if facts.replicas.unwrap_or_default() == 0 => forgets(
+            "wait:1, but no replica is connected to it; connect one, or set everysec or always",
+        ),
+        Durability::Replica => {
+            // Nothing is waited for; but the user must be allowed to.
+            redis::cmd("WAIT").arg(0).arg(1).exec_async(on).await?;
+            Ok(Ok(()))
+        }
+    }
+}
+
 impl Facts {
     fn read(&mut self, info: &str) {
         for line in info.lines() {
             match line.split_once(':') {
                 Some(("maxmemory_policy", policy)) => self.policy = Some(policy.trim().to_owned()),
+                Some(("connected_slaves", count)) => self.replicas = count.trim().parse().ok(),
                 Some(("aof_enabled", enabled)) => self.appends = Some(enabled.trim() == "1"),
                 _ => {}
             }

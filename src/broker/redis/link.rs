@@ -330,7 +330,8 @@ impl Link {
             sleep(BEAT_EVERY).await;
             let (counter, skews) = (life.counter(), &self.health.skews);
             let sent = skews.now();
-            let asked = self.primary.call(Way::Read, counter.name(), counter.beat(), 0);
+            // Only what would survive a failover may be missed after one.
+            let asked = self.primary.call(Way::Kept, counter.name(), counter.beat(), 0);
             match asked.await.map(|answer| counter.learn(answer)) {
                 Ok(Ok(told)) => skews.measured(self.at, sent, told),
                 Ok(Err(error)) => {

@@ -200,6 +200,12 @@ impl Run {
         refused.iter().map(|one| one.answered - one.sent).collect()
     }
 
+    /// How many publications were acknowledged until then.
+    pub(crate) fn acked_until(&self, until: Ms) -> usize {
+        let acked = |one: &Attempt| one.answered <= until && matches!(one.answer, Answer::Acked(_));
+        self.log.published.iter().filter(|one| one.attempts.iter().any(acked)).count()
+    }
+
     /// How many publications were acknowledged that were sent during the fault.
     pub(crate) fn acked_meanwhile(&self) -> usize {
         let during = self.began..self.ended;
