@@ -8,7 +8,9 @@ mod at_rest;
 mod behind;
 mod breaker;
 mod cluster;
+mod durability;
 mod endpoint;
+mod epoch;
 mod fit;
 mod follow;
 mod health;
@@ -27,6 +29,7 @@ mod router;
 mod scripts;
 mod seen;
 mod sentinel;
+mod skew;
 mod slots;
 mod source;
 mod start;
@@ -46,6 +49,7 @@ use super::{
     PresenceStats, Retention, Since, Tails, Unavailable, Unrecoverable,
 };
 use crate::metrics::Metrics;
+use health::Health;
 use hello::Mode;
 use keys::{Kind, Name, Names};
 use link::Subject;
@@ -55,6 +59,7 @@ use record::{Head, Record};
 use router::Router;
 use seen::Seen;
 
+pub use durability::Durability;
 pub use endpoint::{BadEndpoint, Credentials, Endpoint, Tls};
 pub use fit::Fault;
 pub use place::Unfit;
@@ -71,6 +76,7 @@ pub struct Redis {
     /// Where nodes listen to each other.
     controls: Vec<Name>,
     router: Arc<Router>,
+    health: Arc<Health>,
     present: Present,
     tails: Arc<Tails>,
     seen: Arc<Seen>,
@@ -78,7 +84,12 @@ pub struct Redis {
 }
 
 impl Redis {
-    fn publish_command(&self, channel: &Channel, outgoing: Outgoing) -> (Name, Cmd, usize) {
+    fn publish_command(
+        &self,
+        channel: &Channel,
+        outgoing: Outgoing,
+        fresh: &str,
+    ) -> (Name, Cmd, usize) {
         let Outgoing { publication, keep, idempotency, version, delta } = outgoing;
         let name = self.names.channel(channel);
         let topic = name.key(Kind::Topic);
@@ -106,7 +117,7 @@ impl Redis {
                 let asked = asked(&keep, self.router.incarnation(name));
                 let tag: [u8; 8] = rand::random();
                 command.arg(topic).arg(body).arg(count(keep.entries)).arg(&asked[..]);
-                command.arg(new_epoch()).arg(&tag);
+                command.arg(fresh).arg(&tag);
                 if key.is_some() || version.is_some() {
                     let version = version.map(|(version, of)| (format!("{version:020}"), of));
                     let (version, counts_in) = version.unwrap_or_default();
@@ -166,11 +177,16 @@ impl Broker for Redis {
         outgoing: Outgoing,
     ) -> BoxFuture<'_, Result<Option<Position>, Unavailable>> {
         Box::pin(async move {
-            let (name, command, bytes) = self.publish_command(&channel, outgoing);
-            match self.router.call(Way::Write, name, command, bytes).await? {
+            let fresh = epoch::new();
+            let (name, command, bytes) = self.publish_command(&channel, outgoing, &fresh);
+            match self.router.call(Way::Kept, name, command, bytes).await? {
                 Value::Int(_) => Ok(None),
                 Value::BulkString(at) if at.is_empty() => Ok(None),
-                Value::BulkString(at) => Ok(Some(position(self.head(at)?))),
+                Value::BulkString(at) => {
+                    let position = position(self.head(at)?);
+                    self.note_epoch(&fresh, &position.epoch);
+                    Ok(Some(position))
+                }
                 _ => Err(Unavailable),
             }
         })
@@ -201,9 +217,11 @@ impl Broker for Redis {
         Box::pin(async move {
             let name = self.names.channel(&channel);
             let incarnation = self.router.incarnation(name);
-            let command = history_command(name, &query, meta_ttl, incarnation);
+            let fresh = epoch::new();
+            let command = history_command(name, &query, (&fresh, meta_ttl, incarnation));
             let read = self.router.call(Way::Read, name, command, 0).await?;
             let (head, mut rest) = self.page(read)?;
+            self.note_epoch(&fresh, &head.epoch);
             let entries = match rest.next() {
                 None => return Err(Unrecoverable.into()),
                 Some(Value::Array(entries)) => entries,
@@ -341,6 +359,10 @@ impl Broker for Redis {
     fn probe(&self, mark: u64) -> BoxFuture<'_, Result<(), Unavailable>> {
         Box::pin(self.router.probe(mark))
     }
+
+    fn skew(&self) -> Duration {
+        self.health.skews.worst()
+    }
 }
 
 /// What a publication asks for of its stream, in the form that the script compares
@@ -354,7 +376,11 @@ fn asked(keep: &Retention, incarnation: u64) -> [u8; 32] {
     asked
 }
 
-fn history_command(name: Name, query: &HistoryQuery, meta_ttl: Duration, incarnation: u64) -> Cmd {
+fn history_command(
+    name: Name,
+    query: &HistoryQuery,
+    (fresh, meta_ttl, incarnation): (&str, Duration, u64),
+) -> Cmd {
     let keys = [name.key(Kind::Meta), name.key(Kind::Stream)];
     let mut command = scripts::HISTORY.call(&keys);
     let (epoch, since) = match &query.since {
@@ -369,7 +395,7 @@ fn history_command(name: Name, query: &HistoryQuery, meta_ttl: Duration, incarna
     };
     // The largest count that Redis reads.
     let limit = i64::try_from(query.limit).unwrap_or(i64::MAX);
-    command.arg(new_epoch()).arg(millis(meta_ttl)).arg(incarnation).arg(epoch).arg(limit);
+    command.arg(fresh).arg(millis(meta_ttl)).arg(incarnation).arg(epoch).arg(limit);
     command.arg(first).arg(last).arg(u8::from(query.reverse));
     command
 }
@@ -386,11 +412,6 @@ fn stored(entry: Value) -> Option<Vec<u8>> {
 
 fn position(head: Head) -> Position {
     Position { offset: head.offset, epoch: Epoch::from(head.epoch) }
-}
-
-/// An epoch for a stream that may have to begin anew: 128 random bits.
-fn new_epoch() -> String {
-    format!("{:032x}", rand::random::<u128>())
 }
 
 /// Redis counts in milliseconds, and does not take none for an age.
