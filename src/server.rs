@@ -102,7 +102,7 @@ impl Node {
         if config.dev.is_some() {
             relay.watch("warnings", &works, &fatal, modes::keep_warning());
         }
-        let (drain, proxy_protocol) = (config.drain, config.proxy_protocol);
+        let (drain, spoken) = (config.drain, (config.proxy_protocol, config.http2));
         let settings = Mutex::new(std::mem::take(&mut config.settings));
         let app = Arc::new(app(config, (relay, usage), &tasks, public));
         let live = Live::new(Arc::clone(&app));
@@ -113,13 +113,14 @@ impl Node {
         let accepting = CancellationToken::new();
         let acceptor = |sockets, stop: &CancellationToken, announces: Option<Announces>| Acceptor {
             announces,
+            http2: false,
             sockets: Cap::new(sockets),
             header_timeout: app.policy.limits.header_timeout,
             tasks: tasks.clone(),
             stop: stop.clone(),
             metrics: Arc::clone(&metrics),
         };
-        doors.serve(&live, acceptor, (&accepting, &works), proxy_protocol);
+        doors.serve(&live, acceptor, (&accepting, &works), spoken);
         Ok(Node {
             drain,
             app,
