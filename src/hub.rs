@@ -28,7 +28,9 @@ use crate::limit::{Budget, Cap, Limits};
 use crate::metrics::Metrics;
 
 pub use batch::{BATCH_BYTES, BATCH_MESSAGES, Batch, Item, for_delta};
-pub use connection::{Connection, ConnectionId, NotAdded, Noted, Notes, Pings, Status};
+pub use connection::{
+    Connection, ConnectionId, Duplex, NotAdded, Noted, Notes, Pings, Socket, Status,
+};
 pub use deadlines::{Clock, Deadline, Millis};
 pub use format::{Format, Framing, OVER};
 pub use marks::Marks;

@@ -114,7 +114,7 @@ impl Node {
         if config.dev.is_some() {
             relay.watch("warnings", &works, &fatal, modes::keep_warning());
         }
-        let (drain, proxy_protocol) = (config.drain, config.proxy_protocol);
+        let (drain, spoken) = (config.drain, (config.proxy_protocol, config.http2));
         let settings = Mutex::new(std::mem::take(&mut config.settings));
         let app = Arc::new(app(config, (relay, usage, clock), &tasks, public));
         let live = Live::new(Arc::clone(&app));
@@ -125,13 +125,14 @@ impl Node {
         let accepting = CancellationToken::new();
         let acceptor = |sockets, stop: &CancellationToken, announces: Option<Announces>| Acceptor {
             announces,
+            http2: false,
             sockets: Cap::new(sockets),
             header_timeout: app.policy.limits.header_timeout,
             tasks: tasks.clone(),
             stop: stop.clone(),
             metrics: Arc::clone(&metrics),
         };
-        doors.serve(&live, acceptor, (&accepting, &works), proxy_protocol);
+        doors.serve(&live, acceptor, (&accepting, &works), spoken);
         Ok(Node {
             drain,
             app,
