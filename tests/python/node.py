@@ -38,10 +38,11 @@ NAMESPACES = [
 
 
 class Node:
-    """Runs from `with` to its end. `client` adds options of connections."""
+    """Runs from `with` to its end. `client` adds options of connections, `more` whole sections."""
 
-    def __init__(self, **client):
+    def __init__(self, *, more=None, **client):
         self._client = client
+        self._more = more or {}
 
     def __enter__(self):
         self._directory = tempfile.TemporaryDirectory()
@@ -58,6 +59,7 @@ class Node:
             # Tests send faster than people, and all from one address.
             "limits": {"profile": "none", "ip_connections": 10_000},
             "channel": {"without_namespace": OPTIONS, "namespaces": NAMESPACES},
+            **self._more,
         }
         path.write_text(json.dumps(config))
         command = [BINARY, "serve", "--config", str(path), "--ready-json"]
