@@ -58,32 +58,32 @@ class EventStreams(unittest.TestCase):
                 self.assertEqual(answer.headers["content-type"], "text/event-stream; charset=utf-8")
                 self.assertIn("no-store", answer.headers["cache-control"])
                 self.assertEqual(answer.headers["x-accel-buffering"], "no")
-                connect = next_data(events)["connect"]
+                connect = next_push(events, "connect")
                 self.assertEqual(list(connect["subs"]), [channel])
                 for n in range(5):
                     # Each is there before the next is published.
                     self.api("publish", channel=channel, data={"n": n, "text": "a\r\nb\u2028c"})
-                    heard = next_data(events)["pub"]
+                    heard = next_push(events, "pub")
                     self.assertEqual(heard["data"], {"n": n, "text": "a\r\nb\u2028c"})
                     self.assertEqual(heard["offset"], n + 1)
 
     def test_a_reader_comes_back_by_the_id_of_its_last_event(self):
         with self.reading("back") as (_, events):
-            next_data(events)
+            next_push(events, "connect")
             self.api("publish", channel="back", data=1)
             block = next(block for block in events if block.get("id", "").startswith("1:"))
         for n in (2, 3):
             self.api("publish", channel="back", data=n)
         with self.reading("back", **{"Last-Event-ID": block["id"]}) as (_, events):
-            missed = next_data(events)["connect"]["subs"]["back"]
+            missed = next_push(events, "connect")["subs"]["back"]
             self.assertTrue(missed["recovered"])
             self.assertEqual([each["data"] for each in missed["publications"]], [2, 3])
             self.api("publish", channel="back", data=4)
-            self.assertEqual(next_data(events)["pub"]["data"], 4)
+            self.assertEqual(next_push(events, "pub")["data"], 4)
 
     def test_a_reader_comes_back_by_positions_in_its_connect_request(self):
         with self.reading("position") as (_, events):
-            epoch = next_data(events)["connect"]["subs"]["position"]["epoch"]
+            epoch = next_push(events, "connect")["subs"]["position"]["epoch"]
         for n in (1, 2, 3):
             self.api("publish", channel="position", data=n)
         connect = {"subs": {"position": {"recover": True, "epoch": epoch, "offset": 1}}}
@@ -91,19 +91,19 @@ class EventStreams(unittest.TestCase):
         bearer = {"Authorization": f"Bearer {token('ada')}"}
         url = f"{self.url}/connection/uni_sse"
         with httpx.stream("GET", url, params=query, headers=bearer, timeout=TIMEOUT) as answer:
-            missed = next_data(blocks(answer))["connect"]["subs"]["position"]
+            missed = next_push(blocks(answer), "connect")["subs"]["position"]
         self.assertTrue(missed["recovered"])
         self.assertEqual([each["data"] for each in missed["publications"]], [2, 3])
 
     def test_a_quiet_stream_has_heartbeats(self):
         with self.reading("quiet") as (_, events):
-            next_data(events)
+            next_push(events, "connect")
             # And events without data are not dispatched, so a reader is not bothered.
             self.assertNotIn("data", next(block for block in events if "comment" in block))
 
     def test_what_is_over_is_answered_with_204(self):
         with self.reading("over", user="eve") as (_, events):
-            next_data(events)
+            next_push(events, "connect")
             self.api("disconnect", user="eve")
             block = next(block for block in events if block.get("id") == "over")
             self.assertEqual(list(events), [], "nothing behind it")
@@ -143,6 +143,7 @@ def blocks(answer):
             block[name or "comment"] = value.removeprefix(" ")
 
 
-def next_data(events):
-    """The object of the next event that has data."""
-    return next(json.loads(block["data"]) for block in events if "data" in block)
+def next_push(events, kind):
+    """The next push of this kind; joins and pings may come before it."""
+    data = (json.loads(block["data"]) for block in events if "data" in block)
+    return next(push[kind] for push in data if kind in push)
