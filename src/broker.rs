@@ -242,6 +242,18 @@ pub trait Broker: Send + Sync + 'static {
     /// No longer wants them.
     fn unsubscribe(&self, channel: Channel) -> BoxFuture<'_, Result<(), Unavailable>>;
 
+    /// Keeps a value for `ttl`, for one to take. Nothing is put over another, and what
+    /// was kept may be lost, but is never taken twice.
+    fn put_once(
+        &self,
+        id: [u8; 32],
+        value: Bytes,
+        ttl: Duration,
+    ) -> BoxFuture<'_, Result<(), Unavailable>>;
+
+    /// Takes it; `None` if there is none, or no more.
+    fn take_once(&self, id: [u8; 32]) -> BoxFuture<'_, Result<Option<Bytes>, Unavailable>>;
+
     /// Sends a message to every other node; it comes on their feeds as
     /// [`Delivery::Told`], and may come on this one's as well. Messages may be lost,
     /// or overtake each other.

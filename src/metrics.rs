@@ -9,6 +9,7 @@ use std::sync::Arc;
 use metrics::{Counter, Gauge, Key, Label, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
+mod auth;
 mod histogram;
 mod machine;
 mod process;
@@ -212,18 +213,6 @@ impl Metrics {
         self.count("sealcast_disconnects_total", vec![Label::new("code", code)]);
     }
 
-    /// Counts a token's verification; `reason` is one of a fixed few.
-    pub fn auth(&self, result: &'static str, reason: &'static str) {
-        self.count(
-            "sealcast_auth_total",
-            vec![
-                Label::new("method", "jwt"),
-                Label::new("result", result),
-                Label::new("reason", reason),
-            ],
-        );
-    }
-
     /// Counts bytes that break the protocol; `kind` is one of a fixed few.
     pub fn violation(&self, kind: &'static str) {
         self.count("sealcast_protocol_violations_total", vec![Label::new("kind", kind)]);
@@ -361,7 +350,7 @@ pub const COUNTERS: &[(&str, &str)] = &[
         "sealcast_disconnects_total",
         "Ended connections, by disconnect code; 3000 is the client's own wish",
     ),
-    ("sealcast_auth_total", "Token verifications, by result and reason"),
+    ("sealcast_auth_total", "Verifications of tokens, and uses of tickets, by result and reason"),
     ("sealcast_recover_total", "Recoveries that were asked for, by whether they succeeded"),
     ("sealcast_recover_from_tail_total", "Recoveries served from the node's own tail"),
     (

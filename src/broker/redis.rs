@@ -333,6 +333,36 @@ impl Broker for Redis {
         })
     }
 
+    fn put_once(
+        &self,
+        id: [u8; 32],
+        value: Bytes,
+        ttl: Duration,
+    ) -> BoxFuture<'_, Result<(), Unavailable>> {
+        Box::pin(async move {
+            let name = self.names.once(&id);
+            let mut command = redis::cmd("SET");
+            command.arg(name.key(Kind::Once)).arg(&*value).arg("NX").arg("PX").arg(millis(ttl));
+            match self.router.call(Way::Write, name, command, value.len()).await? {
+                Value::Okay => Ok(()),
+                _ => Err(Unavailable),
+            }
+        })
+    }
+
+    fn take_once(&self, id: [u8; 32]) -> BoxFuture<'_, Result<Option<Bytes>, Unavailable>> {
+        Box::pin(async move {
+            let name = self.names.once(&id);
+            let mut command = redis::cmd("GETDEL");
+            command.arg(name.key(Kind::Once));
+            match self.router.call(Way::Write, name, command, 0).await? {
+                Value::Nil => Ok(None),
+                Value::BulkString(value) => Ok(Some(value.into())),
+                _ => Err(Unavailable),
+            }
+        })
+    }
+
     /// By one primary, the same for all nodes; if that is away by the next. Every
     /// node listens at each. What was sent twice bears one counter, and is taken once.
     fn tell(&self, message: Bytes) -> BoxFuture<'_, Result<(), Unavailable>> {

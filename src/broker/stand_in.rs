@@ -124,6 +124,19 @@ impl Broker for StandIn {
         self.call("unsubscribe", &channel)
     }
 
+    fn put_once(
+        &self,
+        _: [u8; 32],
+        _: Bytes,
+        _: Duration,
+    ) -> BoxFuture<'_, Result<(), Unavailable>> {
+        Box::pin(async { Err(Unavailable) })
+    }
+
+    fn take_once(&self, _: [u8; 32]) -> BoxFuture<'_, Result<Option<Bytes>, Unavailable>> {
+        Box::pin(async { Err(Unavailable) })
+    }
+
     fn tell(&self, message: Bytes) -> BoxFuture<'_, Result<(), Unavailable>> {
         Box::pin(async move {
             self.told.lock().push(message);

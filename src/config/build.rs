@@ -68,6 +68,9 @@ pub fn development(flags: Vec<(&'static str, Value)>) -> Result<(Config, String)
                 },
             ],
         },
+        // The page shows how each transport does.
+        "http_stream": { "enabled": true },
+        "sse": { "enabled": true },
         "http_api": { "key": key },
         "shutdown": { "lb_wait": "0s", "spread": "200ms", "deadline": "5s" },
         // Nobody scrapes it: several nodes may be tried side by side.

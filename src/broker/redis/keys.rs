@@ -41,6 +41,8 @@ pub(super) enum Kind {
     Topic,
     /// String: what stands for the list of primaries.
     List,
+    /// String: what one may take.
+    Once,
 }
 
 impl Kind {
@@ -54,6 +56,7 @@ impl Kind {
             Kind::Life => "l",
             Kind::Topic => "t",
             Kind::List => "a",
+            Kind::Once => "o",
         }
     }
 }
@@ -93,6 +96,13 @@ impl Names {
     /// The name under which the nodes agree on the list of primaries.
     pub(super) fn list(&self) -> Name {
         self.name(&["list"])
+    }
+
+    /// The name of what one may take who knows `id`.
+    pub(super) fn once(&self, id: &[u8; 32]) -> Name {
+        let mut hex = String::with_capacity(64);
+        put_hex(&mut hex, id);
+        self.name(&["once", &hex])
     }
 
     fn name(&self, parts: &[&str]) -> Name {
