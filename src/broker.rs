@@ -48,6 +48,10 @@ use futures_util::future::BoxFuture;
 use sealcast_wire::reply::ClientInfo;
 use sealcast_wire::{Channel, Epoch, Position, Publication};
 
+#[cfg(doc)]
+use crate::limit::MOST_OVERRIDES;
+use crate::limit::{Override, Subject};
+
 mod arrivals;
 mod feed;
 mod memory;
@@ -172,6 +176,15 @@ pub struct PresenceStats {
     pub users: usize,
 }
 
+/// Every override of limits in force.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct OverrideList {
+    /// Another one after each change.
+    pub version: String,
+    /// Each, and how long it holds from now on.
+    pub all: Vec<(Override, Duration)>,
+}
+
 /// See the module's text for what is promised.
 pub trait Broker: Send + Sync + 'static {
     /// Publishes to everyone who is subscribed to `channel`, on any node. Answers
@@ -244,6 +257,21 @@ pub trait Broker: Send + Sync + 'static {
     /// [`Delivery::Told`], and may come on this one's as well. Messages may be lost,
     /// or overtake each other.
     fn tell(&self, message: Bytes) -> BoxFuture<'_, Result<(), Unavailable>>;
+
+    /// Puts an override in force for so long, in the place of one of the same subject.
+    /// `false` if there are [`MOST_OVERRIDES`] already.
+    fn set_override(
+        &self,
+        one: Override,
+        ttl: Duration,
+    ) -> BoxFuture<'_, Result<bool, Unavailable>>;
+
+    /// Takes an override back. `false` if there is none.
+    fn remove_override(&self, of: Subject) -> BoxFuture<'_, Result<bool, Unavailable>>;
+
+    /// The overrides in force; `None` if they are still those that were read with the
+    /// version `known`, which is empty where nothing was. What is over ends by itself.
+    fn overrides(&self, known: String) -> BoxFuture<'_, Result<Option<OverrideList>, Unavailable>>;
 
     /// Sends a mark through the broker to every shard of this node's feed, by
     /// the way that publications take. Whoever reads the feed tells whether it

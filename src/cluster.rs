@@ -149,6 +149,12 @@ impl Cluster {
         let _ = self.tell(Message::Goodbye).await;
     }
 
+    /// Says that overrides of limits have changed. Who does not hear it reads them
+    /// within a second all the same.
+    pub async fn say_overrides_changed(&self) {
+        let _ = self.tell(Message::OverridesChanged).await;
+    }
+
     /// Hears what other nodes say, until there is no more.
     pub async fn hear(self: &Arc<Cluster>, mut told: mpsc::Receiver<Bytes>) {
         let mut opener = Opener::default();
@@ -172,6 +178,7 @@ impl Cluster {
                 self.members.lock().hear(sender, numbers, now);
             }
             Message::Goodbye => self.gone(sender),
+            Message::OverridesChanged => self.relay.note_overrides_changed(),
             Message::Ask { id, command } => {
                 // Never closed. While all places are taken, the others wait.
                 let place = Arc::clone(&self.running).acquire_owned().await;

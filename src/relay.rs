@@ -5,6 +5,7 @@ mod away;
 mod check;
 mod gate;
 mod linger;
+mod overrides;
 mod probe;
 mod pump;
 mod recovery;
@@ -32,6 +33,7 @@ use away::Unconfirmed;
 use check::{Checks, Doubts};
 use gate::Gates;
 use linger::Linger;
+use overrides::Reading;
 use probe::Probes;
 use recovery::Reads;
 
@@ -71,6 +73,7 @@ pub struct Relay {
     told: (mpsc::Sender<Bytes>, Mutex<Option<mpsc::Receiver<Bytes>>>),
     /// Repairs of gaps that may run now, on all shards.
     repairs: Semaphore,
+    overrides: Reading,
 }
 
 /// How a publication is kept, and whether it is one at all.
@@ -160,6 +163,7 @@ impl Relay {
             linger: Linger::default(),
             told: (tell, Mutex::new(Some(told))),
             repairs: Semaphore::new(repair::AT_A_TIME),
+            overrides: Reading::default(),
         })
     }
 

@@ -16,8 +16,10 @@ use super::feed::{Delivery, Feed, Place};
 use super::stream::Stream;
 use super::{
     Broker, CALL_TIMEOUT, HistoryError, HistoryQuery, IDEMPOTENCY_WINDOW, IdempotencyKey, Outgoing,
-    Page, Presence, PresenceStats, Unavailable,
+    OverrideList, Page, Presence, PresenceStats, Unavailable,
 };
+use crate::limit::{Override, Subject};
+use overrides::Overrides;
 
 /// Most idempotency keys that are remembered; beyond, the oldest go early.
 const MOST_KEYS: usize = 100_000;
@@ -45,6 +47,7 @@ struct State {
     answered: HashMap<(Channel, IdempotencyKey), Option<Position>>,
     /// In order of time.
     answered_until: VecDeque<(Duration, (Channel, IdempotencyKey))>,
+    overrides: Overrides,
 }
 
 impl Memory {
@@ -253,6 +256,24 @@ impl Broker for Memory {
         Box::pin(async { Ok(()) })
     }
 
+    fn set_override(
+        &self,
+        one: Override,
+        ttl: Duration,
+    ) -> BoxFuture<'_, Result<bool, Unavailable>> {
+        let now = self.now();
+        let until = now.saturating_add(ttl);
+        Box::pin(async move { Ok(self.state.lock().overrides.set(one, until, now)) })
+    }
+
+    fn remove_override(&self, of: Subject) -> BoxFuture<'_, Result<bool, Unavailable>> {
+        Box::pin(async move { Ok(self.state.lock().overrides.remove(&of, self.now())) })
+    }
+
+    fn overrides(&self, known: String) -> BoxFuture<'_, Result<Option<OverrideList>, Unavailable>> {
+        Box::pin(async move { Ok(self.state.lock().overrides.list(&known, self.now())) })
+    }
+
     fn probe(&self, mark: u64) -> BoxFuture<'_, Result<(), Unavailable>> {
         Box::pin(async move {
             let sent = async {
@@ -348,5 +369,6 @@ impl State {
     }
 }
 
+mod overrides;
 #[cfg(test)]
 mod tests;

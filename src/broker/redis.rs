@@ -17,6 +17,7 @@ mod keys;
 mod lane;
 mod life;
 mod link;
+mod overrides;
 mod patience;
 mod place;
 mod present;
@@ -43,8 +44,10 @@ use tokio::time::{Instant, timeout};
 
 use super::{
     Broker, CALL_TIMEOUT, HistoryError, HistoryQuery, IDEMPOTENCY_WINDOW, IdempotencyKey, Outgoing,
-    Page, Presence, PresenceStats, Retention, Since, Tails, Unavailable, Unrecoverable,
+    OverrideList, Page, Presence, PresenceStats, Retention, Since, Tails, Unavailable,
+    Unrecoverable,
 };
+use crate::limit::{self, Override};
 use crate::metrics::Metrics;
 use hello::Mode;
 use keys::{Kind, Name, Names};
@@ -320,6 +323,24 @@ impl Broker for Redis {
             }
             told
         })
+    }
+
+    fn set_override(
+        &self,
+        one: Override,
+        ttl: Duration,
+    ) -> BoxFuture<'_, Result<bool, Unavailable>> {
+        Box::pin(async move { overrides::set(&self.names, &self.router, &one, ttl).await })
+    }
+
+    fn remove_override(&self, of: limit::Subject) -> BoxFuture<'_, Result<bool, Unavailable>> {
+        Box::pin(async move { overrides::remove(&self.names, &self.router, &of).await })
+    }
+
+    fn overrides(&self, known: String) -> BoxFuture<'_, Result<Option<OverrideList>, Unavailable>> {
+        Box::pin(
+            async move { overrides::list(&self.names, &self.router, &self.metrics, &known).await },
+        )
     }
 
     fn probe(&self, mark: u64) -> BoxFuture<'_, Result<(), Unavailable>> {

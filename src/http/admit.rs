@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::http::StatusCode;
 
 use super::App;
-use crate::limit::{self, Scope, Share, TooMany, Wait};
+use crate::limit::{self, Rate, Scope, Share, TooMany, Wait};
 
 /// A place among the connections of the client's address.
 ///
@@ -21,10 +21,11 @@ pub(super) fn admit(app: &App, client: IpAddr) -> Result<Share, TooMany> {
     })
 }
 
-/// What it is answered with: the status says whether the address asks too much or the
-/// node has enough.
+/// What it is answered with: the status says whether the address asks too much, the
+/// node has enough, or an operator does not want it.
 pub(super) fn refusal(too_many: &TooMany) -> (StatusCode, &'static str) {
     match too_many.scope {
+        Scope::Blocked => (StatusCode::FORBIDDEN, "this address is blocked"),
         Scope::Address => (StatusCode::TOO_MANY_REQUESTS, "too many connects from this address"),
         Scope::AddressConnections => {
             (StatusCode::SERVICE_UNAVAILABLE, "too many connections from this address")
@@ -37,12 +38,12 @@ pub(super) fn refusal(too_many: &TooMany) -> (StatusCode, &'static str) {
 ///
 /// # Errors
 /// If it is one too many; counted.
-pub(super) fn admit_call(app: &App, key: &str) -> Result<(), Wait> {
-    let Some(rate) = app.api_rates.get(key) else { return Ok(()) };
+pub(super) fn admit_call(app: &App, key: &str) -> Result<(), TooMany> {
+    let rate = app.api_rates.get(key).unwrap_or(&Rate::NONE);
     let policy = &app.policy;
     let now = limit::nanos(policy.relay.hub().clock().precise());
-    policy.usage.call(key, rate, now).inspect_err(|_| {
-        app.metrics().rate_limited(Scope::ApiKey.name());
+    policy.usage.call(key, rate, now).inspect_err(|too_many| {
+        app.metrics().rate_limited(too_many.scope.name());
     })
 }
 

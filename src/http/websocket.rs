@@ -259,7 +259,7 @@ async fn start(app: Arc<App>, accepted: Accepted, format: Format, client: IpAddr
         ?encoding,
         "a WebSocket was opened"
     );
-    let registration = Registration::new(&hub, Arc::clone(&connection));
+    let registration = Registration::new(&hub, Arc::clone(&connection)).coming_from(client);
     let policies = Arc::clone(&app.policies);
     let session = Client::new(policies, Arc::clone(&connection), registration, places);
     let limits = net::receiver_limits(&policy.limits);

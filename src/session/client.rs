@@ -355,6 +355,9 @@ impl Client {
         let own = personal.filter(|personal| personal.single_connection);
         let own = own.and_then(|personal| personal.of(&user)?.ok());
         self.registration.authenticated(hub::Client { user, info }, user_place);
+        if let Some(known) = self.registration.known() {
+            self.policy.relay.apply_overrides(&known, &self.policy.usage);
+        }
         if let Some(own) = own {
             // In the order in which they authenticated, so that of several that
             // come at once exactly the last one stays.

@@ -15,8 +15,8 @@ use crate::auth::{
     Authorized, Claims, DataFormat, Denied, Identity, Refused, Subscribe, SubscriptionOptions,
     TokenDenied,
 };
-use crate::hub::{Connection, Deadline, Millis, Pings, Registration, UserPlace};
-use crate::limit::Scope;
+use crate::hub::{Connection, Deadline, Known, Millis, Pings, Registration, UserPlace};
+use crate::limit::{Scope, nanos};
 
 /// Someone who may connect.
 pub(super) struct Admitted {
@@ -47,6 +47,7 @@ pub(super) fn connect(
     let now = policy.unix_now();
     let claims = authenticate(policy, connection, &request.token.0, now)?;
     still_good(claims.expires_at, now)?;
+    not_blocked(policy, registration, &claims.user)?;
     let place = take_place(policy, registration, &claims)?;
     let granted = granted(policy, &claims)?;
     let most = policy.limits.channels_per_connection;
@@ -179,6 +180,23 @@ fn authenticate(
         return Err(Disconnect::PERMISSION_DENIED.into());
     }
     Ok(claims)
+}
+
+/// An operator may have blocked the user, or where the connection comes from.
+fn not_blocked(
+    policy: &Policy,
+    registration: &Registration,
+    user: &User,
+) -> Result<(), Disconnect> {
+    let hub = policy.relay.hub();
+    let Some(Known { connection, address, .. }) = registration.known() else { return Ok(()) };
+    let user = (!user.is_anonymous()).then(|| user.as_str());
+    let now = nanos(hub.clock().precise());
+    if policy.usage.overrides().blocks(connection.id(), user, address, now) {
+        hub.metrics().rate_limited(Scope::Blocked.name());
+        return Err(Disconnect::FORCE_DISCONNECT);
+    }
+    Ok(())
 }
 
 /// A place among the user's connections. The anonymous user's are not counted:

@@ -45,6 +45,7 @@ macro_rules! promises {
 }
 
 mod brokers;
+mod overrides;
 mod presence;
 mod streams;
 

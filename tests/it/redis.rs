@@ -8,6 +8,7 @@ mod failover;
 mod faults;
 mod modes;
 mod nodes;
+mod overrides;
 mod present;
 mod rate;
 mod refusals;

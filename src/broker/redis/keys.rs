@@ -45,6 +45,10 @@ pub(super) enum Kind {
     Topic,
     /// String: what stands for the list of primaries.
     List,
+    /// Hash: overrides of limits, by what stands for whom each is about.
+    Overrides,
+    /// String: another one after each change of those.
+    Version,
 }
 
 impl Kind {
@@ -59,6 +63,8 @@ impl Kind {
             Kind::Life => "l",
             Kind::Topic => "t",
             Kind::List => "a",
+            Kind::Overrides => "o",
+            Kind::Version => "v",
         }
     }
 }
@@ -98,6 +104,11 @@ impl Names {
     /// The name under which the nodes agree on the list of primaries.
     pub(super) fn list(&self) -> Name {
         self.name(&["list"])
+    }
+
+    /// The name of what operators have set for single users and others.
+    pub(super) fn overrides(&self) -> Name {
+        self.name(&["overrides"])
     }
 
     fn name(&self, parts: &[&str]) -> Name {
@@ -152,6 +163,11 @@ impl Name {
 /// What counts a user's presence: users are told apart, not named.
 pub(super) fn user(user: &str) -> [u8; USER_BYTES] {
     hash(&["user", user]).first_chunk::<USER_BYTES>().copied().unwrap_or_default()
+}
+
+/// What stands for whom an override is about.
+pub(super) fn subject(kind: &str, name: &str) -> [u8; BYTES] {
+    hash(&["override", kind, name])
 }
 
 /// A number that stands for a primary.

@@ -43,6 +43,9 @@ scripts! {
     EXIT: ["answer", "present", "exit"],
     PRESENCE: ["answer", "present", "presence"],
     STATS: ["answer", "present", "stats"],
+    OVERRIDE_SET: ["answer", "overrides", "override_set"],
+    OVERRIDE_REMOVE: ["answer", "overrides", "override_remove"],
+    OVERRIDE_LIST: ["answer", "overrides", "override_list"],
 }
 
 /// The same as [`PUBLISH`], to who listens at the slot's master.

@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 
 use super::answer::{Problem, error_text};
 use super::{ApiMethod, App, ServerApi, admit, method, parse};
+use crate::limit::Scope;
 
 /// Most commands of one batch.
 const MAX_COMMANDS: usize = 1_000;
@@ -64,8 +65,11 @@ async fn one(app: &App, caller: &ServerApi, command: &Command<'_>) -> String {
     let asked = |method: &ApiMethod| command.get(method.name()).copied().flatten();
     let first = ApiMethod::ALL.iter().find_map(|method| Some((*method, asked(method)?)));
     let Some((method, request)) = first else { return error(ErrorCode::MethodNotFound) };
-    if admit::admit_call(app, caller.name()).is_err() {
-        return error(ErrorCode::TooManyRequests);
+    if let Err(too_many) = admit::admit_call(app, caller.name()) {
+        return error(match too_many.scope {
+            Scope::Blocked => ErrorCode::PermissionDenied,
+            _ => ErrorCode::TooManyRequests,
+        });
     }
     match method::call(method, app, caller, request.get().as_bytes()).await {
         Ok(Ok(result)) => format!(r#"{{"{}":{result}}}"#, method.name()),
