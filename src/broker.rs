@@ -50,7 +50,7 @@ use sealcast_wire::{Channel, Epoch, Position, Publication};
 
 #[cfg(doc)]
 use crate::limit::MOST_OVERRIDES;
-use crate::limit::{Override, Subject};
+use crate::limit::{Network, Override, Subject};
 
 mod arrivals;
 mod feed;
@@ -176,6 +176,42 @@ pub struct PresenceStats {
     pub users: usize,
 }
 
+/// Whose connections are counted over all nodes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Holder {
+    /// A user.
+    User(String),
+    /// Whoever comes from an address.
+    Address(Network),
+    /// A tenant of the application.
+    Tenant(String),
+}
+
+impl Holder {
+    fn kind(&self) -> &'static str {
+        match self {
+            Holder::User(_) => "user",
+            Holder::Address(_) => "address",
+            Holder::Tenant(_) => "tenant",
+        }
+    }
+
+    fn name(&self) -> String {
+        match self {
+            Holder::User(name) | Holder::Tenant(name) => name.clone(),
+            Holder::Address(network) => network.to_string(),
+        }
+    }
+}
+
+/// The broker could not be asked; this node has so many connections of the holder, the
+/// new one among them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Away {
+    /// How many.
+    pub here: usize,
+}
+
 /// Every override of limits in force.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct OverrideList {
@@ -257,6 +293,20 @@ pub trait Broker: Send + Sync + 'static {
     /// [`Delivery::Told`], and may come on this one's as well. Messages may be lost,
     /// or overtake each other.
     fn tell(&self, message: Bytes) -> BoxFuture<'_, Result<(), Unavailable>>;
+
+    /// Whether other nodes may use the same broker.
+    fn is_shared(&self) -> bool;
+
+    /// Counts one more connection of a holder on this node, if there are fewer than
+    /// `most` on all nodes together. `false` if not. Until [`Broker::release`], or,
+    /// a minute later at most, until this node is gone.
+    ///
+    /// # Errors
+    /// If the broker is away: it is counted here, and there when it is back.
+    fn hold(&self, of: Holder, most: Option<usize>) -> BoxFuture<'_, Result<bool, Away>>;
+
+    /// One of those has gone.
+    fn release(&self, of: &Holder);
 
     /// Puts an override in force for so long, in the place of one of the same subject.
     /// `false` if there are [`MOST_OVERRIDES`] already.

@@ -139,7 +139,9 @@ impl Cluster {
     pub async fn say_hello(&self) {
         loop {
             // A cluster that cannot be told now is told the next time.
-            let _ = self.tell(Message::Hello(self.numbers())).await;
+            if self.tell(Message::Hello(self.numbers())).await.is_ok() {
+                self.relay.note_live_nodes(self.nodes().len());
+            }
             tokio::time::sleep(Duration::from_millis(HELLO_EVERY.0)).await;
         }
     }

@@ -411,6 +411,10 @@ pub const GAUGES: &[(&str, &str)] = &[
     ("sealcast_limit_burst", "How many of a rate may come at once"),
     ("sealcast_ratelimit_mode", "1 for the mode in force: local, or off with the profile none"),
     (
+        "sealcast_limits_local_share",
+        "1 while Redis is away and each node keeps its share of limits; only of nodes that use one",
+    ),
+    (
         "sealcast_limit_overrides",
         "Limits that an operator has set for one user, client, address or key and that hold",
     ),

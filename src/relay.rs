@@ -4,6 +4,7 @@
 mod away;
 mod check;
 mod gate;
+mod leases;
 mod linger;
 mod overrides;
 mod probe;
@@ -12,7 +13,7 @@ mod recovery;
 mod repair;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -37,6 +38,7 @@ use overrides::Reading;
 use probe::Probes;
 use recovery::Reads;
 
+pub use leases::Lease;
 pub use probe::READY_WITHIN;
 
 /// How often the node proves that its broker carries messages.
@@ -74,6 +76,8 @@ pub struct Relay {
     /// Repairs of gaps that may run now, on all shards.
     repairs: Semaphore,
     overrides: Reading,
+    /// When the broker was last there.
+    live_nodes: AtomicUsize,
 }
 
 /// How a publication is kept, and whether it is one at all.
@@ -164,6 +168,7 @@ impl Relay {
             told: (tell, Mutex::new(Some(told))),
             repairs: Semaphore::new(repair::AT_A_TIME),
             overrides: Reading::default(),
+            live_nodes: AtomicUsize::new(1),
         })
     }
 

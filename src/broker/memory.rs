@@ -15,8 +15,8 @@ use tokio::time::{Instant, timeout};
 use super::feed::{Delivery, Feed, Place};
 use super::stream::Stream;
 use super::{
-    Broker, CALL_TIMEOUT, HistoryError, HistoryQuery, IDEMPOTENCY_WINDOW, IdempotencyKey, Outgoing,
-    OverrideList, Page, Presence, PresenceStats, Unavailable,
+    Away, Broker, CALL_TIMEOUT, HistoryError, HistoryQuery, Holder, IDEMPOTENCY_WINDOW,
+    IdempotencyKey, Outgoing, OverrideList, Page, Presence, PresenceStats, Unavailable,
 };
 use crate::limit::{Override, Subject};
 use overrides::Overrides;
@@ -255,6 +255,17 @@ impl Broker for Memory {
         // There is no other node.
         Box::pin(async { Ok(()) })
     }
+
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    // Who is the only one has counted them already.
+    fn hold(&self, _: Holder, _: Option<usize>) -> BoxFuture<'_, Result<bool, Away>> {
+        Box::pin(async { Ok(true) })
+    }
+
+    fn release(&self, _: &Holder) {}
 
     fn set_override(
         &self,

@@ -15,6 +15,7 @@ mod health;
 mod hello;
 mod keys;
 mod lane;
+mod leases;
 mod life;
 mod link;
 mod overrides;
@@ -43,14 +44,15 @@ use sealcast_wire::{Channel, Epoch, Position, Publication};
 use tokio::time::{Instant, timeout};
 
 use super::{
-    Broker, CALL_TIMEOUT, HistoryError, HistoryQuery, IDEMPOTENCY_WINDOW, IdempotencyKey, Outgoing,
-    OverrideList, Page, Presence, PresenceStats, Retention, Since, Tails, Unavailable,
-    Unrecoverable,
+    Away, Broker, CALL_TIMEOUT, HistoryError, HistoryQuery, Holder, IDEMPOTENCY_WINDOW,
+    IdempotencyKey, Outgoing, OverrideList, Page, Presence, PresenceStats, Retention, Since, Tails,
+    Unavailable, Unrecoverable,
 };
 use crate::limit::{self, Override};
 use crate::metrics::Metrics;
 use hello::Mode;
 use keys::{Kind, Name, Names};
+use leases::Leases;
 use link::Subject;
 use present::Present;
 use primary::{Way, answered};
@@ -72,6 +74,7 @@ pub struct Redis {
     controls: Vec<Name>,
     router: Arc<Router>,
     present: Present,
+    leases: Leases,
     tails: Arc<Tails>,
     seen: Arc<Seen>,
     metrics: Arc<Metrics>,
@@ -323,6 +326,18 @@ impl Broker for Redis {
             }
             told
         })
+    }
+
+    fn is_shared(&self) -> bool {
+        true
+    }
+
+    fn hold(&self, of: Holder, most: Option<usize>) -> BoxFuture<'_, Result<bool, Away>> {
+        Box::pin(async move { self.leases.hold((&self.names, &self.router), &of, most).await })
+    }
+
+    fn release(&self, of: &Holder) {
+        self.leases.release((&self.names, &self.router), of);
     }
 
     fn set_override(

@@ -11,8 +11,8 @@ use sealcast_wire::{Channel, Position};
 use tokio::sync::Semaphore;
 
 use super::{
-    Broker, HistoryError, HistoryQuery, Outgoing, OverrideList, Page, Presence, PresenceStats,
-    Unavailable,
+    Away, Broker, HistoryError, HistoryQuery, Holder, Outgoing, OverrideList, Page, Presence,
+    PresenceStats, Unavailable,
 };
 use crate::limit::{Override, Subject};
 
@@ -129,6 +129,17 @@ impl Broker for StandIn {
             Ok(())
         })
     }
+
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    // Who is the only one has counted them already.
+    fn hold(&self, _: Holder, _: Option<usize>) -> BoxFuture<'_, Result<bool, Away>> {
+        Box::pin(async { Ok(true) })
+    }
+
+    fn release(&self, _: &Holder) {}
 
     fn set_override(&self, _: Override, _: Duration) -> BoxFuture<'_, Result<bool, Unavailable>> {
         Box::pin(async { Ok(true) })

@@ -26,7 +26,7 @@ pub(super) async fn upgrade(
     Extension(Peer(peer)): Extension<Peer>,
     request: Request,
 ) -> Response {
-    answer(app, peer, request, false)
+    answer(app, peer, request, false).await
 }
 
 /// The same for clients that only listen: no sub-protocol is chosen, and the connect
@@ -39,16 +39,16 @@ pub(super) async fn upgrade_listener(
     if !app.transports.uni_websocket {
         return StatusCode::NOT_FOUND.into_response();
     }
-    answer(app, peer, request, true)
+    answer(app, peer, request, true).await
 }
 
-fn answer(app: Arc<App>, peer: SocketAddr, mut request: Request, listens: bool) -> Response {
+async fn answer(app: Arc<App>, peer: SocketAddr, mut request: Request, listens: bool) -> Response {
     let format = |encoding| match listens {
         true => Format::unidirectional(Framing::Frames),
         false => Format::websocket(encoding),
     };
     let client = app.proxies.client(peer.ip(), request.headers());
-    match accept(&app, client, &mut request, listens) {
+    match accept(&app, client, &mut request, listens).await {
         Ok(accepted) => {
             let response = switching(&accepted.answer, accepted.subprotocol);
             let format = format(accepted.encoding);
@@ -101,13 +101,13 @@ enum Refusal {
     Leaving,
 }
 
-fn accept(
+async fn accept(
     app: &App,
     client: IpAddr,
     request: &mut Request,
     listens: bool,
 ) -> Result<Accepted, Refusal> {
-    let address = admit::admit(app, client).map_err(Refusal::TooMany)?;
+    let address = admit::admit(app, client).await.map_err(Refusal::TooMany)?;
     let headers = request.headers();
     door::check_origin(app, headers).map_err(|_| Refusal::Origin)?;
     if app.health.is_leaving() {

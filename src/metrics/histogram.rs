@@ -44,7 +44,7 @@ const DELIVERY_LATENCY: &str = "sealcast_delivery_latency_seconds";
 const REDIS_OP: &str = "sealcast_redis_op_seconds";
 
 /// What is asked of Redis: scripts by their names, and everything else.
-pub const REDIS_OPS: [&str; 12] = [
+pub const REDIS_OPS: [&str; 13] = [
     "publish",
     "history",
     "behind",
@@ -53,6 +53,7 @@ pub const REDIS_OPS: [&str; 12] = [
     "exit",
     "presence",
     "stats",
+    "lease",
     "override_set",
     "override_remove",
     "override_list",

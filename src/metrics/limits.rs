@@ -31,6 +31,12 @@ impl Metrics {
         self.count("sealcast_rate_limited_total", vec![Label::new("scope", scope)]);
     }
 
+    /// Says whether each node keeps its share of the limits that hold over all. Only
+    /// exported by nodes that use Redis.
+    pub fn limits_local_share(&self, on: bool) {
+        self.gauge("sealcast_limits_local_share", f64::from(u8::from(on)));
+    }
+
     /// How many overrides of limits are in force.
     pub fn limit_overrides(&self, count: usize) {
         self.gauge("sealcast_limit_overrides", count as f64);

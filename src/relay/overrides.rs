@@ -26,6 +26,8 @@ pub(super) struct Reading {
 
 #[derive(Default)]
 struct Last {
+    /// Whether the broker was away, once that is known.
+    away: Option<bool>,
     version: String,
     /// How many held when they were carried to the connections.
     count: usize,
@@ -45,6 +47,18 @@ impl Relay {
     pub async fn renew_overrides(&self, usage: &Usage) -> Result<(), Unavailable> {
         let mut last = self.overrides.last.lock().await;
         let read = self.broker.overrides(last.version.clone()).await;
+        if self.broker.is_shared() && last.away != Some(read.is_err()) {
+            last.away = Some(read.is_err());
+            self.hub.metrics().limits_local_share(read.is_err());
+            if read.is_err() {
+                let nodes = self.live_nodes();
+                let event = "limits_local_share";
+                tracing::warn!(event, nodes, "Redis is away: each node has its share of limits");
+            } else {
+                let event = "limits_cluster_wide";
+                tracing::info!(event, "limits are counted over all nodes");
+            }
+        }
         let now = nanos(self.hub.clock().precise());
         let mut changed = false;
         if let Ok(Some(list)) = &read {

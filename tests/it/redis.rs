@@ -6,6 +6,7 @@ mod cluster;
 mod deaf;
 mod failover;
 mod faults;
+mod leases;
 mod modes;
 mod nodes;
 mod overrides;

@@ -45,6 +45,8 @@ pub(super) enum Kind {
     Topic,
     /// String: what stands for the list of primaries.
     List,
+    /// Hash: how many connections of a holder each node has, and until when that is so.
+    Holders,
     /// Hash: overrides of limits, by what stands for whom each is about.
     Overrides,
     /// String: another one after each change of those.
@@ -63,6 +65,7 @@ impl Kind {
             Kind::Life => "l",
             Kind::Topic => "t",
             Kind::List => "a",
+            Kind::Holders => "n",
             Kind::Overrides => "o",
             Kind::Version => "v",
         }
@@ -104,6 +107,11 @@ impl Names {
     /// The name under which the nodes agree on the list of primaries.
     pub(super) fn list(&self) -> Name {
         self.name(&["list"])
+    }
+
+    /// The name of a user or an address whose connections are counted.
+    pub(super) fn holder(&self, kind: &str, name: &str) -> Name {
+        self.name(&["holder", kind, name])
     }
 
     /// The name of what operators have set for single users and others.

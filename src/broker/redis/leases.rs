@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use redis::Value;
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::sleep;
 
@@ -93,8 +94,7 @@ impl Leases {
         let name = names.holder(holder.kind(), &holder.name());
         let mut held = self.held.lock();
         let count = take_one(&mut held, name);
-        // If Redis is away it learns of it the next time, or forgets by itself.
-        drop(self.send(router, name, count, None));
+        say(self.send(router, name, count, None));
     }
 
     /// Says everything again, round after round.
@@ -103,7 +103,8 @@ impl Leases {
             let all: Vec<Name> = self.held.lock().keys().copied().collect();
             let steps = u32::try_from(all.len().div_ceil(STEP).max(1)).unwrap_or(u32::MAX);
             for step in all.chunks(STEP) {
-                let sent: Vec<_> = step.iter().filter_map(|name| self.say_again(router, *name)).collect();
+                let sent: Vec<_> =
+                    step.iter().filter_map(|name| self.say_again(router, *name)).collect();
                 for said in sent {
                     let _ = answered(said).await;
                 }
@@ -144,8 +145,17 @@ impl Drop for Asking<'_> {
         }
         let count = take_one(&mut held, self.name);
         if !self.refused {
-            drop(self.leases.send(self.router, self.name, count, None));
+            say(self.leases.send(self.router, self.name, count, None));
         }
+    }
+}
+
+/// Nobody waits for it; but what nobody waits for is not sent. If Redis is away it
+/// learns of it the next time, or forgets by itself, as it does without a runtime,
+/// when the process ends.
+fn say(sent: Result<oneshot::Receiver<Value>, Unavailable>) {
+    if let (Ok(sent), Ok(runtime)) = (sent, Handle::try_current()) {
+        runtime.spawn(answered(sent));
     }
 }
 

@@ -43,6 +43,7 @@ scripts! {
     EXIT: ["answer", "present", "exit"],
     PRESENCE: ["answer", "present", "presence"],
     STATS: ["answer", "present", "stats"],
+    LEASE: ["answer", "lease"],
     OVERRIDE_SET: ["answer", "overrides", "override_set"],
     OVERRIDE_REMOVE: ["answer", "overrides", "override_remove"],
     OVERRIDE_LIST: ["answer", "overrides", "override_list"],

@@ -13,6 +13,7 @@ use super::endpoint::Endpoint;
 use super::health::Health;
 use super::hello::Mode;
 use super::keys::Names;
+use super::leases::Leases;
 use super::life::{Counters, Life};
 use super::link::{Arrivals, Link, Subject};
 use super::place::{Place, Unfit};
@@ -75,6 +76,7 @@ impl Redis {
         let RedisConfig { topology, prefix } = config;
         let names = Names::new(prefix);
         let id = uuid::Uuid::new_v4().to_string();
+        let node = id.clone();
         let tails = Arc::clone(feed.tails());
         let health = Health::new(metrics);
         let seen = Arc::new(Seen::new(feed.sharding().clone()));
@@ -113,6 +115,7 @@ impl Redis {
             controls,
             router,
             present: Present::default(),
+            leases: Leases::new(node),
             tails,
             seen,
             metrics,
@@ -120,6 +123,9 @@ impl Redis {
         let keeping = Arc::clone(&broker);
         let keep = async move { keeping.present.keep(&keeping.names, &keeping.router).await };
         works.push(("redis presence", keep.boxed()));
+        let keeping = Arc::clone(&broker);
+        let keep = async move { keeping.leases.keep(&keeping.router).await };
+        works.push(("redis leases", keep.boxed()));
         Ok((broker, works))
     }
 }
