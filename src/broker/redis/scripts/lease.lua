@@ -8,7 +8,6 @@ if count == 0 then
   return 1
 end
 
-local now = clock()
 local fits, own = true, nil
 if ARGV[3] ~= '' then
   local others, gone, all = 0, {}, call('HGETALL', holders)

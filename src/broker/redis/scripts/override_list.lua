@@ -5,7 +5,6 @@
 local values, till, version = KEYS[1], KEYS[2], KEYS[3]
 local current = call('GET', version) or ''
 if current == ARGV[1] then return { current } end
-local now = clock()
 local list, all = {}, call('ZRANGE', till, 0, -1, 'WITHSCORES')
 for at = 1, #all, 2 do
   local rest = all[at + 1] - now

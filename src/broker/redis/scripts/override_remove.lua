@@ -2,7 +2,6 @@
 -- KEYS: values, till, version
 -- ARGV: what stands for whom, version afterwards
 local values, till, version = KEYS[1], KEYS[2], KEYS[3]
-local now = clock()
 drop_expired(values, till, now)
 if call('HDEL', values, ARGV[1]) == 0 then return 0 end
 call('ZREM', till, ARGV[1])

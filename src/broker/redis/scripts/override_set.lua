@@ -2,7 +2,6 @@
 -- KEYS: values, till, version
 -- ARGV: what stands for whom, value, how long (ms), most of all, version afterwards
 local values, till, version = KEYS[1], KEYS[2], KEYS[3]
-local now = clock()
 drop_expired(values, till, now)
 if call('HEXISTS', values, ARGV[1]) == 0 and call('HLEN', values) >= tonumber(ARGV[4]) then
   return 0
