@@ -8,7 +8,6 @@
 
 mod build;
 mod doc;
-mod duration;
 mod environment;
 mod file;
 mod kind;

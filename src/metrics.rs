@@ -11,6 +11,7 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, Prometheu
 
 mod auth;
 mod histogram;
+mod limits;
 mod machine;
 mod process;
 mod redis;
@@ -248,32 +249,6 @@ impl Metrics {
         self.gauge("sealcast_compat_mode", f64::from(u8::from(on)));
     }
 
-    /// Says which limits on rates hold: `local`, those of this node; or `off`, none,
-    /// because the limit profile is none.
-    pub fn ratelimit_mode(&self, off: bool) {
-        for (mode, on) in [("local", !off), ("off", off)] {
-            let name = Key::from_parts("sealcast_ratelimit_mode", vec![Label::new("mode", mode)]);
-            self.recorder.register_gauge(&name, &METADATA).set(f64::from(u8::from(on)));
-        }
-    }
-
-    /// Exports a limit, in its own unit, and of a rate how many may come at once.
-    pub fn limit(&self, limit: &'static str, number: f64, burst: Option<u32>) {
-        let set = |name, value| {
-            let name = Key::from_parts(name, vec![Label::new("limit", limit)]);
-            self.recorder.register_gauge(&name, &METADATA).set(value);
-        };
-        set("sealcast_limit", number);
-        if let Some(burst) = burst {
-            set("sealcast_limit_burst", f64::from(burst));
-        }
-    }
-
-    /// Counts what a limit refused; `scope` is one of a fixed few.
-    pub fn rate_limited(&self, scope: &'static str) {
-        self.count("sealcast_rate_limited_total", vec![Label::new("scope", scope)]);
-    }
-
     /// Counts a reload of the configuration.
     pub fn config_reload(&self, done: bool) {
         let result = if done { "success" } else { "failure" };
@@ -394,6 +369,14 @@ pub const GAUGES: &[(&str, &str)] = &[
     ("sealcast_limit", "Each limit: a number, bytes, seconds, or of a rate how many in a second"),
     ("sealcast_limit_burst", "How many of a rate may come at once"),
     ("sealcast_ratelimit_mode", "1 for the mode in force: local, or off with the profile none"),
+    (
+        "sealcast_limits_local_share",
+        "1 while Redis is away and each node keeps its share of limits; only of nodes that use one",
+    ),
+    (
+        "sealcast_limit_overrides",
+        "Limits that an operator has set for one user, client, address or key and that hold",
+    ),
     ("sealcast_insecure_mode", "1 in a mode that must never face the internet"),
     ("sealcast_compat_mode", "1 if compat.centrifugo is on"),
     (

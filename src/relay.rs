@@ -4,14 +4,16 @@
 mod away;
 mod check;
 mod gate;
+mod leases;
 mod linger;
+mod overrides;
 mod probe;
 mod pump;
 mod recovery;
 mod repair;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -32,9 +34,11 @@ use away::Unconfirmed;
 use check::{Checks, Doubts};
 use gate::Gates;
 use linger::Linger;
+use overrides::Reading;
 use probe::Probes;
 use recovery::Reads;
 
+pub use leases::Lease;
 pub use probe::READY_WITHIN;
 
 /// How often the node proves that its broker carries messages.
@@ -71,6 +75,9 @@ pub struct Relay {
     told: (mpsc::Sender<Bytes>, Mutex<Option<mpsc::Receiver<Bytes>>>),
     /// Repairs of gaps that may run now, on all shards.
     repairs: Semaphore,
+    overrides: Reading,
+    /// When the broker was last there.
+    live_nodes: AtomicUsize,
 }
 
 /// How a publication is kept, and whether it is one at all.
@@ -160,6 +167,8 @@ impl Relay {
             linger: Linger::default(),
             told: (tell, Mutex::new(Some(told))),
             repairs: Semaphore::new(repair::AT_A_TIME),
+            overrides: Reading::default(),
+            live_nodes: AtomicUsize::new(1),
         })
     }
 

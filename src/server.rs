@@ -204,6 +204,10 @@ async fn start_relay(
     for (name, part) in parts {
         relay.watch(name, works, fatal, part);
     }
+    // Whoever connects first meets them already, unless the broker is away.
+    let _ = relay.renew_overrides(usage).await;
+    let overrides = Arc::clone(&relay).keep_overrides(Arc::clone(usage));
+    relay.watch("overrides", works, fatal, overrides);
     let usage = Arc::clone(usage);
     relay.watch("sweep", works, fatal, async move {
         let mut every = tokio::time::interval(SWEEP_EVERY);

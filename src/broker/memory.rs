@@ -17,10 +17,12 @@ use tokio::time::{Instant, timeout};
 use super::feed::{Delivery, Feed, Place};
 use super::stream::Stream;
 use super::{
-    Broker, CALL_TIMEOUT, HistoryError, HistoryQuery, IDEMPOTENCY_WINDOW, IdempotencyKey, Outgoing,
-    Page, Presence, PresenceStats, Unavailable,
+    Away, Broker, CALL_TIMEOUT, HistoryError, HistoryQuery, Holder, IDEMPOTENCY_WINDOW,
+    IdempotencyKey, Outgoing, OverrideList, Page, Presence, PresenceStats, Unavailable,
 };
+use crate::limit::{Override, Subject};
 use once::Once;
+use overrides::Overrides;
 
 /// Most idempotency keys that are remembered; beyond, the oldest go early.
 const MOST_KEYS: usize = 100_000;
@@ -49,6 +51,7 @@ struct State {
     answered: HashMap<(Channel, IdempotencyKey), Option<Position>>,
     /// In order of time.
     answered_until: VecDeque<(Duration, (Channel, IdempotencyKey))>,
+    overrides: Overrides,
 }
 
 impl Memory {
@@ -281,6 +284,35 @@ impl Broker for Memory {
         Box::pin(async { Ok(()) })
     }
 
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    // Who is the only one has counted them already.
+    fn hold(&self, _: Holder, _: Option<usize>) -> BoxFuture<'_, Result<bool, Away>> {
+        Box::pin(async { Ok(true) })
+    }
+
+    fn release(&self, _: &Holder) {}
+
+    fn set_override(
+        &self,
+        one: Override,
+        ttl: Duration,
+    ) -> BoxFuture<'_, Result<bool, Unavailable>> {
+        let now = self.now();
+        let until = now.saturating_add(ttl);
+        Box::pin(async move { Ok(self.state.lock().overrides.set(one, until, now)) })
+    }
+
+    fn remove_override(&self, of: Subject) -> BoxFuture<'_, Result<bool, Unavailable>> {
+        Box::pin(async move { Ok(self.state.lock().overrides.remove(&of, self.now())) })
+    }
+
+    fn overrides(&self, known: String) -> BoxFuture<'_, Result<Option<OverrideList>, Unavailable>> {
+        Box::pin(async move { Ok(self.state.lock().overrides.list(&known, self.now())) })
+    }
+
     fn probe(&self, mark: u64) -> BoxFuture<'_, Result<(), Unavailable>> {
         Box::pin(async move {
             let sent = async {
@@ -376,5 +408,6 @@ impl State {
     }
 }
 
+mod overrides;
 #[cfg(test)]
 mod tests;

@@ -17,8 +17,10 @@ mod health;
 mod hello;
 mod keys;
 mod lane;
+mod leases;
 mod life;
 mod link;
+mod overrides;
 mod patience;
 mod place;
 mod present;
@@ -45,13 +47,16 @@ use sealcast_wire::{Channel, Epoch, Position, Publication};
 use tokio::time::{Instant, timeout};
 
 use super::{
-    Broker, CALL_TIMEOUT, HistoryError, HistoryQuery, IDEMPOTENCY_WINDOW, Outgoing, Page, Presence,
-    PresenceStats, Retention, Since, Tails, Unavailable, Unrecoverable,
+    Away, Broker, CALL_TIMEOUT, HistoryError, HistoryQuery, Holder, IDEMPOTENCY_WINDOW, Outgoing,
+    OverrideList, Page, Presence, PresenceStats, Retention, Since, Tails, Unavailable,
+    Unrecoverable,
 };
+use crate::limit::{self, Override};
 use crate::metrics::Metrics;
 use health::Health;
 use hello::Mode;
 use keys::{Kind, Name, Names};
+use leases::Leases;
 use link::Subject;
 use present::Present;
 use primary::{Way, answered};
@@ -78,6 +83,7 @@ pub struct Redis {
     router: Arc<Router>,
     health: Arc<Health>,
     present: Present,
+    leases: Leases,
     tails: Arc<Tails>,
     seen: Arc<Seen>,
     metrics: Arc<Metrics>,
@@ -384,6 +390,36 @@ impl Broker for Redis {
             }
             told
         })
+    }
+
+    fn is_shared(&self) -> bool {
+        true
+    }
+
+    fn hold(&self, of: Holder, most: Option<usize>) -> BoxFuture<'_, Result<bool, Away>> {
+        Box::pin(async move { self.leases.hold((&self.names, &self.router), &of, most).await })
+    }
+
+    fn release(&self, of: &Holder) {
+        self.leases.release((&self.names, &self.router), of);
+    }
+
+    fn set_override(
+        &self,
+        one: Override,
+        ttl: Duration,
+    ) -> BoxFuture<'_, Result<bool, Unavailable>> {
+        Box::pin(async move { overrides::set(&self.names, &self.router, &one, ttl).await })
+    }
+
+    fn remove_override(&self, of: limit::Subject) -> BoxFuture<'_, Result<bool, Unavailable>> {
+        Box::pin(async move { overrides::remove(&self.names, &self.router, &of).await })
+    }
+
+    fn overrides(&self, known: String) -> BoxFuture<'_, Result<Option<OverrideList>, Unavailable>> {
+        Box::pin(
+            async move { overrides::list(&self.names, &self.router, &self.metrics, &known).await },
+        )
     }
 
     fn probe(&self, mark: u64) -> BoxFuture<'_, Result<(), Unavailable>> {

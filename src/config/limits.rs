@@ -6,11 +6,9 @@ use std::time::Duration;
 
 use super::Fault;
 use super::build::fault;
-use super::duration;
 use super::file::File;
-use super::file::rate_text;
 use super::settings::{Setting, Source};
-use crate::limit::{Limits, Profile, Rate};
+use crate::limit::{Limits, Profile, Rate, duration};
 
 /// One limit.
 pub struct Limit {
@@ -174,7 +172,7 @@ impl Limit {
         match self.amount {
             Amount::Count(get, ..) | Amount::Bytes(get, ..) => get(limits).to_string(),
             Amount::Time(get, ..) => duration::format(get(limits)),
-            Amount::Rate(get, _) => rate_text(&get(limits)),
+            Amount::Rate(get, _) => get(limits).to_string(),
         }
     }
 

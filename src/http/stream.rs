@@ -117,7 +117,8 @@ async fn open(
         return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "this method opens no stream"));
     }
     let client = app.proxies.client(peer.ip(), request.headers());
-    let address = admit::admit(app, client).map_err(|too_many| Refusal::too_many(&too_many))?;
+    let address = admit::admit(app, client).await;
+    let address = address.map_err(|too_many| Refusal::too_many(&too_many))?;
     door::check_origin(app, request.headers())
         .map_err(|status| Refusal::new(status, "origin not allowed"))?;
     if app.health.is_leaving() {

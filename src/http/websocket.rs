@@ -45,7 +45,7 @@ async fn answer(app: Arc<App>, peer: SocketAddr, mut request: Request, listens: 
         false => Format::websocket(encoding),
     };
     let client = app.proxies.client(peer.ip(), request.headers());
-    let accepted = match accept(&app, client, &mut request, listens) {
+    let accepted = match accept(&app, client, &mut request, listens).await {
         Ok(accepted) => redeem(&app, client, request.headers(), accepted).await,
         Err(refusal) => Err(refusal),
     };
@@ -105,13 +105,13 @@ enum Refusal {
     Leaving,
 }
 
-fn accept(
+async fn accept(
     app: &App,
     client: IpAddr,
     request: &mut Request,
     listens: bool,
 ) -> Result<Accepted, Refusal> {
-    let address = admit::admit(app, client).map_err(Refusal::TooMany)?;
+    let address = admit::admit(app, client).await.map_err(Refusal::TooMany)?;
     let headers = request.headers();
     door::check_origin(app, headers).map_err(|_| Refusal::Origin)?;
     if app.health.is_leaving() {
@@ -188,7 +188,7 @@ async fn start(app: Arc<App>, accepted: Accepted, format: Format, client: IpAddr
         ?encoding,
         "a WebSocket was opened"
     );
-    let registration = Registration::new(&hub, Arc::clone(&connection));
+    let registration = Registration::new(&hub, Arc::clone(&connection)).coming_from(client);
     let policies = Arc::clone(&app.policies);
     let session = Client::new(policies, Arc::clone(&connection), registration, places);
     let limits = net::receiver_limits(&policy.limits);

@@ -82,6 +82,8 @@ impl Meter {
 
     fn take(&mut self, cost: Cost, actor: &Actor, now: Nanos) -> Result<(), Scope> {
         let limits = &actor.policy.limits;
+        let own = actor.policy.usage.overrides().client(actor.connection.id(), now);
+        let commands = own.and_then(|terms| terms.rate).unwrap_or(limits.conn_commands);
         if self.too_many_bytes {
             return Err(Scope::Bytes);
         }
@@ -91,7 +93,7 @@ impl Meter {
         let (bucket, rate, scope) = match cost {
             Cost::Subscribe => (&mut self.subscribes, &limits.subscribes, Scope::Subscribe),
             Cost::FollowUp => (&mut self.follow_ups, &limits.subscribes, Scope::Subscribe),
-            _ => (&mut self.commands, &limits.conn_commands, Scope::Connection),
+            _ => (&mut self.commands, &commands, Scope::Connection),
         };
         bucket.take(rate, 1, now).map_err(|_| scope)?;
         if cost == Cost::Message {

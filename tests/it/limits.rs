@@ -4,6 +4,7 @@
 mod commands;
 mod connects;
 mod flood;
+mod overrides;
 mod page;
 mod sizes;
 

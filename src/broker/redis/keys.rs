@@ -43,6 +43,12 @@ pub(super) enum Kind {
     List,
     /// String: what one may take.
     Once,
+    /// Hash: how many connections of a holder each node has, and until when that is so.
+    Holders,
+    /// Hash: overrides of limits, by what stands for whom each is about.
+    Overrides,
+    /// String: another one after each change of those.
+    Version,
 }
 
 impl Kind {
@@ -56,7 +62,10 @@ impl Kind {
             Kind::Life => "l",
             Kind::Topic => "t",
             Kind::List => "a",
-            Kind::Once => "o",
+            Kind::Once => "k",
+            Kind::Holders => "n",
+            Kind::Overrides => "o",
+            Kind::Version => "v",
         }
     }
 }
@@ -103,6 +112,16 @@ impl Names {
         let mut hex = String::with_capacity(64);
         put_hex(&mut hex, id);
         self.name(&["once", &hex])
+    }
+
+    /// The name of a user or an address whose connections are counted.
+    pub(super) fn holder(&self, kind: &str, name: &str) -> Name {
+        self.name(&["holder", kind, name])
+    }
+
+    /// The name of what operators have set for single users and others.
+    pub(super) fn overrides(&self) -> Name {
+        self.name(&["overrides"])
     }
 
     fn name(&self, parts: &[&str]) -> Name {
@@ -157,6 +176,11 @@ impl Name {
 /// What counts a user's presence: users are told apart, not named.
 pub(super) fn user(user: &str) -> [u8; USER_BYTES] {
     hash(&["user", user]).first_chunk::<USER_BYTES>().copied().unwrap_or_default()
+}
+
+/// What stands for whom an override is about.
+pub(super) fn subject(kind: &str, name: &str) -> [u8; BYTES] {
+    hash(&["override", kind, name])
 }
 
 /// A number that stands for a primary.
