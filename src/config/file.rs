@@ -21,7 +21,7 @@ use crate::limit::Limits;
 
 pub(super) use api::{ApiKey, HttpApi};
 pub(super) use broker::{Addresses, Cluster, Engine, RedisEngine, RedisTls};
-pub(super) use channel::{Channels, Options};
+pub(super) use channel::{Channels, Options, Shaping};
 pub(super) use client::Client;
 pub(super) use limit_rate::format as rate_text;
 pub(super) use limits::{LimitOptions, WebSocket};

@@ -5,6 +5,7 @@ mod commands;
 mod connects;
 mod flood;
 mod page;
+mod shaped;
 mod sizes;
 
 use sealcast_wire::reply::Body;
