@@ -67,6 +67,12 @@ pub fn development(flags: Vec<(&'static str, Value)>) -> Result<(Config, String)
                     "join_leave": true,
                     "allow_presence_for_subscriber": true,
                 },
+                // What measures the node itself.
+                {
+                    "name": "burst",
+                    "allow_subscribe_for_client": true,
+                    "allow_publish_for_subscriber": true,
+                },
                 // What is being drawn.
                 {
                     "name": "strokes",

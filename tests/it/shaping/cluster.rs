@@ -36,6 +36,7 @@ async fn nodes(server: &RedisServer) -> Vec<TestNode> {
     // All come from one address, and a machine that is busy is not slow.
     options["limits"] =
         json!({ "profile": "none", "ip_connections": 10_000, "queue_messages": 100_000 });
+    options["client"] = json!({ "queue_max_size": 32 << 20 });
     join_all((0..NODES).map(|_| TestNode::with(options.clone()))).await
 }
 
