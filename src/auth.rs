@@ -18,7 +18,7 @@ pub use api_key::{
 };
 pub use channel_regex::{BadRegex, ChannelRegex};
 pub use grants::{Authorized, Backend, Denied, Identity, Publish, Subscribe};
-pub use namespace::{DataFormat, History, Namespace, Namespaces, Readers, RecoveryMode};
+pub use namespace::{DataFormat, History, Namespace, Namespaces, Readers, RecoveryMode, Shaping};
 pub use origin::{BadOrigin, OriginRule, Origins};
 pub use peer::{ClusterKey, MOST_BODY, NodeId, Opener, Sealer, Unbelievable};
 pub use personal::PersonalChannels;

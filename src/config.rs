@@ -19,6 +19,7 @@ mod reader;
 mod secret;
 mod section;
 mod settings;
+mod shaping;
 mod start;
 mod tree;
 mod unreadable;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use metrics::{Counter, Gauge, Key, Label, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
+mod attempt;
 mod auth;
 mod histogram;
 mod limits;
@@ -18,8 +19,9 @@ mod redis;
 mod state;
 mod text;
 
+pub use attempt::Attempt;
 pub use histogram::{HISTOGRAMS, Histogram, Histograms, Labelled, REDIS_OPS};
-pub use state::States;
+pub use state::{Shaped, States};
 
 /// Commands by name, the fixed values of the label `method`.
 const METHODS: [&str; 13] = [
@@ -37,29 +39,6 @@ const METHODS: [&str; 13] = [
     "sub_refresh",
     "ping",
 ];
-
-/// How an attempt to connect ended: the label `result` of
-/// `sealcast_connect_attempts_total`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Attempt {
-    /// The connection stands.
-    Ok,
-    /// The client sent something that is not acceptable.
-    ClientError,
-    /// A cap or a limit refused it.
-    Limited,
-    /// The node failed.
-    ServerError,
-}
-
-impl Attempt {
-    const ALL: [(Attempt, &'static str); 4] = [
-        (Attempt::Ok, "ok"),
-        (Attempt::ClientError, "client_error"),
-        (Attempt::Limited, "limited"),
-        (Attempt::ServerError, "server_error"),
-    ];
-}
 
 /// The handles of one node. See [`Metrics::describe`] for what each means.
 pub struct Metrics {
@@ -343,6 +322,7 @@ pub const COUNTERS: &[(&str, &str)] = &[
     ("sealcast_epoch_changes_total", "Streams that this node made or began anew, by cause"),
     ("sealcast_gap_repairs_total", "Positioned channels looked at after a gap, by how it ended"),
     (state::NAME, "Publications, by how far they got on this node"),
+    (state::SHAPED, "Messages of shaped channels, by mode and what became of them"),
     (process::CPU_SECONDS, "CPU time of the process, user and system"),
 ];
 
@@ -424,6 +404,7 @@ pub const LABELS: &[(&str, &[&str])] = &[
     ("sealcast_command_duration_seconds", &["method"]),
     ("sealcast_redis_op_seconds", &["op"]),
     (state::NAME, &["state"]),
+    (state::SHAPED, &["mode", "step"]),
     ("sealcast_connections", &["transport"]),
     ("sealcast_connection_limit", &["transport"]),
     ("sealcast_build_info", &["version"]),

@@ -11,6 +11,7 @@ mod probe;
 mod pump;
 mod recovery;
 mod repair;
+mod shaping;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
@@ -37,9 +38,11 @@ use linger::Linger;
 use overrides::Reading;
 use probe::Probes;
 use recovery::Reads;
+use shaping::Shaper;
 
 pub use leases::Lease;
 pub use probe::READY_WITHIN;
+pub use shaping::Shape;
 
 /// How often the node proves that its broker carries messages.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
@@ -78,6 +81,8 @@ pub struct Relay {
     overrides: Reading,
     /// When the broker was last there.
     live_nodes: AtomicUsize,
+    /// What waits to go out of shaped channels.
+    shaper: Shaper,
 }
 
 /// How a publication is kept, and whether it is one at all.
@@ -91,6 +96,9 @@ pub struct How {
     pub version: Option<(u64, String)>,
     /// Whether subscribers who asked for deltas may get one.
     pub delta: bool,
+    /// Thin it out or join it with others; for publications of clients that are not
+    /// kept.
+    pub shape: Option<Shape>,
 }
 
 /// A subscription that was made and does not receive yet; taken back if dropped.
@@ -157,6 +165,7 @@ impl Relay {
             broker,
             probes: Probes::new(sharding.count()),
             doubts: Doubts::new(sharding.count()),
+            shaper: Shaper::new(sharding.count()),
             unconfirmed: Unconfirmed::default(),
             told_stale: AtomicU64::new(0),
             checks: Mutex::default(),
@@ -183,6 +192,7 @@ impl Relay {
     ) {
         for (shard, inbox) in feed.into_iter().enumerate() {
             self.watch("pump", stop, fatal, pump::Pump::new(shard, Arc::clone(self), inbox).run());
+            self.watch("shaper", stop, fatal, Arc::clone(self).send_shaped(shard));
         }
         let relay = Arc::clone(self);
         self.watch("probe", stop, fatal, async move {
@@ -264,7 +274,12 @@ impl Relay {
         let metrics = self.hub.metrics();
         metrics.messages_in.increment(1);
         metrics.states.received.increment(1);
-        let How { keep, idempotency, version, delta } = how;
+        let How { keep, idempotency, version, delta, shape } = how;
+        if let (Some(shape), Some(publisher)) = (shape, &publication.info) {
+            let publisher = publisher.clone();
+            self.shape(channel, (publication, publisher), shape).await?;
+            return Ok(None);
+        }
         let kept = keep.is_some();
         let outgoing = Outgoing { publication, keep, idempotency, version, delta };
         let published = self.broker.publish(channel, outgoing).await;

@@ -167,6 +167,7 @@ impl Node {
             net::close_spread(hub, spread).await;
             self.tasks.close();
             self.tasks.wait().await;
+            self.app.policy.relay.settle().await;
             self.app.cluster.say_goodbye().await;
         };
         if tokio::time::timeout(deadline, leaving).await.is_err() {

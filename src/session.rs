@@ -4,6 +4,7 @@ mod answer;
 mod client;
 mod connect;
 mod emulation;
+mod ephemeral;
 mod expiry;
 mod form;
 mod inflight;

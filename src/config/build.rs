@@ -62,9 +62,23 @@ pub fn development(flags: Vec<(&'static str, Value)>) -> Result<(Config, String)
                     "name": "cursors",
                     "allow_subscribe_for_client": true,
                     "allow_publish_for_subscriber": true,
+                    "shaping": { "mode": "latest" },
                     "presence": true,
                     "join_leave": true,
                     "allow_presence_for_subscriber": true,
+                },
+                // What measures the node itself.
+                {
+                    "name": "burst",
+                    "allow_subscribe_for_client": true,
+                    "allow_publish_for_subscriber": true,
+                },
+                // What is being drawn.
+                {
+                    "name": "strokes",
+                    "allow_subscribe_for_client": true,
+                    "allow_publish_for_subscriber": true,
+                    "shaping": { "mode": "batch" },
                 },
             ],
         },

@@ -71,6 +71,8 @@ limits! {
         "Error 111; after 100 refusals in 10 s the connection ends with 3013.";
     "user_messages", "limits.user_messages", Rate user_messages (10_000), RATE,
         "Error 111; after 100 refusals in 10 s the connection ends with 3013.";
+    "ephemeral", "limits.ephemeral", Rate ephemeral (1_000), RATE,
+        "Error 111; after 100 refusals in 10 s the connection ends with 3013. Of what is merged only at ten times as much.";
     "node_commands", "limits.node_commands", Rate node_commands (1_000_000), RATE,
         "Error 111, whoever asks.";
     "ip_connects", "limits.ip_connects", Rate ip_connects (10_000), RATE,

@@ -26,6 +26,8 @@ macro_rules! files {
     ($($path:literal: $kind:literal,)*) => {
         /// Path below `/assets/`, content type, content.
         const ASSETS: &[(&str, &str, &[u8])] = &[
+            // What applications use with the SDK, and this page too.
+            ("batch.js", "text/javascript; charset=utf-8", include_bytes!("../../clients/js/batch.js")),
             $(($path, $kind, include_bytes!(concat!("../../web/", $path))),)*
         ];
     };

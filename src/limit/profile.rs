@@ -85,6 +85,8 @@ pub struct Limits {
     pub subscribes: Rate,
     /// What one user publishes, sends and calls, over all connections.
     pub user_messages: Rate,
+    /// What one client publishes to one channel that is shaped; counts as nothing else.
+    pub ephemeral: Rate,
     /// What `conn_commands` counts, of all connections of the node together.
     pub node_commands: Rate,
     /// New connections from one address; from one /64 with IPv6.
@@ -151,6 +153,7 @@ impl Profile {
             conn_bytes: Rate::each_second(256 << 10, 1 << 20),
             subscribes: Rate::each_second(10, 128),
             user_messages: Rate::of(100, Duration::from_secs(60), 20),
+            ephemeral: Rate::each_second(60, 60),
             node_commands: Rate::each_second(5_000, 5_000),
             ip_connects: Rate::of(60, Duration::from_secs(10), 60),
             node_connects: Rate::each_second(2_000, 2_000),
@@ -188,6 +191,7 @@ impl Profile {
                 conn_bytes: Rate::NONE,
                 subscribes: Rate::NONE,
                 user_messages: Rate::NONE,
+                ephemeral: Rate::NONE,
                 node_commands: Rate::NONE,
                 ip_connects: Rate::NONE,
                 node_connects: Rate::NONE,
@@ -230,6 +234,7 @@ mod tests {
             assert_eq!(limits.conn_commands, Rate::each_second(10, 20));
             assert_eq!(limits.user_messages, Rate::of(100, SECOND(60), 20));
             assert_eq!(limits.subscribes, Rate::each_second(10, 128));
+            assert_eq!(limits.ephemeral, Rate::each_second(60, 60));
             assert_eq!(limits.queue_messages, 1_000);
             assert_eq!(limits.header_timeout, SECOND(5));
             assert_eq!((limits.ping_interval, limits.pong_timeout), (SECOND(25), SECOND(8)));

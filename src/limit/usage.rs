@@ -32,6 +32,8 @@ pub enum Scope {
     Subscribe,
     /// The user's messages.
     User,
+    /// The connection's, for what it publishes to a shaped channel.
+    Ephemeral,
     /// The node's commands.
     Node,
     /// The node's new connections.
@@ -54,11 +56,12 @@ pub enum Scope {
 
 impl Scope {
     /// Every scope.
-    pub const ALL: [Scope; 13] = [
+    pub const ALL: [Scope; 14] = [
         Scope::Connection,
         Scope::Bytes,
         Scope::Subscribe,
         Scope::User,
+        Scope::Ephemeral,
         Scope::Node,
         Scope::NodeConnects,
         Scope::Address,
@@ -78,6 +81,7 @@ impl Scope {
             Scope::Bytes => "bytes",
             Scope::Subscribe => "subscribe",
             Scope::User => "user",
+            Scope::Ephemeral => "ephemeral",
             Scope::Node => "node",
             Scope::NodeConnects => "node_connects",
             Scope::Address => "address",

@@ -6,6 +6,7 @@ mod connects;
 mod flood;
 mod overrides;
 mod page;
+mod shaped;
 mod sizes;
 
 use sealcast_wire::reply::Body;

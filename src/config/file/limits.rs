@@ -22,6 +22,9 @@ section! {
         subscribe: Rate => subscribes,
         /// How fast one user may publish, over all connections to the node.
         user_messages: Rate => user_messages,
+        /// How fast one client may publish to one channel with `shaping`. It counts as nothing else,
+        /// and what is merged may come ten times as fast.
+        ephemeral: Rate => ephemeral,
         /// How fast what `limits.conn_commands` counts may come from all connections of the node.
         node_commands: Rate => node_commands,
         /// How fast connections may come from one address, or with IPv6 from one /64.
