@@ -114,4 +114,4 @@ class Dockerfile(unittest.TestCase):
 
     def test_nothing_that_needs_a_registry_beside_the_base(self):
         self.assertNotIn("# syntax", self.TEXT)
-        self.assertEqual(re.findall(r"FROM (\S+)", self.TEXT), ["rust:${RUST}", "scratch", "build-${BUILD}", "scratch"])
+        self.assertEqual(re.findall(r"FROM (\S+)", self.TEXT), ["rust:${RUST}", "scratch"])
