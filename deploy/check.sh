@@ -65,6 +65,8 @@ why() {
   local said
   said=$(docker inspect --format '{{.State.Error}}{{with .State.Health}}{{range .Log}}|{{.Output}}{{end}}{{end}}' "$1" |
     tr '|' '\n' | sed '/^ *$/d' | tail -n 1)
+  # A node that ends says why in its log.
+  [ -n "$said" ] || said=$(docker logs --tail 1 "$1" 2>&1)
   [ -z "$said" ] || echo "    $said"
   case $said in
     *'in use'* | *'already allocated'*)

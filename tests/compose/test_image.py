@@ -1,6 +1,8 @@
 """The image of a node, built from source by its Dockerfile."""
 
 import json
+import os
+import re
 import subprocess
 import time
 
@@ -12,23 +14,27 @@ IMAGE = "sealcast:0.1.0"
 
 class Image(Clone):
     def build(self):
+        """How long it took, and what was compiled."""
         began = time.monotonic()
-        self.compose("build", "node1")
-        return time.monotonic() - began
+        said = self.compose("--progress", "plain", "build", "node1")
+        return time.monotonic() - began, set(re.findall(r"Compiling ([\w-]+) v", said))
 
     def test_it_is_small_and_built_quickly_again(self):
-        # What earlier runs left, so that the first build is one.
-        subprocess.run(["docker", "builder", "prune", "--all", "--force"], check=True, capture_output=True)
-        first = self.build()
-        again = self.build()
+        first, compiled = self.build()
+        again, unchanged = self.build()
         main = self.root / "src/main.rs"
         main.write_text(main.read_text() + "\n// Changed.\n")
-        changed = self.build()
+        changed, own = self.build()
         size = self.inspect()["Size"]
-        print(f"\nimage: {size / 1e6:.1f} MB; built in {first:.0f} s, unchanged in {again:.0f} s, after a change in {changed:.0f} s")
+        caches = "nothing kept" if "tokio" in compiled else "what earlier builds kept"
+        print(
+            f"\nimage: {size / 1e6:.1f} MB; built with {caches} in {first:.0f} s, unchanged in {again:.0f} s, "
+            f"after a change in {changed:.0f} s; load average {os.getloadavg()[0]:.1f}"
+        )
         self.assertLess(size, LARGEST)
-        self.assertLess(again, first / 10)
-        self.assertLess(changed, first)
+        self.assertEqual(unchanged, set())
+        self.assertIn("sealcast", own)
+        self.assertLessEqual(own, {"sealcast", "sealcast-wire", "sealcast-client"})
 
     def test_there_is_one_program_and_no_root(self):
         self.build()
