@@ -85,16 +85,16 @@ message() {
 
 sticky() {
   local cookie again
-  cookie=$(curl -sS --insecure -o /dev/null -D - "$http/health/ready" | tr -d '\r' | sed -n 's/^[Ss]et-[Cc]ookie: \([^;]*\).*/\1/p')
+  cookie=$(curl -sS --max-time 10 --insecure -o /dev/null -D - "$http/health/ready" | tr -d '\r' | sed -n 's/^[Ss]et-[Cc]ookie: \([^;]*\).*/\1/p')
   [ -n "$cookie" ] || { echo 'no cookie is set'; return 1; }
   for _ in $(seq 50); do
-    again=$(curl -sS --insecure -o /dev/null -D - -H "Cookie: $cookie" "$http/health/ready")
+    again=$(curl -sS --max-time 10 --insecure -o /dev/null -D - -H "Cookie: $cookie" "$http/health/ready")
     case $again in *[Ss]et-[Cc]ookie*) echo 'another node was given'; return 1 ;; esac
   done
 }
 
 tls() {
-  curl -sS --insecure --fail -o /dev/null "$https/health/ready"
+  curl -sS --max-time 10 --insecure --fail -o /dev/null "$https/health/ready"
 }
 
 closed() {
@@ -107,7 +107,7 @@ closed() {
     echo 'the load balancer reaches Redis'
     return 1
   fi
-  [ "$(curl -s --insecure -o /dev/null -w '%{http_code}' "$http/metrics")" = 404 ] || { echo '/metrics is public'; return 1; }
+  [ "$(curl -s --max-time 10 --insecure -o /dev/null -w '%{http_code}' "$http/metrics")" = 404 ] || { echo '/metrics is public'; return 1; }
 }
 
 redis_users() {

@@ -117,7 +117,7 @@ def content():
         panel("Commands", [("{{instance}}", "rate(redis_commands_processed_total[$__rate_interval])")], "cps"),
         panel("Clients", [("{{instance}}", "redis_connected_clients")]),
         panel("Channels that nodes listen to", [("{{instance}}", "redis_pubsub_channels")]),
-        panel("Keys", [("{{db}}", "redis_db_keys")]),
+        panel("Keys", [("{{instance}}", "sum by (instance) (redis_db_keys)")]),
         panel("Appending works", [("{{instance}}", "redis_aof_last_write_status")]),
         panel("Network", [("in", "rate(redis_net_input_bytes_total[$__rate_interval])"), ("out", "rate(redis_net_output_bytes_total[$__rate_interval])")], "Bps"),
         panel("Link lost", [("{{instance}}", rate("sealcast_pubsub_reconnects_total", "instance"))], "cps"),
@@ -133,7 +133,7 @@ def content():
         panel("Waiting for a node", [("nodes", 'haproxy_backend_current_queue{proxy="nodes"}')], alert="LoadBalancerQueue"),
         panel("Tried again elsewhere", [("retries {{server}}", 'rate(haproxy_server_retry_warnings_total{proxy="nodes"}[$__rate_interval])'), ("another node", 'rate(haproxy_backend_redispatch_warnings_total{proxy="nodes"}[$__rate_interval])')], "cps"),
         panel("Failed checks", [("{{server}}", 'rate(haproxy_server_check_failures_total{proxy="nodes"}[$__rate_interval])')], "cps"),
-        panel("Addresses with a count", [("{{proxy}}", 'haproxy_sticktable_used{name="addresses"}')]),
+        panel("Addresses with a count", [("addresses", 'haproxy_sticktable_used{name="addresses"}')]),
     ]
 
 

@@ -92,6 +92,12 @@ class Stack(Clone):
         cls.seconds = cls.up()
         cls.token_key, cls.api_key = cls.secret("token_key"), cls.secret("api_key")
         cls.webhook = cls.start_webhook()
+        cls.addClassCleanup(cls.end_webhook)
+
+    @classmethod
+    def end_webhook(cls):
+        """It is on a network of the stack, which cannot go before."""
+        subprocess.run(["docker", "rm", "--force", cls.webhook], check=False, capture_output=True)
 
     @classmethod
     def start_webhook(cls):
@@ -107,9 +113,7 @@ class Stack(Clone):
         )
         command = ["docker", "run", "--detach", "--network", "sealcast_edge", "--network-alias", "webhook"]
         command += ["packages.test", "python3", "-c", program]
-        container = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-        cls.addClassCleanup(subprocess.run, ["docker", "rm", "-f", container], check=True, capture_output=True)
-        return container
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
     def was_told(self, name):
         """Whether the webhook was told that this alert fires."""

@@ -44,8 +44,8 @@ class Faults(Clone):
         self.assertIn("token_key is shorter than 32 characters; remove it and start again", told)
         self.assert_no_node_serves()
 
+    # A node does without none; the next start makes what is missing.
     def test_a_secret_that_is_missing(self):
-        """A node does without none of them; the next start makes what is missing."""
         self.up("node1")
         for name in ("token_key", "api_key", "cluster_key", "relay_password"):
             self.in_volume("secrets_node", "rm", f"/s/{name}")
@@ -56,8 +56,8 @@ class Faults(Clone):
             self.compose("rm", "--force", "--stop", "node1")
             self.compose("up", "--detach", "--no-build", "--wait", "node1")
 
+    # Somebody changed what Redis is started with, and its users are gone.
     def test_redis_that_lets_in_anybody(self):
-        """Somebody changed what Redis is started with, and its users are gone."""
         override = self.root / "docker-compose.override.yml"
         override.write_text('services:\n  redis:\n    command: ["redis-server", "--protected-mode", "no"]\n')
         self.addCleanup(override.unlink)

@@ -114,8 +114,8 @@ class TestStack(Stack):
                 with contextlib.suppress(websockets.ConnectionClosed):
                     self.assertNotIn("client", json.loads(await client.recv()).get("connect", {}))
 
+    # Clients that are refused hundreds of times a second, sent away, and come again.
     def test_4_a_flood_is_told(self):
-        """Clients that are refused hundreds of times a second, sent away, and come again."""
         began = time.monotonic()
         over = threading.Event()
         flood = threading.Thread(target=lambda: asyncio.run(self.flood(over)))
@@ -152,7 +152,7 @@ class TestStack(Stack):
         headers = {"Authorization": f"Basic {login}", "Content-Type": "application/json"}
         boards = [json.loads(path.read_text()) for path in sorted((self.root / "deploy/grafana/dashboards").glob("*.json"))]
         asyncio.run(self.mischief())
-        self.compose("restart", "redis")
+        asyncio.run(self.redis_is_away())
         # k6 for a minute, and somebody who writes.
         with concurrent.futures.ThreadPoolExecutor() as pool:
             load = pool.submit(self.compose, "--profile", "load", "run", "--rm", "--no-deps", "k6", "/load-tests/reconnect.js")
@@ -177,6 +177,33 @@ class TestStack(Stack):
                 while True:
                     await client.recv()
         await asyncio.get_running_loop().run_in_executor(None, self.slow_reader)
+
+    async def redis_is_away(self):
+        """First it hangs, so that nodes stop asking; then it is started again, so that they look for gaps."""
+        def publish(_):
+            with contextlib.suppress(OSError):
+                self.api("publish", {"channel": "chat:gaps", "data": {}})
+
+        async with websockets.connect(URL) as client:
+            await client.send(json.dumps({"id": 1, "connect": {"token": self.token("listener")}}))
+            await client.send(json.dumps({"id": 2, "subscribe": {"channel": "chat:gaps"}}))
+            while '"id":2' not in await client.recv():
+                pass
+            self.compose("pause", "redis")
+            with concurrent.futures.ThreadPoolExecutor(60) as pool:
+                list(pool.map(publish, range(120)))
+            self.compose("unpause", "redis")
+            self.compose("restart", "redis")
+            # Nodes that are not ready are out of balance for a moment.
+            end = time.monotonic() + 60
+            while self.ready_nodes() != 3:
+                self.assertLess(time.monotonic(), end, "not every node is ready again")
+                await asyncio.sleep(1)
+
+    def ready_nodes(self):
+        query = "http://127.0.0.1:9090/api/v1/query?query=sum(haproxy_server_status%7Bproxy=%22nodes%22,state=%22UP%22%7D)"
+        told = self.compose("exec", "-T", "prometheus", "wget", "-q", "-O", "-", query)
+        return int(json.loads(told)["data"]["result"][0]["value"][1])
 
     def slow_reader(self):
         """Subscribes and never reads, until the node has sent it away."""
@@ -217,6 +244,7 @@ class TestStack(Stack):
             self.assertEqual(set(images), {"sealcast:" + (version or ["0.1.0"])[0]})
 
     def test_8_nothing_is_left(self):
+        self.end_webhook()
         self.compose("down", "-v")
         for kind in (["ps", "--all"], ["network", "ls"], ["volume", "ls"]):
             found = subprocess.run(

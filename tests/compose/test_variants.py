@@ -108,8 +108,8 @@ class RedisCluster(Overlay):
             time.sleep(2)
         self.fail(f"{instance}: no {name}")
 
+    # Its replica takes over; who listens stays, and hears what is published then.
     def test_4_a_primary_is_lost(self):
-        """Its replica takes over; who listens stays, and hears what is published then."""
         asyncio.run(self.primary_is_lost())
 
     async def primary_is_lost(self):
