@@ -116,7 +116,8 @@ redis_users() {
 
 scraped() {
   local down tries
-  for tries in $(seq 30); do
+  # What has just begun may not be known yet; where something is bad, waiting does not help.
+  for tries in $(seq $((bad > 0 ? 1 : 30))); do
     down=$(query 'count(up==0) or vector(0)')
     [ "$down" = 0 ] && [ "$(query 'count(up{job="sealcast"}==1)')" = 3 ] && return
     sleep 2
