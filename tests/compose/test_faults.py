@@ -68,8 +68,8 @@ class Faults(Clone):
         self.assertIn("lets in who brings no name: is deploy/redis/redis.conf used", told)
         # Nor does a node that is started by itself go without its password.
         self.compose("up", "--detach", "--no-build", "--no-deps", "node1")
-        self.wait_for(lambda: self.says("node1", "redis_refused"), "the node says that it is refused")
-        self.wait_for(lambda: "unhealthy" in self.state("node1"), "the node is not well")
+        self.wait_for(lambda: self.says("node1", "refuses the user or the password"), "the node says that it is refused")
+        self.assert_no_node_serves()
 
     def test_a_port_that_is_in_use(self):
         with socket.create_server(("0.0.0.0", 8000)):
