@@ -42,11 +42,15 @@ pub enum Scope {
     UserConnections,
     /// The API key's calls.
     ApiKey,
+    /// The user's tickets.
+    Tickets,
+    /// Sessions and tickets that the address named and that are not there.
+    Guesses,
 }
 
 impl Scope {
     /// Every scope.
-    pub const ALL: [Scope; 10] = [
+    pub const ALL: [Scope; 12] = [
         Scope::Connection,
         Scope::Bytes,
         Scope::Subscribe,
@@ -57,6 +61,8 @@ impl Scope {
         Scope::AddressConnections,
         Scope::UserConnections,
         Scope::ApiKey,
+        Scope::Tickets,
+        Scope::Guesses,
     ];
 
     /// Its name in the metrics.
@@ -73,6 +79,8 @@ impl Scope {
             Scope::AddressConnections => "address_connections",
             Scope::UserConnections => "user_connections",
             Scope::ApiKey => "api_key",
+            Scope::Tickets => "tickets",
+            Scope::Guesses => "guesses",
         }
     }
 }
@@ -95,6 +103,8 @@ pub struct Usage {
     addresses: Keyed,
     connections: Arc<Counts>,
     api_keys: Keyed,
+    tickets: Keyed,
+    guesses: Keyed,
 }
 
 impl Usage {
@@ -108,6 +118,8 @@ impl Usage {
             addresses: Keyed::new(MOST_KEYS),
             connections: Counts::new(),
             api_keys: Keyed::new(MOST_KEYS),
+            tickets: Keyed::new(MOST_KEYS),
+            guesses: Keyed::new(MOST_KEYS),
         })
     }
 
@@ -140,6 +152,34 @@ impl Usage {
         self.api_keys.take(key, rate, 1, now)
     }
 
+    /// One ticket of a user.
+    ///
+    /// # Errors
+    /// If it is one too many.
+    pub fn ticket(
+        &self,
+        user: &(impl Hash + ?Sized),
+        limits: &Limits,
+        now: Nanos,
+    ) -> Result<(), Wait> {
+        self.tickets.take(user, &limits.user_tickets, 1, now)
+    }
+
+    /// Whether an address may name a session or a ticket: it may not when it has
+    /// named too many that are not there, whether this one is or not.
+    ///
+    /// # Errors
+    /// If it has.
+    pub fn may_name(&self, address: IpAddr, limits: &Limits, now: Nanos) -> Result<(), Wait> {
+        self.guesses.check(&subject(address), &limits.ip_guesses, 1, now)
+    }
+
+    /// An address has named one that is not there.
+    pub fn guessed(&self, address: IpAddr, limits: &Limits, now: Nanos) {
+        // Some that were asked for together may come here when nothing is left.
+        let _ = self.guesses.take(&subject(address), &limits.ip_guesses, 1, now);
+    }
+
     /// A new connection; its place among those of its address is given back when
     /// dropped. What one address is refused costs the node nothing.
     ///
@@ -162,7 +202,8 @@ impl Usage {
     /// Forgets, in a part of all, who has used nothing lately; called often it
     /// comes round.
     pub fn forget(&self, now: Nanos) {
-        for keyed in [&self.users, &self.addresses, &self.api_keys] {
+        let tickets = [&self.tickets, &self.guesses];
+        for keyed in [&self.users, &self.addresses, &self.api_keys].into_iter().chain(tickets) {
             keyed.forget(now);
         }
     }

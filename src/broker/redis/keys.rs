@@ -25,14 +25,10 @@ pub(super) struct Name([u8; BYTES]);
 /// What is kept under a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// Hash: the stream's epoch, top, bytes, last tag, incarnation and version, and
-    /// until when it stays.
+    /// String: where the stream stands; see `scripts/stream.lua`.
     Meta,
     /// Stream: the publications.
     Stream,
-    /// List: for each entry of the stream, when it is gone and how many bytes
-    /// came before it.
-    Sizes,
     /// Hash: who is present.
     Present,
     /// Sorted set: until when each of those is.
@@ -45,6 +41,8 @@ pub(super) enum Kind {
     Topic,
     /// String: what stands for the list of primaries.
     List,
+    /// String: what one may take.
+    Once,
 }
 
 impl Kind {
@@ -52,13 +50,13 @@ impl Kind {
         match self {
             Kind::Meta => "m",
             Kind::Stream => "s",
-            Kind::Sizes => "z",
             Kind::Present => "p",
             Kind::Until => "x",
             Kind::Users => "u",
             Kind::Life => "l",
             Kind::Topic => "t",
             Kind::List => "a",
+            Kind::Once => "o",
         }
     }
 }
@@ -98,6 +96,13 @@ impl Names {
     /// The name under which the nodes agree on the list of primaries.
     pub(super) fn list(&self) -> Name {
         self.name(&["list"])
+    }
+
+    /// The name of what one may take who knows `id`.
+    pub(super) fn once(&self, id: &[u8; 32]) -> Name {
+        let mut hex = String::with_capacity(64);
+        put_hex(&mut hex, id);
+        self.name(&["once", &hex])
     }
 
     fn name(&self, parts: &[&str]) -> Name {
