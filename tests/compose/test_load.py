@@ -23,13 +23,15 @@ class Load(Stack):
         super().setUpClass()
         cls.before_others()
 
-    @staticmethod
-    def before_others():
+    @classmethod
+    def before_others(cls):
         """What is measured is the stack, not what else this machine does at the time: containers get
         nearly all of the processor when they want it."""
         for path in ("/sys/fs/cgroup/cpu/docker/cpu.shares", "/sys/fs/cgroup/docker/cpu.weight"):
-            if pathlib.Path(path).exists():
-                pathlib.Path(path).write_text("100000" if path.endswith("shares") else "10000")
+            share = pathlib.Path(path)
+            if share.exists():
+                cls.addClassCleanup(share.write_text, share.read_text())
+                share.write_text("100000" if path.endswith("shares") else "10000")
 
     def run_load(self, *scripts, **environment):
         done = self.run_there(self.root / "load-tests/run.sh", *scripts, **environment)
