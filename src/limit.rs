@@ -7,6 +7,7 @@ mod gcra;
 mod keyed;
 mod profile;
 mod rate;
+mod stage;
 mod usage;
 
 pub use cap::{Budget, Cap, Permit};
@@ -15,4 +16,5 @@ pub use gcra::{Bucket, Nanos, SharedBucket, Wait, nanos};
 pub use keyed::Keyed;
 pub use profile::{Limits, ParseProfileError, Profile};
 pub use rate::{BadRate, Rate};
+pub use stage::{Fill, Stage, excess};
 pub use usage::{Scope, TooMany, Usage};

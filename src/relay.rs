@@ -9,6 +9,7 @@ mod probe;
 mod pump;
 mod recovery;
 mod repair;
+mod turns;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -36,6 +37,7 @@ use probe::Probes;
 use recovery::Reads;
 
 pub use probe::READY_WITHIN;
+pub use turns::{NoTurn, Turn, Turns};
 
 /// How often the node proves that its broker carries messages.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
@@ -47,6 +49,14 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Messages of other nodes that wait; more are dropped, and are then not answered.
 const MOST_TOLD: usize = 1_024;
+
+/// Pages of history, and lists of who is present, that are read at once for clients
+/// and the server API, and how many may wait. Recoveries share their reads, and are
+/// none of these.
+const PAGES: (usize, usize) = (64, 1_024);
+/// Batches of the server API that run at once, each with as much as its answer may
+/// hold, and how many may wait.
+const BATCHES: (usize, usize) = (16, 256);
 
 /// What to do when a part dies without which the node would be deaf.
 pub type Fatal = Arc<dyn Fn(&'static str) + Send + Sync>;
@@ -71,6 +81,8 @@ pub struct Relay {
     told: (mpsc::Sender<Bytes>, Mutex<Option<mpsc::Receiver<Bytes>>>),
     /// Repairs of gaps that may run now, on all shards.
     repairs: Semaphore,
+    page_turns: Turns,
+    batch_turns: Turns,
 }
 
 /// How a publication is kept, and whether it is one at all.
@@ -146,6 +158,8 @@ impl Relay {
     ) -> Arc<Relay> {
         let (tell, told) = mpsc::channel(MOST_TOLD);
         Arc::new(Relay {
+            page_turns: Turns::new(PAGES.0, PAGES.1, "page", hub.metrics()),
+            batch_turns: Turns::new(BATCHES.0, BATCHES.1, "batch", hub.metrics()),
             hub,
             broker,
             probes: Probes::new(sharding.count()),
@@ -317,6 +331,22 @@ impl Relay {
     #[must_use]
     pub fn broker(&self) -> &dyn Broker {
         &*self.broker
+    }
+
+    /// A turn at reading a page of history, or who is present.
+    ///
+    /// # Errors
+    /// If there is none in time.
+    pub async fn page_turn(&self) -> Result<Turn<'_>, NoTurn> {
+        self.page_turns.take().await
+    }
+
+    /// A turn at a batch of the server API.
+    ///
+    /// # Errors
+    /// If there is none in time.
+    pub async fn batch_turn(&self) -> Result<Turn<'_>, NoTurn> {
+        self.batch_turns.take().await
     }
 
     /// Ends a subscription, if there is one. Nothing of the channel is pushed

@@ -7,7 +7,10 @@ use std::time::Duration;
 use axum::http::StatusCode;
 
 use super::App;
-use crate::limit::{self, Scope, Share, TooMany, Wait};
+use crate::limit::{self, Scope, Share, Stage, TooMany, Wait};
+
+/// How long a full node is left alone, nanoseconds.
+const FULL: Wait = Wait(5_000_000_000);
 
 /// A place among the connections of the client's address.
 ///
@@ -15,10 +18,14 @@ use crate::limit::{self, Scope, Share, TooMany, Wait};
 /// If the connection is one too many; counted.
 pub(super) fn admit(app: &App, client: IpAddr) -> Result<Share, TooMany> {
     let policy = &app.policy;
-    let now = limit::nanos(policy.relay.hub().clock().precise());
-    policy.usage.connect(client, &policy.limits, now).inspect_err(|too_many| {
-        app.metrics().rate_limited(too_many.scope.name());
-    })
+    let hub = policy.relay.hub();
+    let taken = if hub.stage() >= Stage::Refusing {
+        app.metrics().shedding.connections.increment(1);
+        Err(TooMany { scope: Scope::NodeFull, wait: FULL })
+    } else {
+        policy.usage.connect(client, &policy.limits, limit::nanos(hub.clock().precise()))
+    };
+    taken.inspect_err(|too_many| app.metrics().rate_limited(too_many.scope.name()))
 }
 
 /// What it is answered with: the status says whether the address asks too much or the
@@ -28,6 +35,9 @@ pub(super) fn refusal(too_many: &TooMany) -> (StatusCode, &'static str) {
         Scope::Address => (StatusCode::TOO_MANY_REQUESTS, "too many connects from this address"),
         Scope::AddressConnections => {
             (StatusCode::SERVICE_UNAVAILABLE, "too many connections from this address")
+        }
+        Scope::NodeFull => {
+            (StatusCode::SERVICE_UNAVAILABLE, "the node is short of memory or of descriptors")
         }
         _ => (StatusCode::SERVICE_UNAVAILABLE, "too many connects to the node"),
     }

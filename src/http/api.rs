@@ -19,7 +19,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use sealcast_wire::ErrorCode;
 
-use super::{App, admit, body};
+use super::{App, admit, body, health};
 use crate::auth::{ApiMethod, ServerApi};
 use crate::limit::Wait;
 use answer::{Problem, done, told};
@@ -61,7 +61,10 @@ pub(super) async fn call(
     };
     let kind = [(header::CONTENT_TYPE, "application/json")];
     let answered = match call {
-        Call::Batch => batch::answer(&app, &caller, &body).await.map(|text| (StatusCode::OK, text)),
+        Call::Batch => {
+            let Ok(_turn) = app.policy.relay.batch_turn().await else { return busy() };
+            batch::answer(&app, &caller, &body).await.map(|text| (StatusCode::OK, text))
+        }
         Call::One(method) => {
             if let Err(wait) = admit::admit_call(&app, caller.name()) {
                 return too_fast(wait);
@@ -89,6 +92,13 @@ fn too_fast(wait: Wait) -> Response {
     ];
     let body = format!(r#"{{"error":{}}}"#, answer::error_text(ErrorCode::TooManyRequests));
     (StatusCode::TOO_MANY_REQUESTS, headers, body).into_response()
+}
+
+/// As many batches run as may, and others wait: nothing of this one was done.
+fn busy() -> Response {
+    let retry = health::retry_after().as_secs();
+    ([(header::RETRY_AFTER, HeaderValue::from(retry))], refused(StatusCode::SERVICE_UNAVAILABLE))
+        .into_response()
 }
 
 /// A request that is none: the status, and its name as text.

@@ -1,7 +1,8 @@
 //! The accept loop: sockets in, HTTP/1.1 requests to a service.
 //!
 //! Each socket has a deadline for its header, a bound on what it may send before
-//! its request is understood, and a place under a cap. What a request's body may
+//! its request is understood, and a place under a cap, which the slowest gives up
+//! for a newcomer. What a request's body may
 //! take in bytes and time is the service's to bound.
 
 use std::convert::Infallible;
@@ -18,9 +19,11 @@ use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::crowd::Crowd;
 use super::handover::Handover;
 use super::proxy_protocol;
 use super::strict::Strict;
@@ -74,6 +77,7 @@ impl Acceptor {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let refusals = Cap::new(REFUSALS);
+        let mut crowd = Crowd::new(self.sockets.most(), self.header_timeout);
         loop {
             let accepted = tokio::select! {
                 () = self.stop.cancelled() => return,
@@ -90,9 +94,17 @@ impl Acceptor {
             if super::socket::prepare(&stream).is_err() {
                 continue;
             }
-            match self.sockets.take() {
+            let mut place = self.sockets.take();
+            if place.is_none() && crowd.end_slowest() {
+                self.metrics.sockets_refused.increment(1);
+                place = Some(self.sockets.succeed());
+            }
+            match place {
                 Some(place) => {
-                    self.serve(stream, Peer(address), place, service.clone());
+                    let socket = Arc::new(Handover::default());
+                    let task =
+                        self.serve(stream, (Peer(address), Arc::clone(&socket)), place, &service);
+                    crowd.add(socket, task);
                 }
                 None => {
                     self.metrics.sockets_refused.increment(1);
@@ -104,16 +116,22 @@ impl Acceptor {
         }
     }
 
-    fn serve<S, B>(&self, stream: TcpStream, peer: Peer, place: Permit, service: S)
+    fn serve<S, B>(
+        &self,
+        stream: TcpStream,
+        (peer, handover): (Peer, Arc<Handover>),
+        place: Permit,
+        service: &S,
+    ) -> AbortHandle
     where
         S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
-        S: Send + 'static,
+        S: Clone + Send + 'static,
         S::Future: Send + 'static,
         B: Body + Send + 'static,
         B::Data: Send,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let stop = self.stop.clone();
+        let (stop, service) = (self.stop.clone(), service.clone());
         let open = Open::new(Arc::clone(&self.metrics), place);
         let mut builder = http1::Builder::new();
         builder
@@ -124,17 +142,17 @@ impl Acceptor {
         let timeout = self.header_timeout;
         let announced =
             self.announces.as_ref().is_some_and(|announces| announces(peer.0.ip().to_canonical()));
-        self.tasks.spawn(async move {
+        let serving = self.tasks.spawn(async move {
             let (mut stream, mut peer) = (stream, peer);
             if announced {
                 let header = tokio::time::timeout(timeout, proxy_protocol::read(&mut stream));
                 let Ok(Ok(client)) = header.await else { return };
                 peer = Peer(client.unwrap_or(peer.0));
             }
-            let handover = Arc::new(Handover::default());
             let strict = Strict::new(stream, Arc::clone(&handover));
             let given = Arc::clone(&handover);
             let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
+                given.note_asked();
                 request.extensions_mut().insert(peer);
                 request.extensions_mut().insert(Arc::clone(&given));
                 service.call(request)
@@ -167,6 +185,7 @@ impl Acceptor {
             }
             drop(open);
         });
+        serving.abort_handle()
     }
 }
 
