@@ -61,8 +61,8 @@ pub use arrivals::Arrivals;
 pub use feed::{Delivery, FEED_CAPACITY, Feed, Sharding};
 pub use memory::Memory;
 pub use redis::{
-    BadEndpoint, Credentials, Endpoint, Fault, Redis, RedisConfig, Sentinels, Tls, Topology, Unfit,
-    Work,
+    BadEndpoint, Credentials, Durability, Endpoint, Fault, Redis, RedisConfig, Sentinels, Tls,
+    Topology, Unfit, Work,
 };
 #[cfg(test)]
 pub(crate) use stand_in::StandIn;
@@ -70,6 +70,8 @@ pub use tail::Tails;
 
 /// The deadline of every call.
 pub const CALL_TIMEOUT: Duration = Duration::from_millis(500);
+/// The most that a node's clock and its broker's may be apart (F-17).
+pub const MOST_SKEW: Duration = Duration::from_secs(30);
 /// How long an idempotency key is remembered.
 pub const IDEMPOTENCY_WINDOW: Duration = Duration::from_secs(300);
 
@@ -249,4 +251,10 @@ pub trait Broker: Send + Sync + 'static {
     /// the way that publications take. Whoever reads the feed tells whether it
     /// came; the future being `Ok` only says that it was sent.
     fn probe(&self, mark: u64) -> BoxFuture<'_, Result<(), Unavailable>>;
+
+    /// How far this node's clock and the broker's were lately apart; nothing where
+    /// the broker has none of its own.
+    fn skew(&self) -> Duration {
+        Duration::ZERO
+    }
 }

@@ -14,6 +14,7 @@ mod connections;
 mod histogram;
 mod machine;
 mod process;
+mod redis;
 mod shedding;
 mod state;
 mod text;
@@ -264,27 +265,6 @@ impl Metrics {
         self.gauge("sealcast_config_last_reload_success_timestamp", since as f64);
     }
 
-    /// Says whether the link to Redis stands. Only exported by nodes that use one,
-    /// as everything of Redis.
-    pub fn redis_up(&self, up: bool) {
-        self.gauge("sealcast_redis_up", f64::from(u8::from(up)));
-    }
-
-    /// Says whether calls to Redis are refused at once.
-    pub fn redis_breaker(&self, open: bool) {
-        self.gauge("sealcast_redis_breaker_state", f64::from(u8::from(open)));
-    }
-
-    /// Counts what went wrong with Redis; `kind` is one of a fixed few.
-    pub fn redis_error(&self, kind: &'static str) {
-        self.count("sealcast_redis_errors_total", vec![Label::new("kind", kind)]);
-    }
-
-    /// Counts the loss of a connection that publications came by.
-    pub fn pubsub_reconnect(&self) {
-        self.count("sealcast_pubsub_reconnects_total", vec![]);
-    }
-
     /// The numbers of a kind of expensive work, which is one of a fixed few.
     #[must_use]
     pub fn work(&self, work: &'static str, most: usize) -> Work {
@@ -292,21 +272,6 @@ impl Metrics {
         let gauge =
             |name, labels| self.recorder.register_gauge(&Key::from_parts(name, labels), &METADATA);
         Work::new(work, most, counter, gauge)
-    }
-
-    /// Counts a publication that came faster than it could be taken.
-    pub fn pubsub_dropped(&self) {
-        self.count("sealcast_pubsub_dropped_total", vec![]);
-    }
-
-    /// Counts a channel that may have missed something.
-    pub fn gap(&self) {
-        self.count("sealcast_gaps_total", vec![]);
-    }
-
-    /// Counts how the repair of a gap ended; `result` is one of a fixed few.
-    pub fn gap_repair(&self, result: &'static str) {
-        self.count("sealcast_gap_repairs_total", vec![Label::new("result", result)]);
     }
 
     /// All numbers in Prometheus' text format.
@@ -374,6 +339,7 @@ pub const COUNTERS: &[(&str, &str)] = &[
     ("sealcast_pubsub_reconnects_total", "Connections for publications from Redis that were lost"),
     ("sealcast_pubsub_dropped_total", "Records that came faster than they could be taken"),
     ("sealcast_gaps_total", "Channels that were told they may have missed something"),
+    ("sealcast_epoch_changes_total", "Streams that this node made or began anew, by cause"),
     ("sealcast_gap_repairs_total", "Positioned channels looked at after a gap, by how it ended"),
     (work::REFUSED, "Expensive work that had no turn in time, by kind"),
     (shedding::NAME, "What was given up because the node was full, by what"),
@@ -403,6 +369,10 @@ pub const GAUGES: &[(&str, &str)] = &[
     ("sealcast_tasks", "Tasks of the runtime that have not ended"),
     ("sealcast_redis_up", "1 while the link to Redis stands; only of nodes that use one"),
     ("sealcast_redis_breaker_state", "1 while calls to Redis are refused at once"),
+    (
+        "sealcast_clock_skew_seconds",
+        "How far this node's clock is ahead of Redis', or behind if negative; of several the worst",
+    ),
     ("sealcast_limit", "Each limit: a number, bytes, seconds, or of a rate how many in a second"),
     ("sealcast_limit_burst", "How many of a rate may come at once"),
     ("sealcast_ratelimit_mode", "1 for the mode in force: local, or off with the profile none"),
@@ -447,6 +417,7 @@ pub const LABELS: &[(&str, &[&str])] = &[
     ("sealcast_limit_burst", &["limit"]),
     ("sealcast_ratelimit_mode", &["mode"]),
     ("sealcast_redis_errors_total", &["kind"]),
+    ("sealcast_epoch_changes_total", &["cause"]),
     ("sealcast_gap_repairs_total", &["result"]),
     ("sealcast_protocol_violations_total", &["kind"]),
     ("sealcast_command_duration_seconds", &["method"]),

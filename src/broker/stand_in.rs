@@ -21,6 +21,8 @@ pub(crate) struct StandIn {
     pub(crate) told: Mutex<Vec<Bytes>>,
     answers: Semaphore,
     pub(crate) fails: Mutex<bool>,
+    /// How far its clock is off.
+    pub(crate) skew: Mutex<Duration>,
     /// What every stream has; nothing unless said.
     pub(crate) page: Mutex<Option<Page>>,
 }
@@ -33,6 +35,7 @@ impl StandIn {
             told: Mutex::default(),
             answers: Semaphore::new(answers),
             fails: Mutex::new(false),
+            skew: Mutex::default(),
             page: Mutex::new(None),
         })
     }
@@ -130,5 +133,9 @@ impl Broker for StandIn {
 
     fn probe(&self, _: u64) -> BoxFuture<'_, Result<(), Unavailable>> {
         Box::pin(async { Ok(()) })
+    }
+
+    fn skew(&self) -> Duration {
+        *self.skew.lock()
     }
 }

@@ -116,6 +116,7 @@ pub(super) fn build(
         listeners: listeners::listeners(file, faults),
         proxies: proxies(&file.http_server.trusted_proxies, faults),
         proxy_protocol: proxy_protocol(&file.http_server, faults),
+        http2: file.http_server.http2,
         origins: origins(&file.client.allowed_origins, faults),
         verifier: tokens(file, faults).and_then(|tokens| verifier(&tokens, faults)),
         dev: None,

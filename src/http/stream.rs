@@ -121,7 +121,7 @@ async fn open(
         return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the node is stopping"));
     }
     let (parts, body) = request.into_parts();
-    // Chunks do not exist before HTTP/1.1, and HTTP/2 ends at the proxy.
+    // Chunks do not exist before HTTP/1.1, and a socket of HTTP/2 is shared.
     if parts.version != Version::HTTP_11 {
         let text = "a stream needs HTTP/1.1; a proxy in front may have to be told to speak it";
         return Err(Refusal::new(StatusCode::HTTP_VERSION_NOT_SUPPORTED, text));

@@ -9,6 +9,7 @@ mod due;
 mod ending;
 mod marks;
 mod memory;
+mod socket;
 mod subscriptions;
 mod write;
 
@@ -21,13 +22,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use sealcast_wire::{Disconnect, Encoding, Reply};
-use tokio::net::TcpStream;
 
 use super::deadlines::{Deadline, Deadlines, Millis};
 use super::format::Format;
 use super::outbox::{Flush, Outbox, Phase};
 use super::queue::CHUNK;
 use super::{Hub, OutboxLimits};
+pub use socket::{Duplex, Socket};
 pub use subscriptions::{NotAdded, Noted, Notes};
 use write::charge;
 
@@ -67,7 +68,7 @@ pub struct Connection {
     id: ConnectionId,
     format: Format,
     pings: Pings,
-    sink: Sink,
+    socket: Socket,
     /// The earliest deadline, milliseconds; read by the sweep without the lock.
     due: AtomicU64,
     /// Bytes of memory that its subscriptions take in the hub.
@@ -75,22 +76,16 @@ pub struct Connection {
     outbox: Mutex<Outbox>,
 }
 
-enum Sink {
-    Tcp(TcpStream),
-    #[cfg(test)]
-    Scripted(super::tests::Script),
-}
-
 impl Connection {
-    /// A connection over `stream`, whose socket is not blocking.
+    /// A connection over `socket`.
     #[must_use]
     pub fn new(
         id: ConnectionId,
         format: impl Into<Format>,
         pings: Pings,
-        stream: TcpStream,
+        socket: impl Into<Socket>,
     ) -> Arc<Connection> {
-        Self::over(id, format.into(), pings, Sink::Tcp(stream))
+        Self::over(id, format.into(), pings, socket.into())
     }
 
     #[cfg(test)]
@@ -107,15 +102,16 @@ impl Connection {
         pings: Pings,
         script: super::tests::Script,
     ) -> Arc<Connection> {
-        Self::over(ConnectionId::from_u128(7), format.into(), pings, Sink::Scripted(script))
+        let socket = Socket(socket::Kind::Scripted(script));
+        Self::over(ConnectionId::from_u128(7), format.into(), pings, socket)
     }
 
-    fn over(id: ConnectionId, format: Format, pings: Pings, sink: Sink) -> Arc<Connection> {
+    fn over(id: ConnectionId, format: Format, pings: Pings, socket: Socket) -> Arc<Connection> {
         Arc::new(Connection {
             id,
             format,
             pings,
-            sink,
+            socket,
             due: AtomicU64::new(u64::MAX),
             kept: AtomicUsize::new(0),
             outbox: Mutex::new(Outbox::new()),
@@ -144,16 +140,6 @@ impl Connection {
     #[must_use]
     pub fn pings(&self) -> Pings {
         self.pings
-    }
-
-    /// The socket, for its task to read from.
-    #[must_use]
-    pub fn stream(&self) -> Option<&TcpStream> {
-        match &self.sink {
-            Sink::Tcp(stream) => Some(stream),
-            #[cfg(test)]
-            Sink::Scripted(_) => None,
-        }
     }
 
     /// A reply as one frame or chunk, as the connection's transport has it; empty if
@@ -219,13 +205,18 @@ impl Connection {
         }
     }
 
+    /// Reads, in the connection's task, what has come; 0 at its end.
+    ///
+    /// # Errors
+    /// Those of the socket, also [`io::ErrorKind::WouldBlock`] if nothing has come after
+    /// all, whereupon to ask again waits.
+    pub fn poll_read(&self, context: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
+        self.socket.poll_read(context, into)
+    }
+
     /// Waits, in the connection's task, for room in the socket.
     pub fn poll_writable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &self.sink {
-            Sink::Tcp(stream) => stream.poll_write_ready(context),
-            #[cfg(test)]
-            Sink::Scripted(_) => Poll::Pending,
-        }
+        self.socket.poll_writable(context)
     }
 
     /// Keeps `context` to be woken, and tells where the connection stands; `None`

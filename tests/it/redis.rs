@@ -2,8 +2,12 @@
 //! bitten before it says that all is well.
 
 mod away;
+mod batch;
+mod clock;
 mod cluster;
 mod deaf;
+mod durable;
+mod epochs;
 mod failover;
 mod faults;
 mod modes;
@@ -18,6 +22,7 @@ mod start;
 mod stored;
 mod survivors;
 mod tls;
+mod wide;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
