@@ -22,7 +22,7 @@ pub(crate) fn bench(criterion: &mut Criterion) {
     let kinds = [
         (
             Algorithm::HS256,
-            KeyOptions { hmac_secret: Some(SECRET.into()), ..Default::default() },
+            KeyOptions { hmac_secret_key: Some(SECRET.into()), ..Default::default() },
             EncodingKey::from_secret(SECRET.as_bytes()),
         ),
         (
