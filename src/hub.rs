@@ -13,10 +13,11 @@ mod outbox;
 mod queue;
 mod registry;
 mod shard;
+mod shed;
 mod subscriber;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -24,7 +25,7 @@ use sealcast_wire::filter::Filter;
 use sealcast_wire::reply::Event;
 use sealcast_wire::{Channel, Disconnect, Epoch, Position, Reply, Unsubscribed, User};
 
-use crate::limit::{Budget, Cap, Limits};
+use crate::limit::{Budget, Cap, Limits, Stage};
 use crate::metrics::Metrics;
 
 pub use batch::{BATCH_BYTES, BATCH_MESSAGES, Batch, Item, for_delta};
@@ -58,6 +59,10 @@ pub struct Hub {
     registry: Registry,
     limits: OutboxLimits,
     budget: Budget,
+    /// Most bytes held for one connection.
+    conn_memory: AtomicUsize,
+    /// What the node gives up because it is full: a `Stage`.
+    stage: AtomicU8,
     /// Most messages that a full socket made wait, since somebody last asked.
     longest_queue: AtomicUsize,
     /// Bytes of filters that subscriptions keep.
@@ -97,6 +102,8 @@ impl Hub {
                 pong_timeout: limits.pong_timeout.into(),
             },
             budget: Budget::new(limits.node_queue_bytes),
+            conn_memory: AtomicUsize::new(limits.conn_memory),
+            stage: AtomicU8::new(0),
             longest_queue: AtomicUsize::new(0),
             filters: Cap::new(MOST_FILTER_BYTES),
             clock,
@@ -165,10 +172,10 @@ impl Hub {
         connection: &Arc<Connection>,
         wants: Wants,
     ) -> Result<Slot, Wants> {
-        match self.shard(shard) {
-            Some(shard) => shard.lock().join(channel, connection, wants),
-            None => Err(wants),
-        }
+        let Some(shard) = self.shard(shard) else { return Err(wants) };
+        let slot = shard.lock().join(channel, connection, wants)?;
+        connection.check_memory(self);
+        Ok(slot)
     }
 
     /// Makes the channel known, so that subscribers can join it; idempotent.
@@ -237,7 +244,12 @@ impl Hub {
     ) -> Advance {
         let Some(shard) = self.shard(shard) else { return Advance::through() };
         let (channel, reached) = (fan_out.channel().clone(), fan_out.reaches());
+        let droppable = fan_out.is_passing() && self.stage() >= Stage::Dropping;
         let mut advance = shard.lock().advance(fan_out, budget, |connection, frames, messages| {
+            if droppable && connection.is_blocked() {
+                self.metrics.shedding.ephemeral.increment(messages as u64);
+                return;
+            }
             if connection.push(self, frames, messages) {
                 dirty.push(Arc::clone(connection));
             }

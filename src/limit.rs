@@ -11,6 +11,7 @@ mod overrides;
 mod profile;
 mod rate;
 mod rate_text;
+mod stage;
 mod usage;
 
 pub use cap::{Budget, Cap, Permit};
@@ -23,4 +24,5 @@ pub use overrides::{
 };
 pub use profile::{Limits, ParseProfileError, Profile};
 pub use rate::{BadRate, Rate};
+pub use stage::{Fill, Stage, excess};
 pub use usage::{Scope, TooMany, Usage};

@@ -11,17 +11,24 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, Prometheu
 
 mod attempt;
 mod auth;
+mod connections;
 mod histogram;
 mod limits;
 mod machine;
 mod process;
 mod redis;
+mod shedding;
 mod state;
 mod text;
+mod work;
 
 pub use attempt::Attempt;
 pub use histogram::{HISTOGRAMS, Histogram, Histograms, Labelled, REDIS_OPS};
+pub use machine::Machine;
+pub use process::{most_descriptors, open_descriptors, resident_memory};
+pub use shedding::Shedding;
 pub use state::{Shaped, States};
+pub use work::Work;
 
 /// Commands by name, the fixed values of the label `method`.
 const METHODS: [&str; 13] = [
@@ -71,6 +78,8 @@ pub struct Metrics {
     pub queue_messages_max: Gauge,
     /// How far publications got.
     pub states: States,
+    /// What was given up because the node was full.
+    pub shedding: Shedding,
     /// Lengths of time.
     pub histograms: Histograms,
     /// How late the runtime lately was, seconds.
@@ -107,6 +116,7 @@ impl Metrics {
             held_bytes: gauge("sealcast_outbound_queue_bytes", vec![]),
             queue_messages_max: gauge("sealcast_outbound_queue_messages_max", vec![]),
             states: States::new(counter),
+            shedding: Shedding::new(counter, gauge),
             histograms: Histograms::new(),
             runtime_lag: gauge("sealcast_runtime_lag_seconds", vec![]),
             panics: counter("sealcast_panics_total", vec![]),
@@ -198,26 +208,6 @@ impl Metrics {
         self.count("sealcast_protocol_violations_total", vec![Label::new("kind", kind)]);
     }
 
-    /// Connections of a transport that stand, authenticated or not; `transport` is
-    /// one of a fixed few.
-    pub fn connections(&self, transport: &'static str) -> Gauge {
-        let labels = vec![Label::new("transport", transport)];
-        self.recorder.register_gauge(&Key::from_parts("sealcast_connections", labels), &METADATA)
-    }
-
-    /// Counts how an attempt to connect by a transport ended.
-    pub fn attempt(&self, transport: &'static str, attempt: Attempt) {
-        let known = Attempt::ALL.iter().find(|(known, _)| *known == attempt);
-        if let Some((_, result)) = known {
-            self.attempts(transport, result).increment(1);
-        }
-    }
-
-    fn attempts(&self, transport: &'static str, result: &'static str) -> Counter {
-        let labels = vec![Label::new("transport", transport), Label::new("result", result)];
-        register_counter(&self.recorder, "sealcast_connect_attempts_total", labels)
-    }
-
     /// Says whether the node runs in a mode that must never face the internet.
     pub fn insecure_mode(&self, on: bool) {
         self.gauge("sealcast_insecure_mode", f64::from(u8::from(on)));
@@ -239,19 +229,13 @@ impl Metrics {
         self.gauge("sealcast_config_last_reload_success_timestamp", since as f64);
     }
 
-    /// Exports the caps on connections: WebSockets, and streams of all kinds.
-    pub fn connection_limits(&self, websockets: usize, streams: usize) {
-        for (transport, limit) in [("websocket", websockets), ("sse", streams)] {
-            let labels = vec![Label::new("transport", transport)];
-            let key = Key::from_parts("sealcast_connection_limit", labels);
-            self.recorder.register_gauge(&key, &METADATA).set(limit as f64);
-        }
-    }
-
-    /// Exports the bound on what `held_bytes` counts.
-    pub fn queue_limit(&self, bytes: usize) {
-        let name = Key::from_static_name("sealcast_outbound_queue_limit_bytes");
-        self.recorder.register_gauge(&name, &METADATA).set(bytes as f64);
+    /// The numbers of a kind of expensive work, which is one of a fixed few.
+    #[must_use]
+    pub fn work(&self, work: &'static str, most: usize) -> Work {
+        let counter = |name, labels| register_counter(&self.recorder, name, labels);
+        let gauge =
+            |name, labels| self.recorder.register_gauge(&Key::from_parts(name, labels), &METADATA);
+        Work::new(work, most, counter, gauge)
     }
 
     /// All numbers in Prometheus' text format.
@@ -321,6 +305,8 @@ pub const COUNTERS: &[(&str, &str)] = &[
     ("sealcast_gaps_total", "Channels that were told they may have missed something"),
     ("sealcast_epoch_changes_total", "Streams that this node made or began anew, by cause"),
     ("sealcast_gap_repairs_total", "Positioned channels looked at after a gap, by how it ended"),
+    (work::REFUSED, "Expensive work that had no turn in time, by kind"),
+    (shedding::NAME, "What was given up because the node was full, by what"),
     (state::NAME, "Publications, by how far they got on this node"),
     (state::SHAPED, "Messages of shaped channels, by mode and what became of them"),
     (process::CPU_SECONDS, "CPU time of the process, user and system"),
@@ -339,6 +325,12 @@ pub const GAUGES: &[(&str, &str)] = &[
         "Messages for the one slow client that most waited for, within the last 15 s",
     ),
     ("sealcast_runtime_lag_seconds", "How late a timer was at most within the last 15 s"),
+    (
+        shedding::STAGE,
+        "What the node gives up: 0 nothing, 1 newcomers, 2 what passes, 3 the largest",
+    ),
+    (work::RUNNING, "Expensive work under way, by kind"),
+    (work::LIMIT, "How much of each kind of expensive work may be under way"),
     ("sealcast_tasks", "Tasks of the runtime that have not ended"),
     ("sealcast_redis_up", "1 while the link to Redis stands; only of nodes that use one"),
     ("sealcast_redis_breaker_state", "1 while calls to Redis are refused at once"),
@@ -403,6 +395,10 @@ pub const LABELS: &[(&str, &[&str])] = &[
     ("sealcast_protocol_violations_total", &["kind"]),
     ("sealcast_command_duration_seconds", &["method"]),
     ("sealcast_redis_op_seconds", &["op"]),
+    (work::RUNNING, &["work"]),
+    (work::LIMIT, &["work"]),
+    (work::REFUSED, &["work"]),
+    (shedding::NAME, &["what"]),
     (state::NAME, &["state"]),
     (state::SHAPED, &["mode", "step"]),
     ("sealcast_connections", &["transport"]),

@@ -2,6 +2,7 @@
 //! and the drain.
 
 mod accept;
+mod crowd;
 mod drain;
 mod handover;
 mod http2;

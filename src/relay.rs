@@ -12,6 +12,7 @@ mod pump;
 mod recovery;
 mod repair;
 mod shaping;
+mod turns;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
@@ -43,6 +44,7 @@ use shaping::Shaper;
 pub use leases::Lease;
 pub use probe::READY_WITHIN;
 pub use shaping::Shape;
+pub use turns::{NoTurn, Turn, Turns};
 
 /// How often the node proves that its broker carries messages.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
@@ -54,6 +56,14 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Messages of other nodes that wait; more are dropped, and are then not answered.
 const MOST_TOLD: usize = 1_024;
+
+/// Pages of history, and lists of who is present, that are read at once for clients
+/// and the server API, and how many may wait. Recoveries share their reads, and are
+/// none of these.
+const PAGES: (usize, usize) = (64, 1_024);
+/// Batches of the server API that run at once, each with as much as its answer may
+/// hold, and how many may wait.
+const BATCHES: (usize, usize) = (16, 256);
 
 /// What to do when a part dies without which the node would be deaf.
 pub type Fatal = Arc<dyn Fn(&'static str) + Send + Sync>;
@@ -83,6 +93,8 @@ pub struct Relay {
     live_nodes: AtomicUsize,
     /// What waits to go out of shaped channels.
     shaper: Shaper,
+    page_turns: Turns,
+    batch_turns: Turns,
 }
 
 /// How a publication is kept, and whether it is one at all.
@@ -161,6 +173,8 @@ impl Relay {
     ) -> Arc<Relay> {
         let (tell, told) = mpsc::channel(MOST_TOLD);
         Arc::new(Relay {
+            page_turns: Turns::new(PAGES.0, PAGES.1, "page", hub.metrics()),
+            batch_turns: Turns::new(BATCHES.0, BATCHES.1, "batch", hub.metrics()),
             hub,
             broker,
             probes: Probes::new(sharding.count()),
@@ -341,6 +355,22 @@ impl Relay {
     #[must_use]
     pub fn broker(&self) -> &dyn Broker {
         &*self.broker
+    }
+
+    /// A turn at reading a page of history, or who is present.
+    ///
+    /// # Errors
+    /// If there is none in time.
+    pub async fn page_turn(&self) -> Result<Turn<'_>, NoTurn> {
+        self.page_turns.take().await
+    }
+
+    /// A turn at a batch of the server API.
+    ///
+    /// # Errors
+    /// If there is none in time.
+    pub async fn batch_turn(&self) -> Result<Turn<'_>, NoTurn> {
+        self.batch_turns.take().await
     }
 
     /// Ends a subscription, if there is one. Nothing of the channel is pushed

@@ -3,6 +3,7 @@
 
 mod listeners;
 mod modes;
+mod pressure;
 mod reload;
 mod worst;
 
@@ -27,6 +28,7 @@ use crate::net::{self, Acceptor, Announces};
 use crate::relay::Relay;
 use crate::session::{Policies, Policy};
 use listeners::Doors;
+use pressure::Pressure;
 use worst::Worst;
 
 /// The program's version.
@@ -210,6 +212,7 @@ async fn start_relay(
     let overrides = Arc::clone(&relay).keep_overrides(Arc::clone(usage));
     relay.watch("overrides", works, fatal, overrides);
     let usage = Arc::clone(usage);
+    let mut pressure = Pressure::new(&config.limits);
     relay.watch("sweep", works, fatal, async move {
         let mut every = tokio::time::interval(SWEEP_EVERY);
         every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -221,6 +224,7 @@ async fn start_relay(
             let longest = queues.with(hub.take_longest_queue());
             hub.metrics().queue_messages_max.set(longest as f64);
             hub.sweep(hub.clock().now());
+            pressure.look(&hub);
             usage.forget(limit::nanos(hub.clock().precise()));
         }
     });

@@ -3,6 +3,7 @@
 mod answer;
 mod client;
 mod connect;
+mod connecting;
 mod emulation;
 mod ephemeral;
 mod expiry;

@@ -1,6 +1,8 @@
 //! Every limit that an operator can set: within which bounds, what a client meets
 //! at it, and which number shows how much of it is used.
 
+mod contradictions;
+
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -9,6 +11,7 @@ use super::build::fault;
 use super::file::File;
 use super::settings::{Setting, Source};
 use crate::limit::{Limits, Profile, Rate, duration};
+use contradictions::contradictions;
 
 /// One limit.
 pub struct Limit {
@@ -42,6 +45,10 @@ const DAY: Duration = Duration::from_secs(24 * 3_600);
 const YEAR: Duration = Duration::from_secs(365 * 24 * 3_600);
 /// More connections than a machine can have.
 const CROWD: usize = 1_000_000;
+
+const CONN_MEMORY: &str = "limits.conn_memory_max";
+/// What is left in it for subscriptions and commands, bytes.
+const SUBSCRIPTIONS: usize = 192 << 10;
 
 const RATE: &str = "sealcast_rate_limited_total";
 const DISCONNECTS: &str = "sealcast_disconnects_total";
@@ -130,8 +137,12 @@ limits! {
         "The connection ends with 3008.";
     "queue_bytes", "client.queue_max_size", Bytes queue_bytes (1, 64 * MIB), QUEUES,
         "The connection ends with 3008.";
+    "conn_memory_max", "limits.conn_memory_max", Bytes conn_memory (1_024, 128 * MIB), DISCONNECTS,
+        "The connection ends with 3008.";
     "node_queue_bytes", "limits.node_queue_bytes", Bytes node_queue_bytes (1, 64 * GIB), QUEUES,
-        "Connections that hold more than an even share end with 3008.";
+        "Connections that hold more than an even share end with 3008; see [below](#when-a-node-is-full).";
+    "node_memory_max", "limits.node_memory_max", Bytes node_memory (0, 1_024 * GIB), MEMORY,
+        "HTTP 503 for newcomers from 85 %; see [below](#when-a-node-is-full).";
     "recovery_publications", "client.recovery_max_publication_limit",
         Count recovery_publications (0, 100_000), "sealcast_recover_total",
         "The subscription is not recovered.";
@@ -225,6 +236,9 @@ pub(super) fn limits(
     }
     let mut limits = profile.limits();
     file.set_limits(&mut limits);
+    if !is_given(settings, CONN_MEMORY) {
+        limits.conn_memory = limits.conn_memory.max(needed_memory(&limits));
+    }
     for limit in LIMITS {
         if let Some(problem) = limit.problem(&limits) {
             fault(faults, limit.option, problem);
@@ -237,8 +251,20 @@ pub(super) fn limits(
     limits
 }
 
-/// Says where the lifetime of tokens comes from that was not given.
-pub(super) fn name_sources(file: &File, profile: Profile, settings: &mut [Setting]) {
+/// Says where numbers come from that were not given and are not the profile's alone.
+pub(super) fn name_sources(
+    file: &File,
+    (profile, limits): (Profile, &Limits),
+    settings: &mut [Setting],
+) {
+    let conn_memory = needed_memory(limits);
+    if !is_given(settings, CONN_MEMORY)
+        && conn_memory > profile.limits().conn_memory
+        && let Some(setting) = settings.iter_mut().find(|setting| setting.place == CONN_MEMORY)
+    {
+        setting.value = conn_memory.into();
+        setting.source = Source::Option("client.queue_max_size");
+    }
     if file.compat.centrifugo {
         return;
     }
@@ -251,64 +277,16 @@ pub(super) fn name_sources(file: &File, profile: Profile, settings: &mut [Settin
     }
 }
 
-/// Two numbers that were given and cannot both be meant.
-fn contradictions(limits: &Limits, settings: &[Setting], faults: &mut Vec<Fault>) {
-    let given = |place: &str| {
-        let by_whom = settings.iter().find(|setting| setting.place == place);
-        by_whom.is_some_and(|it| !matches!(it.source, Source::Default | Source::Profile(_)))
-    };
-    let Limits { conn_commands, node_commands, ip_connects, node_connects, .. } = limits;
-    let faster = |one: &Rate, all: &Rate| !one.is_none() && one.per_second() > all.per_second();
-    let frame = u64::try_from(limits.frame_bytes).unwrap_or(u64::MAX);
-    let pairs = [
-        (
-            !limits.conn_bytes.is_none() && u64::from(limits.conn_bytes.burst()) < frame,
-            "limits.conn_bytes",
-            "websocket.message_size_limit",
-            "its burst is less than websocket.message_size_limit: such a frame would never pass",
-        ),
-        (
-            limits.waiting_connections > limits.websocket_connections,
-            "limits.waiting_connections",
-            "client.connection_limit",
-            "more than client.connection_limit, of which they are a part",
-        ),
-        (
-            limits.message_bytes > limits.queue_bytes,
-            "limits.message_bytes",
-            "client.queue_max_size",
-            "more than client.queue_max_size: such a message would reach nobody",
-        ),
-        (
-            limits.queue_bytes > limits.node_queue_bytes,
-            "client.queue_max_size",
-            "limits.node_queue_bytes",
-            "more than limits.node_queue_bytes, of which it is a part",
-        ),
-        (
-            limits.pong_timeout >= limits.ping_interval,
-            "client.pong_timeout",
-            "client.ping_interval",
-            "not shorter than client.ping_interval: the next ping would come before",
-        ),
-        (
-            faster(conn_commands, node_commands),
-            "limits.conn_commands",
-            "limits.node_commands",
-            "faster than limits.node_commands: one connection alone could use them up",
-        ),
-        (
-            faster(ip_connects, node_connects),
-            "limits.ip_connects",
-            "limits.node_connects",
-            "faster than limits.node_connects: one address alone could use them up",
-        ),
-    ];
-    for (contradict, place, other, problem) in pairs {
-        if contradict && given(place) && given(other) {
-            fault(faults, place, problem);
-        }
-    }
+/// What a connection needs that is at its other bounds: a full queue, a frame, and
+/// its subscriptions.
+fn needed_memory(limits: &Limits) -> usize {
+    limits.queue_bytes.saturating_add(limits.frame_bytes).saturating_add(SUBSCRIPTIONS)
+}
+
+/// Whether someone set the option.
+fn is_given(settings: &[Setting], place: &str) -> bool {
+    let by_whom = settings.iter().find(|setting| setting.place == place);
+    by_whom.is_some_and(|it| !matches!(it.source, Source::Default | Source::Profile(_)))
 }
 
 /// Every limit with its numbers, as Markdown.

@@ -94,7 +94,7 @@ impl Sources {
             return Err(faults);
         }
         namespaces::name_sources(&file, &mut settings);
-        limits::name_sources(&file, profile, &mut settings);
+        limits::name_sources(&file, (profile, &config.limits), &mut settings);
         config.settings = settings;
         config.warnings = warnings.into_iter().chain(noticed).collect();
         Ok((config, file))

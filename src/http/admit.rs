@@ -8,8 +8,11 @@ use axum::http::StatusCode;
 
 use super::App;
 use crate::broker::Holder;
-use crate::limit::{self, Rate, Scope, Share, TooMany, Wait};
+use crate::limit::{self, Rate, Scope, Share, Stage, TooMany, Wait};
 use crate::session::{AddressPlace, Policy};
+
+/// How long a full node is left alone, nanoseconds.
+const FULL: Wait = Wait(5_000_000_000);
 
 /// A place among the connections of the client's address.
 ///
@@ -17,10 +20,16 @@ use crate::session::{AddressPlace, Policy};
 /// If the connection is one too many; counted.
 pub(super) async fn admit(app: &App, client: IpAddr) -> Result<Box<AddressPlace>, TooMany> {
     let policy = &app.policy;
-    let now = limit::nanos(policy.relay.hub().clock().precise());
-    let admitted = match policy.usage.connect(client, &policy.limits, now) {
-        Ok(here) => in_cluster(policy, client, here).await,
-        Err(too_many) => Err(too_many),
+    let hub = policy.relay.hub();
+    let now = limit::nanos(hub.clock().precise());
+    let admitted = if hub.stage() >= Stage::Refusing {
+        app.metrics().shedding.connections.increment(1);
+        Err(TooMany { scope: Scope::NodeFull, wait: FULL })
+    } else {
+        match policy.usage.connect(client, &policy.limits, now) {
+            Ok(here) => in_cluster(policy, client, here).await,
+            Err(too_many) => Err(too_many),
+        }
     };
     admitted.inspect_err(|too_many| app.metrics().rate_limited(too_many.scope.name()))
 }
@@ -49,6 +58,9 @@ pub(super) fn refusal(too_many: &TooMany) -> (StatusCode, &'static str) {
         Scope::Address => (StatusCode::TOO_MANY_REQUESTS, "too many connects from this address"),
         Scope::AddressConnections => {
             (StatusCode::SERVICE_UNAVAILABLE, "too many connections from this address")
+        }
+        Scope::NodeFull => {
+            (StatusCode::SERVICE_UNAVAILABLE, "the node is short of memory or of descriptors")
         }
         _ => (StatusCode::SERVICE_UNAVAILABLE, "too many connects to the node"),
     }

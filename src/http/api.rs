@@ -21,7 +21,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use sealcast_wire::ErrorCode;
 
-use super::{App, admit, body};
+use super::{App, admit, body, health};
 use crate::auth::{ApiMethod, ServerApi};
 use crate::limit::{Scope, TooMany};
 use answer::{Problem, done, told};
@@ -63,7 +63,10 @@ pub(super) async fn call(
     };
     let kind = [(header::CONTENT_TYPE, "application/json")];
     let answered = match call {
-        Call::Batch => batch::answer(&app, &caller, &body).await.map(|text| (StatusCode::OK, text)),
+        Call::Batch => {
+            let Ok(_turn) = app.policy.relay.batch_turn().await else { return busy() };
+            batch::answer(&app, &caller, &body).await.map(|text| (StatusCode::OK, text))
+        }
         Call::One(method) => {
             if let Err(too_many) = admit::admit_call(&app, caller.name()) {
                 return not_admitted(&too_many);
@@ -95,6 +98,13 @@ fn not_admitted(too_many: &TooMany) -> Response {
     ];
     let body = format!(r#"{{"error":{}}}"#, answer::error_text(code));
     (status, headers, body).into_response()
+}
+
+/// As many batches run as may, and others wait: nothing of this one was done.
+fn busy() -> Response {
+    let retry = health::retry_after().as_secs();
+    ([(header::RETRY_AFTER, HeaderValue::from(retry))], refused(StatusCode::SERVICE_UNAVAILABLE))
+        .into_response()
 }
 
 /// A request that is none: the status, and its name as text.

@@ -8,13 +8,14 @@
 mod due;
 mod ending;
 mod marks;
+mod memory;
 mod socket;
 mod subscriptions;
 mod write;
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -25,6 +26,7 @@ use sealcast_wire::{Disconnect, Encoding, Reply};
 use super::deadlines::{Deadline, Deadlines, Millis};
 use super::format::Format;
 use super::outbox::{Flush, Outbox, Phase};
+use super::queue::CHUNK;
 use super::{Hub, OutboxLimits};
 use crate::limit::QueueCap;
 pub use socket::{Duplex, Socket};
@@ -70,6 +72,8 @@ pub struct Connection {
     socket: Socket,
     /// The earliest deadline, milliseconds; read by the sweep without the lock.
     due: AtomicU64,
+    /// Bytes of memory that its subscriptions take in the hub.
+    kept: AtomicUsize,
     outbox: Mutex<Outbox>,
 }
 
@@ -110,6 +114,7 @@ impl Connection {
             pings,
             socket,
             due: AtomicU64::new(u64::MAX),
+            kept: AtomicUsize::new(0),
             outbox: Mutex::new(Outbox::new()),
         })
     }
@@ -161,9 +166,11 @@ impl Connection {
         let most_bytes = own.bytes.unwrap_or(most_bytes);
         let bytes = outbox.queue.bytes() + frames.len();
         let blocked = outbox.flush == Flush::Blocked;
-        if outbox.queue.messages() + messages > most_messages
+        let shed = blocked && hub.must_shed(bytes);
+        if shed
+            || outbox.queue.messages() + messages > most_messages
             || bytes > most_bytes
-            || (blocked && hub.budget().must_shed(bytes))
+            || self.is_over(hub, &outbox, frames.len() + CHUNK)
         {
             self.close_locked(hub, &mut outbox, Disconnect::SLOW.told(), false);
             return false;
@@ -245,6 +252,11 @@ impl Connection {
         self.outbox.lock().phase == Phase::Open
     }
 
+    /// Whether its socket takes no more for now.
+    pub(in crate::hub) fn is_blocked(&self) -> bool {
+        self.outbox.lock().flush == Flush::Blocked
+    }
+
     /// Wakes the connection's task.
     pub fn wake(&self) {
         self.outbox.lock().wake();
@@ -286,6 +298,7 @@ impl Connection {
         let held = if outbox.phase == Phase::Ended { 0 } else { held };
         hub.budget().change(outbox.partial, held);
         outbox.partial = held;
+        self.check_input(hub, &mut outbox);
         if !unfinished {
             outbox.deadlines.clear(Deadline::Message);
         } else if outbox.deadlines.at(Deadline::Message) == Millis::NEVER
@@ -294,9 +307,6 @@ impl Connection {
             outbox.deadlines.set(Deadline::Message, deadline);
         }
         self.note_due(&outbox.deadlines);
-        if held > 0 && outbox.phase == Phase::Open && hub.budget().must_shed(held) {
-            self.close_locked(hub, &mut outbox, Disconnect::SLOW.told(), false);
-        }
     }
 
     pub(super) fn next_due(&self) -> Millis {

@@ -76,6 +76,8 @@ pub(super) struct Outbox {
     pub(super) charged: usize,
     /// The same for input: a frame that has not arrived whole, or frames that wait.
     pub(super) partial: usize,
+    /// Bytes of commands under way, beyond a few.
+    pub(super) running: usize,
     /// Why it ends: the first reason counts.
     pub(super) code: Option<u16>,
     pub(super) waker: Option<Waker>,
@@ -102,6 +104,7 @@ impl Outbox {
             phase: Phase::Open,
             charged: 0,
             partial: 0,
+            running: 0,
             code: None,
             waker: None,
             deadlines: Deadlines::none(),
@@ -112,6 +115,17 @@ impl Outbox {
             cap: None,
             traces: Vec::new(),
         }
+    }
+
+    /// Bytes of memory that are held for the connection, but for its subscriptions.
+    pub(super) fn memory(&self) -> usize {
+        self.queue.memory() + self.partial + self.running
+    }
+
+    /// What of it counts for the node's budget: what is queued while a socket is full,
+    /// and input.
+    pub(super) fn counted(&self) -> usize {
+        self.charged + self.partial + self.running
     }
 
     pub(super) fn find(&self, channel: &Channel) -> Result<usize, usize> {

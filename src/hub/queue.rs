@@ -12,6 +12,9 @@ use super::format::Format;
 /// How many chunks one write call takes at most.
 const CHUNKS_PER_WRITE: usize = 32;
 
+/// What a chunk takes beside its frames: itself, and what counts who shares them.
+pub(super) const CHUNK: usize = size_of::<Chunk>() + 32;
+
 /// Frames that were put in together, shared with other connections' queues.
 #[derive(Debug)]
 struct Chunk {
@@ -47,6 +50,17 @@ impl Queue {
     /// Bytes that are not out yet.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Bytes of memory that it takes, with what each chunk takes beside its frames.
+    /// Frames that several queues share count in each.
+    pub(super) fn memory(&self) -> usize {
+        let chunks = match &self.chunks {
+            Chunks::None => 0,
+            Chunks::One(_) => 1,
+            Chunks::Many(many) => many.len(),
+        };
+        self.bytes + self.written + chunks * CHUNK
     }
 
     /// Messages that are not out yet; one that is half out counts.

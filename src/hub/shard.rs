@@ -81,6 +81,11 @@ impl FanOut {
         Some(Position { offset: last.publication.offset, epoch: last.epoch.clone()? })
     }
 
+    /// Whether it is worth nothing a moment later: who comes and goes can be asked for.
+    pub(super) fn is_passing(&self) -> bool {
+        matches!(self.content, Content::Membership(_))
+    }
+
     /// How many messages each subscriber gets at most.
     #[must_use]
     pub fn messages(&self) -> usize {
@@ -124,7 +129,7 @@ pub(super) struct Missed {
 
 impl Missed {
     fn by(gone: Subscriber, lost: Lost) -> Missed {
-        Missed { ended_by: gone.ended_by(lost), connection: gone.connection }
+        Missed { ended_by: gone.ended_by(lost), connection: Arc::clone(&gone.connection) }
     }
 }
 
@@ -186,7 +191,11 @@ impl Shard {
         wants: Wants,
     ) -> Result<Slot, Wants> {
         let Some(subscribers) = self.channels.get_mut(channel) else { return Err(wants) };
-        Ok(subscribers.put(Subscriber::joining(Arc::clone(connection), wants)))
+        Ok(subscribers.put(Subscriber::joining(
+            Arc::clone(connection),
+            wants,
+            channel.as_str().len(),
+        )))
     }
 
     pub(super) fn go_live(
@@ -274,6 +283,8 @@ impl Shard {
             let Place::Taken(subscriber) = place else { continue };
             match subscriber.serve(&fan_out.channel, &mut fan_out.content, fan_out.began) {
                 Served::Nothing => continue,
+                // Nothing to write, but memory to look at.
+                Served::Kept => deliver(&subscriber.connection, Bytes::new(), 0),
                 Served::Lost(why) => {
                     lost.push((at, why));
                     continue;

@@ -8,12 +8,18 @@ use sealcast_wire::{Channel, Disconnect, Epoch, Position, Publication};
 
 use super::batch::{Batch, Form, Item};
 use super::connection::Connection;
+use super::outbox::Subscription;
 use super::shard::Content;
 use crate::limit::Permit;
 
 /// Most publications kept for a subscriber whose history is being read.
 const MOST_PENDING: usize = 1_000;
-/// Most payload bytes of those.
+/// What one of those takes beside its payload.
+const PENDING: usize = size_of::<Item>() + size_of::<Publication>();
+/// What a subscription takes beside its channel's name: a place with the channel, and
+/// one with the connection.
+const SUBSCRIPTION: usize = size_of::<Subscriber>() + size_of::<Subscription>();
+/// Most bytes of those.
 const MOST_PENDING_BYTES: usize = 1 << 20;
 
 /// What a subscriber asked for beyond the bare publications, and was granted.
@@ -65,6 +71,8 @@ pub(super) struct Subscriber {
     state: State,
     /// Only there if it wants more than every publication as it is.
     tracked: Option<Box<Tracked>>,
+    /// Bytes that are counted for it at its connection, but for what is pending.
+    bytes: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,6 +110,8 @@ pub(super) enum Lost {
 pub(super) enum Served {
     /// Nothing: not live, or nothing for it.
     Nothing,
+    /// It is kept for it, which takes memory.
+    Kept,
     /// These frames, of so many messages.
     Frames(Bytes, usize),
     /// These frames one after the other.
@@ -111,10 +121,16 @@ pub(super) enum Served {
 }
 
 impl Subscriber {
-    pub(super) fn joining(connection: Arc<Connection>, wants: Wants) -> Subscriber {
+    /// A subscriber of a channel whose name has so many bytes.
+    pub(super) fn joining(connection: Arc<Connection>, wants: Wants, name: usize) -> Subscriber {
+        let filter = wants.filter.as_ref().map_or(0, |selection| selection.filter.bytes());
         let tracked =
             (!wants.is_plain()).then(|| Box::new(Tracked { wants, ..Tracked::default() }));
-        Subscriber { connection, state: State::Joining, tracked }
+        let own = if tracked.is_some() { size_of::<Tracked>() } else { 0 };
+        let bytes = SUBSCRIPTION + name + filter + own;
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        connection.keep(bytes as usize);
+        Subscriber { connection, state: State::Joining, tracked, bytes }
     }
 
     pub(super) fn wants_delta(&self) -> bool {
@@ -148,7 +164,7 @@ impl Subscriber {
         if let Some(Position { offset, epoch }) = position {
             (tracked.offset, tracked.epoch) = (offset, Some(epoch));
         }
-        tracked.pending_bytes = 0;
+        self.connection.give_back(std::mem::take(&mut tracked.pending_bytes));
         if std::mem::take(&mut tracked.overflow) {
             return Err(Lost::Hole);
         }
@@ -177,8 +193,7 @@ impl Subscriber {
     pub(super) fn doubt(&mut self) -> Option<Position> {
         let tracked = self.tracked.as_mut().filter(|tracked| tracked.wants.positioned)?;
         if self.state == State::Joining {
-            tracked.overflow = true;
-            tracked.pending = Vec::new();
+            tracked.overflow(&self.connection);
             return None;
         }
         tracked.position()
@@ -231,8 +246,8 @@ impl Subscriber {
             };
         };
         if joining {
-            tracked.keep(batch.items());
-            return Served::Nothing;
+            let kept = tracked.keep(&self.connection, batch.items());
+            return if kept { Served::Kept } else { Served::Nothing };
         }
         let mut wanted = Vec::new();
         for (at, item) in batch.items().iter().enumerate() {
@@ -325,22 +340,39 @@ impl Tracked {
         self.wants.filter.as_ref().is_none_or(|filter| filter.takes(&item.publication))
     }
 
-    fn keep(&mut self, items: &[Item]) {
+    /// Whether something is kept.
+    fn keep(&mut self, connection: &Connection, items: &[Item]) -> bool {
         // Without a position nothing is owed from before the reply.
         if !self.wants.positioned {
-            return;
+            return false;
         }
         for item in items {
             if self.overflow {
-                return;
+                return false;
             }
-            self.pending_bytes += item.publication.data.len();
+            let bytes = PENDING + item.publication.data.len();
+            self.pending_bytes += bytes;
+            connection.keep(bytes);
             if self.pending.len() >= MOST_PENDING || self.pending_bytes > MOST_PENDING_BYTES {
-                self.overflow = true;
-                self.pending = Vec::new();
-                return;
+                self.overflow(connection);
+                return false;
             }
             self.pending.push(item.clone());
         }
+        true
+    }
+
+    /// It cannot go live any more, and nothing is kept for it.
+    fn overflow(&mut self, connection: &Connection) {
+        self.overflow = true;
+        self.pending = Vec::new();
+        connection.give_back(std::mem::take(&mut self.pending_bytes));
+    }
+}
+
+impl Drop for Subscriber {
+    fn drop(&mut self) {
+        let pending = self.tracked.as_ref().map_or(0, |tracked| tracked.pending_bytes);
+        self.connection.give_back(self.bytes as usize + pending);
     }
 }

@@ -45,6 +45,13 @@ impl Cap {
             .map(|_| Permit { of: Arc::clone(&self.0), count })
     }
 
+    /// A permit for who takes the place of another, whose permit is about to come back.
+    #[must_use]
+    pub fn succeed(&self) -> Permit {
+        self.0.taken.fetch_add(1, Ordering::AcqRel);
+        Permit { of: Arc::clone(&self.0), count: 1 }
+    }
+
     /// How many permits are out.
     #[must_use]
     pub fn taken(&self) -> usize {
@@ -118,6 +125,12 @@ impl Budget {
             && bytes >= self.most / self.holders.load(Ordering::Acquire).max(1)
     }
 
+    /// Bytes that may be held.
+    #[must_use]
+    pub fn most(&self) -> usize {
+        self.most
+    }
+
     /// Bytes held by all.
     #[must_use]
     pub fn held(&self) -> usize {
@@ -139,6 +152,9 @@ mod tests {
         drop(first);
         assert_eq!(cap.taken(), 1);
         assert!(cap.take().is_some());
+        let successor = cap.succeed();
+        assert_eq!(cap.taken(), 2, "though there was one already");
+        drop(successor);
         cap.set_most(1);
         assert!(cap.take().is_none());
         cap.set_most(3);

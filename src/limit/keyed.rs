@@ -127,7 +127,7 @@ impl Keyed {
 
     /// How many keys there is storage for.
     #[cfg(test)]
-    fn capacity(&self) -> usize {
+    pub(super) fn capacity(&self) -> usize {
         self.shards.iter().map(|shard| shard.lock().buckets.capacity()).sum()
     }
 }

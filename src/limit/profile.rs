@@ -64,8 +64,14 @@ pub struct Limits {
     pub queue_messages: usize,
     /// Most bytes waiting for one connection.
     pub queue_bytes: usize,
-    /// Bytes that the node holds for all slow connections and unfinished frames.
+    /// Most bytes of memory held for one connection: what waits for it, input,
+    /// commands under way and subscriptions.
+    pub conn_memory: usize,
+    /// Bytes that the node holds for all slow connections, and of input.
     pub node_queue_bytes: usize,
+    /// Bytes of memory of the process before which the node sheds; 0 is what its
+    /// control group or the machine has.
+    pub node_memory: usize,
     /// Longest time a write may make no progress.
     pub write_timeout: Duration,
     /// Time between pings.
@@ -143,7 +149,9 @@ impl Profile {
             node_tail_bytes: 64 << 20,
             queue_messages: 1_000,
             queue_bytes: 1 << 20,
+            conn_memory: 1_280 << 10,
             node_queue_bytes: 256 << 20,
+            node_memory: 0,
             write_timeout: Duration::from_secs(5),
             ping_interval: Duration::from_secs(25),
             pong_timeout: Duration::from_secs(8),
@@ -177,6 +185,7 @@ impl Profile {
                 connect_deadline: Duration::from_secs(5),
                 channels_per_connection: 32,
                 queue_bytes: 256 << 10,
+                conn_memory: 512 << 10,
                 node_queue_bytes: 32 << 20,
                 node_commands: Rate::each_second(100, 100),
                 ip_connects: Rate::of(10, Duration::from_secs(10), 10),
@@ -246,6 +255,7 @@ mod tests {
         assert_eq!(both(|limits| limits.websocket_connections), (500, 10_000));
         assert_eq!(both(|limits| limits.channels_per_connection), (32, 128));
         assert_eq!(both(|limits| limits.queue_bytes), (256 << 10, 1 << 20));
+        assert_eq!(both(|limits| limits.conn_memory), (512 << 10, 1_280 << 10));
         assert_eq!(both(|limits| limits.frame_fragments), (16, 64));
         let both = |time: fn(&Limits) -> Duration| (time(&strict), time(&standard));
         assert_eq!(both(|limits| limits.message_deadline), (SECOND(5), SECOND(10)));

@@ -52,11 +52,13 @@ pub enum Scope {
     Guesses,
     /// Nobody's: an operator has blocked the user, the connection, the address or the key.
     Blocked,
+    /// What the node has of memory and descriptors; see [`super::Stage`].
+    NodeFull,
 }
 
 impl Scope {
     /// Every scope.
-    pub const ALL: [Scope; 14] = [
+    pub const ALL: [Scope; 15] = [
         Scope::Connection,
         Scope::Bytes,
         Scope::Subscribe,
@@ -71,6 +73,7 @@ impl Scope {
         Scope::Tickets,
         Scope::Guesses,
         Scope::Blocked,
+        Scope::NodeFull,
     ];
 
     /// Its name in the metrics.
@@ -91,6 +94,7 @@ impl Scope {
             Scope::Tickets => "tickets",
             Scope::Guesses => "guesses",
             Scope::Blocked => "blocked",
+            Scope::NodeFull => "node_full",
         }
     }
 }
@@ -275,6 +279,42 @@ mod tests {
         let through = (0..1_000_u32)
             .filter(|other| usage.connect(IpAddr::from(other.to_be_bytes()), &limits, 0).is_ok());
         assert_eq!(through.count(), 190, "the rest of the node's 200");
+    }
+
+    #[test]
+    fn after_a_million_users_and_addresses_memory_is_what_it_was() {
+        const SECOND: Nanos = 1_000_000_000;
+        /// What is in use all the time.
+        const STEADY: u32 = 20_000;
+        let usage = Usage::new();
+        let limits = Profile::Standard.limits();
+        let limits = Limits { node_connects: Rate::NONE, ..limits };
+        let seen = |subjects: std::ops::Range<u32>, now| {
+            for subject in subjects {
+                let _ = usage.message(&subject.to_string(), &limits, now);
+                drop(usage.connect(IpAddr::from(subject.to_be_bytes()), &limits, now));
+            }
+        };
+        // Four times a second, as the node does it.
+        let pass = |from: Nanos, seconds: u64| {
+            for quarter in 0..4 * seconds {
+                usage.forget(from + quarter * SECOND / 4);
+            }
+        };
+        let storage = || {
+            let buckets = usage.users.capacity() + usage.addresses.capacity();
+            (buckets, usage.users.len() + usage.addresses.len() + usage.connections.len())
+        };
+        seen(0..STEADY, SECOND);
+        let (before, used) = storage();
+        seen(0..1_000_000, SECOND);
+        assert!(storage().1 > 1_990_000, "there is a place for nearly each");
+        // The longest window is the minute of a user.
+        pass(SECOND, 60);
+        seen(0..STEADY, 61 * SECOND);
+        let (after, remain) = storage();
+        assert_eq!(remain, used);
+        assert!(after <= before + before / 10, "{before} places before, {after} after");
     }
 
     #[test]

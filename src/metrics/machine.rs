@@ -6,16 +6,17 @@ use std::path::{Path, PathBuf};
 
 /// The most that the process may use.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Machine {
+pub struct Machine {
     /// Bytes.
-    pub(super) memory: Option<f64>,
+    pub memory: Option<f64>,
     /// Cores; a part of one counts as that.
-    pub(super) cores: Option<f64>,
+    pub cores: Option<f64>,
 }
 
 impl Machine {
     /// Reads what the system tells. `root` is `/`, but for tests.
-    pub(super) fn read(root: &Path) -> Machine {
+    #[must_use]
+    pub fn read(root: &Path) -> Machine {
         let mut machine = Machine { memory: total_memory(root), cores: allowed_cores(root) };
         for group in groups(root) {
             lower(&mut machine.memory, group.memory());

@@ -21,18 +21,10 @@ pub(super) fn sample(recorder: &PrometheusRecorder) {
         }
     };
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let field = |name: &str| {
-        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
-        line.split_whitespace().next()?.parse::<f64>().ok()
-    };
-    set("process_resident_memory_bytes", field("VmRSS:").map(|kib| kib * 1024.0));
-    set("process_threads", field("Threads:"));
-    set(
-        "process_open_fds",
-        std::fs::read_dir("/proc/self/fd").ok().map(|entries| entries.count() as f64),
-    );
-    let limits = rustix::process::getrlimit(rustix::process::Resource::Nofile);
-    set("process_max_fds", limits.current.map(|most| most as f64));
+    set("process_resident_memory_bytes", resident(&status));
+    set("process_threads", field(&status, "Threads:"));
+    set("process_open_fds", open_descriptors());
+    set("process_max_fds", most_descriptors());
     let machine = Machine::read(Path::new("/"));
     set("sealcast_memory_limit_bytes", machine.memory);
     set("sealcast_cpu_limit_cores", machine.cores);
@@ -52,6 +44,39 @@ pub(super) fn cpu_seconds(out: &mut String) {
         let (name, spent) = (CPU_SECONDS, user + system);
         let _ = writeln!(out, "# HELP {name} {meaning}\n# TYPE {name} counter\n{name} {spent}\n");
     }
+}
+
+/// Resident memory of the process, bytes, if this system tells.
+#[must_use]
+pub fn resident_memory() -> Option<f64> {
+    resident(&std::fs::read_to_string("/proc/self/status").ok()?)
+}
+
+/// Open descriptors of the process, if this system tells.
+#[must_use]
+pub fn open_descriptors() -> Option<f64> {
+    // Since Linux 6.2 the folder's size is their number.
+    let told = std::fs::metadata("/proc/self/fd").ok().map(|folder| folder.len());
+    match told.filter(|count| *count > 0) {
+        Some(count) => Some(count as f64),
+        None => std::fs::read_dir("/proc/self/fd").ok().map(|entries| entries.count() as f64),
+    }
+}
+
+/// The process' limit of descriptors, if it has one.
+#[must_use]
+pub fn most_descriptors() -> Option<f64> {
+    let limits = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    limits.current.map(|most| most as f64)
+}
+
+fn resident(status: &str) -> Option<f64> {
+    field(status, "VmRSS:").map(|kib| kib * 1024.0)
+}
+
+fn field(status: &str, name: &str) -> Option<f64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+    line.split_whitespace().next()?.parse().ok()
 }
 
 fn stat() -> String {

@@ -2,7 +2,8 @@
 //! also by HTTP/2.
 //!
 //! Each socket has a deadline for its header, a bound on what it may send before
-//! its request is understood, and a place under a cap. What a request's body may
+//! its request is understood, and a place under a cap, which the slowest gives up
+//! for a newcomer. What a request's body may
 //! take in bytes and time is the service's to bound.
 
 use std::convert::Infallible;
@@ -19,9 +20,11 @@ use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::crowd::Crowd;
 use super::handover::Handover;
 use super::http2;
 use super::proxy_protocol;
@@ -78,6 +81,7 @@ impl Acceptor {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let refusals = Cap::new(REFUSALS);
+        let mut crowd = Crowd::new(self.sockets.most(), self.header_timeout);
         loop {
             let accepted = tokio::select! {
                 () = self.stop.cancelled() => return,
@@ -94,9 +98,17 @@ impl Acceptor {
             if super::socket::prepare(&stream).is_err() {
                 continue;
             }
-            match self.sockets.take() {
+            let mut place = self.sockets.take();
+            if place.is_none() && crowd.end_slowest() {
+                self.metrics.sockets_refused.increment(1);
+                place = Some(self.sockets.succeed());
+            }
+            match place {
                 Some(place) => {
-                    self.serve(stream, Peer(address), place, service.clone());
+                    let socket = Arc::new(Handover::default());
+                    let task =
+                        self.serve(stream, (Peer(address), Arc::clone(&socket)), place, &service);
+                    crowd.add(socket, task);
                 }
                 None => {
                     self.metrics.sockets_refused.increment(1);
@@ -108,7 +120,13 @@ impl Acceptor {
         }
     }
 
-    fn serve<S, B>(&self, stream: TcpStream, peer: Peer, place: Permit, service: S)
+    fn serve<S, B>(
+        &self,
+        stream: TcpStream,
+        (peer, handover): (Peer, Arc<Handover>),
+        place: Permit,
+        service: &S,
+    ) -> AbortHandle
     where
         S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
         S: Clone + Send + 'static,
@@ -117,7 +135,7 @@ impl Acceptor {
         B::Data: Send,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let stop = self.stop.clone();
+        let (stop, service) = (self.stop.clone(), service.clone());
         let open = Open::new(Arc::clone(&self.metrics), place);
         let mut builder = http1::Builder::new();
         builder
@@ -128,7 +146,7 @@ impl Acceptor {
         let (timeout, http2, tasks) = (self.header_timeout, self.http2, self.tasks.clone());
         let announced =
             self.announces.as_ref().is_some_and(|announces| announces(peer.0.ip().to_canonical()));
-        self.tasks.spawn(async move {
+        let serving = self.tasks.spawn(async move {
             let (mut stream, mut peer) = (stream, peer);
             if announced {
                 let header = tokio::time::timeout(timeout, proxy_protocol::read(&mut stream));
@@ -139,15 +157,16 @@ impl Acceptor {
                 let spoken = tokio::time::timeout(timeout, http2::is_spoken(&stream));
                 let Ok(Ok(spoken)) = spoken.await else { return };
                 if spoken {
+                    handover.note_asked();
                     // Apart, so that it does not make the tasks of others larger.
                     Box::pin(http2::serve((stream, peer), service, tasks, timeout, &stop)).await;
                     return;
                 }
             }
-            let handover = Arc::new(Handover::default());
             let strict = Strict::new(stream, Arc::clone(&handover));
             let given = Arc::clone(&handover);
             let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
+                given.note_asked();
                 request.extensions_mut().insert(peer);
                 request.extensions_mut().insert(Arc::clone(&given));
                 service.call(request)
@@ -180,6 +199,7 @@ impl Acceptor {
             }
             drop(open);
         });
+        serving.abort_handle()
     }
 }
 

@@ -31,6 +31,8 @@ pub struct Handover {
     full: AtomicBool,
     /// Hyper has asked for the body, so the head is written.
     begun: AtomicBool,
+    /// A request has come.
+    asked: AtomicBool,
     taker: Mutex<Option<Taker>>,
 }
 
@@ -43,6 +45,15 @@ impl Handover {
     ) -> Handing {
         *self.taker.lock() = Some(Box::new(taker));
         Handing(Arc::clone(self))
+    }
+
+    pub(super) fn note_asked(&self) {
+        self.asked.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a request has come.
+    pub(super) fn was_asked(&self) -> bool {
+        self.asked.load(Ordering::Relaxed)
     }
 
     pub(super) fn note_full(&self, full: bool) {

@@ -53,6 +53,7 @@ impl Node {
         now.connections.set_most(config.limits.websocket_connections);
         now.streams.set_most(config.limits.sse_connections);
         now.waiting.set_most(config.limits.waiting_connections);
+        now.policy.relay.hub().set_conn_memory(config.limits.conn_memory);
         now.metrics()
             .connection_limits(config.limits.websocket_connections, config.limits.sse_connections);
         modes::tell(&config, now.metrics());

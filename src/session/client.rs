@@ -1,11 +1,8 @@
 //! A client of the Centrifuge protocol over a bidirectional transport.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-
-use futures_util::future::BoxFuture;
 
 use sealcast_wire::command::{Command, Connect, Request};
 use sealcast_wire::reply::Body;
@@ -13,6 +10,7 @@ use sealcast_wire::{Channel, Disconnect, Encoding, ErrorCode, Reply, User};
 
 use super::answer::{About, push, refuse};
 use super::connect::{self, Admitted};
+use super::connecting::Connecting;
 use super::form::channel_of;
 use super::inflight::InFlight;
 use super::meter::Meter;
@@ -59,17 +57,6 @@ enum State {
     Active(Actor),
     /// Its connect was answered with an error: it is expected to close.
     Refused,
-}
-
-struct Connecting {
-    id: u32,
-    began: Duration,
-    actor: Actor,
-    future: BoxFuture<'static, Result<Option<Lease>, Refusal>>,
-    /// Frames that came behind the connect command, in order.
-    waiting: VecDeque<Vec<u8>>,
-    user_place: Option<UserPlace>,
-    _place: Permit,
 }
 
 /// Whether a command has its answer.
@@ -185,7 +172,7 @@ impl Client {
             if let State::Connecting(connecting) = &mut self.state {
                 let rest = commands.rest();
                 if !rest.is_empty() {
-                    connecting.waiting.push_back(rest.to_vec());
+                    connecting.wait(rest, &self.connection, self.policy.relay.hub());
                 }
                 return;
             }
@@ -210,6 +197,7 @@ impl Client {
         let Poll::Ready(done) = connecting.future.as_mut().poll(context) else { return };
         let (id, began) = (connecting.id, connecting.began);
         let waiting = std::mem::take(&mut connecting.waiting);
+        self.connection.set_running(self.policy.relay.hub(), 0);
         let user_place = connecting.user_place.take();
         let actor = connecting.actor.clone();
         match done {
@@ -317,7 +305,7 @@ impl Client {
             began,
             actor,
             future: Box::pin(future),
-            waiting: VecDeque::new(),
+            waiting: Default::default(),
             user_place,
             _place,
         }));

@@ -15,10 +15,11 @@ use sealcast_wire::Channel;
 
 use super::operation::{Actor, Operation};
 
-/// Operations under way or waiting, beyond which no more input is read. What had
-/// been read before is still taken up, so there can be more, by as many as one
-/// read holds.
+/// Operations under way at most. Beyond no more input is read; what had been read
+/// before waits for its turn, as many as one read holds.
 const MOST: usize = 32;
+/// By how many bytes it must differ before the connection is told what they hold.
+const GRAIN: usize = 4 << 10;
 
 #[derive(Default)]
 pub(super) struct InFlight(Option<Box<Inner>>);
@@ -29,11 +30,26 @@ struct Inner {
     /// Channels of what is running.
     busy: Vec<Busy>,
     waiting: VecDeque<Operation>,
+    /// Bytes of memory that all of them hold.
+    bytes: usize,
+    /// What the connection knows of those.
+    noted: usize,
 }
 
 struct Busy {
     channel: Channel,
     exclusive: bool,
+    bytes: usize,
+}
+
+impl Busy {
+    fn with(operation: &Operation) -> Busy {
+        Busy {
+            channel: operation.channel.clone(),
+            exclusive: operation.kind.is_exclusive(),
+            bytes: operation.bytes(),
+        }
+    }
 }
 
 /// Resolves to its channel.
@@ -52,15 +68,20 @@ impl InFlight {
         actor: &Actor,
         context: &mut Context<'_>,
     ) {
-        if self.0.as_ref().is_some_and(|inner| inner.must_wait(&operation, &inner.waiting)) {
-            self.0.get_or_insert_default().waiting.push_back(operation);
+        if let Some(inner) = &mut self.0
+            && inner.must_wait(&operation, &inner.waiting)
+        {
+            inner.bytes += operation.bytes();
+            inner.waiting.push_back(operation);
+            inner.note(actor);
             return;
         }
-        let busy =
-            Busy { channel: operation.channel.clone(), exclusive: operation.kind.is_exclusive() };
+        let busy = Busy::with(&operation);
         let mut future = operation.begin(actor);
         if future.as_mut().poll(context).is_pending() {
-            self.0.get_or_insert_default().run(busy, future);
+            let inner = self.0.get_or_insert_default();
+            inner.run(busy, future);
+            inner.note(actor);
         }
     }
 
@@ -69,7 +90,7 @@ impl InFlight {
         let Some(inner) = &mut self.0 else { return };
         while let Poll::Ready(Some(channel)) = Pin::new(&mut inner.running).poll_next(context) {
             if let Some(at) = inner.busy.iter().position(|busy| busy.channel == channel) {
-                inner.busy.swap_remove(at);
+                inner.bytes -= inner.busy.swap_remove(at).bytes;
             }
             let mut still_waiting = VecDeque::new();
             while let Some(operation) = inner.waiting.pop_front() {
@@ -77,10 +98,8 @@ impl InFlight {
                     still_waiting.push_back(operation);
                     continue;
                 }
-                let busy = Busy {
-                    channel: operation.channel.clone(),
-                    exclusive: operation.kind.is_exclusive(),
-                };
+                let busy = Busy::with(&operation);
+                inner.bytes -= busy.bytes;
                 let mut future = operation.begin(actor);
                 if future.as_mut().poll(context).is_pending() {
                     inner.run(busy, future);
@@ -88,6 +107,7 @@ impl InFlight {
             }
             inner.waiting = still_waiting;
         }
+        inner.note(actor);
         if inner.running.is_empty() && inner.waiting.is_empty() {
             self.0 = None;
         }
@@ -95,9 +115,12 @@ impl InFlight {
 }
 
 impl Inner {
-    /// Whether an operation of the same channel is running or waiting before it,
-    /// and one of the two must have the channel alone.
+    /// Whether as many run as may, or an operation of the same channel is running or
+    /// waiting before it, and one of the two must have the channel alone.
     fn must_wait(&self, operation: &Operation, before: &VecDeque<Operation>) -> bool {
+        if self.running.len() >= MOST {
+            return true;
+        }
         let exclusive = operation.kind.is_exclusive();
         let running = self
             .busy
@@ -106,12 +129,23 @@ impl Inner {
         running || before.iter().any(|earlier| earlier.channel == operation.channel)
     }
 
-    fn run(&mut self, busy: Busy, future: BoxFuture<'static, ()>) {
+    fn run(&mut self, mut busy: Busy, future: BoxFuture<'static, ()>) {
         let channel = busy.channel.clone();
+        busy.bytes += size_of_val(&*future);
+        self.bytes += busy.bytes;
         self.busy.push(busy);
         self.running.push(Box::pin(async move {
             future.await;
             channel
         }));
+    }
+
+    /// Tells the connection what they hold, where that is much.
+    fn note(&mut self, actor: &Actor) {
+        let over = self.bytes.abs_diff(self.noted) >= GRAIN;
+        if over || self.bytes == 0 && self.noted > 0 {
+            self.noted = self.bytes;
+            actor.connection.set_running(actor.policy.relay.hub(), self.bytes);
+        }
     }
 }

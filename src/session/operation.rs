@@ -17,7 +17,7 @@ use super::subscribe::{self, Request};
 use crate::auth::{Denied, Identity, Namespace, Publish, Readers};
 use crate::broker::{HistoryError, HistoryQuery, Retention, Unavailable};
 use crate::hub::Connection;
-use crate::relay::{How, Shape};
+use crate::relay::{How, NoTurn, Shape};
 
 /// A command whose form is checked, and which is not authorized yet: that
 /// happens when it begins.
@@ -70,6 +70,20 @@ pub struct Actor {
 }
 
 impl Operation {
+    /// Bytes of memory that it holds.
+    pub(super) fn bytes(&self) -> usize {
+        let kind = match &self.kind {
+            Kind::Publish(payload) => payload.bytes().len(),
+            Kind::Subscribe(request) => size_of::<Request>() + request.bytes(),
+            Kind::Unsubscribe
+            | Kind::Expire
+            | Kind::Presence
+            | Kind::PresenceStats
+            | Kind::History(_) => 0,
+        };
+        size_of::<Operation>() + self.channel.as_str().len() + kind
+    }
+
     /// Authorizes and carries out the operation, and replies.
     pub(super) fn begin(self, actor: &Actor) -> BoxFuture<'static, ()> {
         let actor = actor.clone();
@@ -193,7 +207,9 @@ impl Actor {
     async fn presence(&self, id: u32, channel: Channel) -> Result<(), Refusal> {
         let namespace = self.namespace(&channel)?;
         self.may_read(namespace.presence, namespace.read_presence, &channel)?;
+        let turn = self.policy.relay.page_turn().await?;
         let present = self.policy.relay.broker().presence(channel).await?;
+        drop(turn);
         let present = present.into_iter().map(|(id, who)| (id, ClientInfo::clone(&who))).collect();
         self.reply(&Reply { id, body: Body::Presence(present) });
         Ok(())
@@ -216,7 +232,9 @@ impl Actor {
             return Err(ErrorCode::BadRequest.into());
         }
         let keep = self.policy.retention(namespace).ok_or(ErrorCode::NotAvailable)?;
+        let turn = self.policy.relay.page_turn().await?;
         let page = self.policy.relay.broker().history(channel, query, keep.meta_ttl).await?;
+        drop(turn);
         self.can_read(namespace.data_format, page.publications.iter())?;
         let result = HistoryResult {
             publications: page.publications.iter().map(|one| (**one).clone()).collect(),
@@ -270,6 +288,12 @@ impl Policy {
 impl From<Unavailable> for Refusal {
     fn from(_: Unavailable) -> Refusal {
         ErrorCode::Internal.into()
+    }
+}
+
+impl From<NoTurn> for Refusal {
+    fn from(_: NoTurn) -> Refusal {
+        ErrorCode::TooManyRequests.into()
     }
 }
 

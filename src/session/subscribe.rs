@@ -37,6 +37,14 @@ pub(super) struct Request {
     pub(super) token: String,
 }
 
+impl Request {
+    /// Bytes of memory beside its own.
+    pub(super) fn bytes(&self) -> usize {
+        let filter = self.filter.as_ref().and_then(|filter| filter.as_ref().ok());
+        self.token.len() + filter.map_or(0, |filter| filter.bytes())
+    }
+}
+
 /// What a token or a backend says of a subscription.
 #[derive(Clone, Debug, Default)]
 pub struct Grant {

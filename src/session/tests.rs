@@ -137,6 +137,51 @@ async fn no_more_is_read_while_too_much_is_in_flight() {
 }
 
 #[tokio::test]
+async fn of_one_frame_32_are_under_way_and_the_others_have_their_turn() {
+    let mut bench = Bench::connected();
+    let subscribe = |n: u32| format!("{{\"id\":{},\"subscribe\":{{\"channel\":\"c{n}\"}}}}", n + 2);
+    bench.say(&(0..40).map(subscribe).collect::<Vec<_>>().join("\n"));
+    assert_eq!(bench.calls().len(), 32);
+    assert!(!bench.client.wants_input());
+    bench.answer(1);
+    assert_eq!((bench.calls().len(), bench.replies().len()), (33, 1));
+    bench.answer(39);
+    assert_eq!((bench.calls().len(), bench.replies().len()), (40, 40));
+    assert!(bench.client.wants_input());
+}
+
+#[tokio::test]
+async fn commands_under_way_count_for_the_connection_until_they_are_answered() {
+    let mut bench = Bench::connected();
+    bench.say(r#"{"id":2,"subscribe":{"channel":"a"}}"#);
+    bench.answer(1);
+    let resting = bench.connection.memory();
+    let payload = "x".repeat(10_000);
+    let publish = format!(r#"{{"id":3,"publish":{{"channel":"a","data":"{payload}"}}}}"#);
+    bench.say(&[publish.as_str(); 20].join("\n"));
+    let held = bench.connection.memory() - resting;
+    assert!((200_000..300_000).contains(&held), "{held}");
+    assert_eq!(bench.hub.budget().held(), held);
+    bench.answer(20);
+    assert_eq!((bench.connection.memory(), bench.hub.budget().held()), (resting, 0));
+}
+
+#[tokio::test]
+async fn commands_under_way_that_take_too_much_end_the_connection() {
+    let mut bench = Bench::connected();
+    bench.say(r#"{"id":2,"subscribe":{"channel":"a"}}"#);
+    bench.answer(1);
+    bench.hub.set_conn_memory(50_000);
+    let payload = "x".repeat(20_000);
+    for ended in [false, false, true] {
+        let publish = format!(r#"{{"id":3,"publish":{{"channel":"a","data":"{payload}"}}}}"#);
+        bench.say(&publish);
+        assert_eq!(bench.connection.is_open(), !ended);
+    }
+    assert_eq!(bench.script.read().1, Some(3008));
+}
+
+#[tokio::test]
 async fn a_broker_that_fails_is_an_internal_error_and_nothing_is_acknowledged() {
     let mut bench = Bench::connected();
     *bench.broker.fails.lock() = true;

@@ -73,7 +73,7 @@ async fn those_who_have_not_connected_yet_have_a_cap_of_their_own() {
 #[tokio::test]
 async fn too_many_sockets_are_turned_away_at_the_door() {
     let node =
-        TestNode::with(json!({ "limits": { "http_sockets": 4, "header_timeout": "30s" } })).await;
+        TestNode::with(json!({ "limits": { "http_sockets": 4, "header_timeout": "1h" } })).await;
     let mut connected = Wire::connected(&node, "ada").await;
     // An upgraded socket is no longer among those that speak HTTP.
     eventually("upgraded", || node.number("sealcast_sockets") == 0.0).await;
@@ -147,7 +147,7 @@ async fn abrupt_ends_leave_nothing_behind() {
 #[tokio::test]
 async fn a_refusal_at_the_door_is_told_even_to_those_who_send_much() {
     let node =
-        TestNode::with(json!({ "limits": { "http_sockets": 1, "header_timeout": "30s" } })).await;
+        TestNode::with(json!({ "limits": { "http_sockets": 1, "header_timeout": "1h" } })).await;
     let _silent = sockets(node.public, 1).await;
     eventually("accepted", || node.number("sealcast_sockets") == 1.0).await;
     let request = format!("GET / HTTP/1.1\r\nHost: it\r\nX: {}\r\n\r\n", "x".repeat(100_000));

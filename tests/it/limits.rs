@@ -3,11 +3,17 @@
 
 mod commands;
 mod connects;
+mod crowds;
 mod flood;
+mod floods;
+mod memory;
 mod overrides;
 mod page;
 mod shaped;
 mod sizes;
+mod streams;
+mod times;
+mod turns;
 
 use sealcast_wire::reply::Body;
 use sealcast_wire::ws::Opcode;
@@ -24,6 +30,10 @@ const TOO_MANY: u32 = 111;
 
 /// A node under a profile's own numbers, changed by what `limits` says.
 async fn node_under(profile: &str, limits: Value) -> TestNode {
+    TestNode::with(node_options(profile, limits)).await
+}
+
+fn node_options(profile: &str, limits: Value) -> Value {
     let mut options = json!({
         "client": { "allow_anonymous_connect_without_token": true },
         "limits": { "profile": profile, "ip_connections": null },
@@ -38,7 +48,7 @@ async fn node_under(profile: &str, limits: Value) -> TestNode {
     for (name, value) in limits.as_object().unwrap() {
         options["limits"][name] = value.clone();
     }
-    TestNode::with(options).await
+    options
 }
 
 async fn connected(node: &TestNode, user: &str, encoding: Encoding) -> Wire {

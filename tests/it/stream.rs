@@ -1,7 +1,7 @@
 //! HTTP streams: what clients get over them, what they say by `/emulation`, how they
 //! end, and what is refused.
 
-mod reader;
+pub(crate) mod reader;
 
 mod bounds;
 mod curl;

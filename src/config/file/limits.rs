@@ -42,8 +42,16 @@ section! {
         message_bytes: usize => message_bytes,
         /// Most publications and replies waiting for one connection.
         @restart queue_messages: usize => queue_messages,
-        /// Bytes that the node holds for all slow connections and unfinished frames.
+        /// Most bytes of memory held for one connection: what waits for it, input that is not
+        /// taken up, commands under way and subscriptions with their filters. Unless given it is
+        /// no less than `client.queue_max_size` and `websocket.message_size_limit` need.
+        conn_memory_max: usize => conn_memory,
+        /// Bytes that the node holds for all slow connections, unfinished frames and commands
+        /// under way.
         @restart node_queue_bytes: usize => node_queue_bytes,
+        /// Bytes of resident memory near which the node sheds; 0 is what its control group or the
+        /// machine has.
+        @restart node_memory_max: usize => node_memory,
         /// Most bytes of one channel's history.
         history_bytes: usize => history_bytes,
         /// Most bytes of all history that the node keeps.

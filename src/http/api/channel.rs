@@ -80,7 +80,9 @@ pub(super) async fn presence(
     of: Named,
 ) -> Result<Presence, ErrorCode> {
     let channel = with_presence(app, caller, of)?;
+    let turn = app.policy.relay.page_turn().await.map_err(|_| ErrorCode::TooManyRequests)?;
     let present = app.policy.relay.broker().presence(channel).await;
+    drop(turn);
     let present = present.map_err(|_| ErrorCode::Internal)?;
     let presence = present.into_iter().map(|(id, who)| (id, client(&who))).collect();
     Ok(Presence { presence })
@@ -114,7 +116,9 @@ pub(super) async fn history(
         since,
         reverse,
     };
+    let turn = app.policy.relay.page_turn().await.map_err(|_| ErrorCode::TooManyRequests)?;
     let page = app.policy.relay.broker().history(channel, query, keep.meta_ttl).await;
+    drop(turn);
     let page = page.map_err(|error| match error {
         HistoryError::Unavailable(_) => ErrorCode::Internal,
         HistoryError::Unrecoverable(_) => ErrorCode::UnrecoverablePosition,

@@ -53,6 +53,7 @@ impl Connection {
         hub.metrics().states.dropped.increment(waiting as u64);
         hub.budget().change(std::mem::take(&mut outbox.charged), 0);
         hub.budget().change(std::mem::take(&mut outbox.partial), 0);
+        hub.budget().change(std::mem::take(&mut outbox.running), 0);
         outbox.waker = None;
         *outbox.code.get_or_insert(Disconnect::CONNECTION_CLOSED.code)
     }

@@ -124,7 +124,7 @@ async fn who_is_no_trusted_proxy_is_not_believed() {
 /// The metrics listener has sockets of its own.
 #[tokio::test]
 async fn health_is_told_whatever_clients_take() {
-    let limits = json!({ "http_sockets": 2, "header_timeout": "30s" });
+    let limits = json!({ "http_sockets": 2, "header_timeout": "1h" });
     let node = TestNode::with(json!({ "limits": limits })).await;
     let mut silent = Vec::new();
     for _ in 0..2 {

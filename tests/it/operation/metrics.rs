@@ -24,6 +24,11 @@ const END: &str = "<!-- from the code: end -->";
 /// Moved by tests of their own, which need a session that panics, a Redis, or another
 /// node: where, and by what word one finds it there.
 const ELSEWHERE: &[(&str, &str, &str)] = &[
+    ("sealcast_shed_total", "tests/it/limits/memory.rs", "sealcast_shed_total{"),
+    ("sealcast_shedding_stage", "tests/it/limits/memory.rs", "sealcast_shedding_stage"),
+    ("sealcast_work_running", "tests/it/limits/turns.rs", "sealcast_work_running{"),
+    ("sealcast_work_limit", "tests/it/limits/turns.rs", "sealcast_work_limit{"),
+    ("sealcast_work_refused_total", "tests/it/limits/turns.rs", "sealcast_work_refused_total{"),
     ("sealcast_panics_total", "tests/it/caps/panicking.rs", "sealcast_panics_total"),
     ("sealcast_control_refused_total", "src/cluster/tests.rs", "sealcast_control_refused_total"),
     ("sealcast_limit_overrides", "tests/it/limits/overrides.rs", "sealcast_limit_overrides"),
