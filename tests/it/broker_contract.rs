@@ -45,6 +45,7 @@ macro_rules! promises {
 }
 
 mod brokers;
+mod once;
 mod presence;
 mod streams;
 
