@@ -97,7 +97,7 @@ function showTransport(used) {
   part('state-via').textContent = used && `over ${nameOf(used)}`;
   const choice = part('transport');
   choice.dataset.used = used;
-  choice.options[0].textContent = used && chosen() === 'auto' ? `Auto: ${nameOf(used)}` : 'Auto';
+  choice.options[0].textContent = used && chosen() === 'auto' ? `${nameOf(used)} (auto)` : 'Automatic';
 }
 
 function showState(state, label, reason = '') {

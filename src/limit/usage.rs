@@ -318,6 +318,31 @@ mod tests {
     }
 
     #[test]
+    fn who_guesses_too_often_may_not_even_name_what_is_right() {
+        let (usage, limits) = (Usage::new(), Profile::Standard.limits());
+        let (one, other) = (address("192.0.2.1"), address("192.0.2.2"));
+        for _ in 0..1_000 {
+            assert_eq!(usage.may_name(one, &limits, 0), Ok(()), "what is right costs nothing");
+        }
+        for _ in 0..100 {
+            assert_eq!(usage.may_name(one, &limits, 0), Ok(()));
+            usage.guessed(one, &limits, 0);
+        }
+        let tenth = 100_000_000;
+        assert_eq!(usage.may_name(one, &limits, 0), Err(Wait(tenth)));
+        assert_eq!(usage.may_name(other, &limits, 0), Ok(()));
+        // Those that were asked for together do not lengthen it.
+        usage.guessed(one, &limits, 0);
+        assert_eq!(usage.may_name(one, &limits, tenth), Ok(()));
+        let strict = Profile::Strict.limits();
+        for _ in 0..20 {
+            assert_eq!(usage.may_name(other, &strict, 0), Ok(()));
+            usage.guessed(other, &strict, 0);
+        }
+        assert!(usage.may_name(other, &strict, 0).is_err());
+    }
+
+    #[test]
     fn refusals_for_one_user_are_nobody_elses() {
         let (usage, limits) = (Usage::new(), Profile::Standard.limits());
         let through = (0..100).filter(|_| usage.message("ada", &limits, 0).is_ok()).count();

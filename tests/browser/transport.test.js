@@ -75,7 +75,7 @@ test('another transport can be chosen while one is in use, by keyboard too, and 
   await over(page, 'websocket');
   await say(page, 'before');
   const choice = page.getByLabel('Transport');
-  assert.equal(await choice.locator('option:checked').textContent(), 'Auto: WebSocket');
+  assert.equal(await choice.locator('option:checked').textContent(), 'WebSocket (auto)');
   await choice.focus();
   for (const transport of ['websocket', 'http_stream', 'sse']) {
     await page.keyboard.press('ArrowDown');
@@ -132,7 +132,7 @@ for (const [what, blocks, falls] of [
     await over(page, falls);
     assert.ok(refused.includes(`127.0.0.1:${server.port}`), 'it tried a WebSocket');
     const choice = page.getByLabel('Transport');
-    assert.equal(await choice.locator('option:checked').textContent(), `Auto: ${NAMES[falls]}`);
+    assert.equal(await choice.locator('option:checked').textContent(), `${NAMES[falls]} (auto)`);
     assert.equal(await spoken(page), `Connected over ${NAMES[falls]}`);
     await say(page, 'from the office');
     const outside = await open(await newContext(t), server, { name: 'bob', room: `office-${falls}` });

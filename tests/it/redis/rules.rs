@@ -52,6 +52,14 @@ async fn a_whole_node_is_refused_nothing() {
         let answer = ask(&mut ada, json!({ "id": 5, method: { "channel": "kept:a" } })).await;
         assert!(answer[method].is_object(), "{answer}");
     }
+    // What a ticket stands for.
+    let app = node.node.as_ref().expect("not drained").app();
+    let broker = app.policy.relay.broker();
+    let life = std::time::Duration::from_secs(30);
+    broker.put_once([7; 32], "sealed".into(), life).await.expect("kept");
+    assert!(broker.put_once([7; 32], "other".into(), life).await.is_err(), "nothing is replaced");
+    assert_eq!(broker.take_once([7; 32]).await, Ok(Some("sealed".into())));
+    assert_eq!(broker.take_once([7; 32]).await, Ok(None));
     let log: Vec<redis::Value> = admin(&server, &["ACL", "LOG"]).await;
     assert!(log.is_empty(), "{log:?}");
     let users: Vec<String> = admin(&server, &["ACL", "USERS"]).await;
