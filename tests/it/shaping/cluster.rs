@@ -109,6 +109,10 @@ impl Run {
 async fn cursors(nodes: &[TestNode], channel: &'static str, count: usize, length: Duration) -> Run {
     let clock = Instant::now();
     let now = move || u64::try_from(clock.elapsed().as_micros()).unwrap();
+    let publishers = (0..count).zip(nodes.iter().cycle());
+    let publishers = publishers
+        .map(async |(at, node)| client(node, &format!("user-{at}"), Encoding::Json).await);
+    let publishers = join_all(publishers).await;
     let mut subscribers = Vec::new();
     for (node, encoding) in nodes.iter().zip([Encoding::Json, Encoding::Protobuf].iter().cycle()) {
         let enough = move |seen: &mut Seen, who: &str, data: &[u8]| {
@@ -124,10 +128,6 @@ async fn cursors(nodes: &[TestNode], channel: &'static str, count: usize, length
             seen.settled.len() == count
         };
         subscribers.push(subscriber(node, *encoding, channel, Seen::default(), enough).await);
-    }
-    let mut publishers = Vec::new();
-    for (at, node) in (0..count).zip(nodes.iter().cycle()) {
-        publishers.push(client(node, &format!("user-{at}"), Encoding::Json).await);
     }
     let began = Instant::now();
     let moving = publishers.into_iter().enumerate().map(|(at, session)| {
