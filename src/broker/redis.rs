@@ -8,6 +8,7 @@ mod at_rest;
 mod behind;
 mod breaker;
 mod cluster;
+mod credit;
 mod endpoint;
 mod fit;
 mod follow;
@@ -44,12 +45,13 @@ use sealcast_wire::{Channel, Epoch, Position, Publication};
 use tokio::time::{Instant, timeout};
 
 use super::{
-    Away, Broker, CALL_TIMEOUT, HistoryError, HistoryQuery, Holder, IDEMPOTENCY_WINDOW, Outgoing,
-    OverrideList, Page, Presence, PresenceStats, Retention, Since, Tails, Unavailable,
-    Unrecoverable,
+    Away, Broker, CALL_TIMEOUT, Charge, HistoryError, HistoryQuery, Holder, IDEMPOTENCY_WINDOW,
+    IdempotencyKey, NotPublished, Outgoing, OverrideList, Page, Presence, PresenceStats, Retention,
+    Since, Tails, Unavailable, Unrecoverable,
 };
-use crate::limit::{self, Override};
+use crate::limit::{self, Override, TooMany, Wait, nanos};
 use crate::metrics::Metrics;
+use credit::Credits;
 use hello::Mode;
 use keys::{Kind, Name, Names};
 use leases::Leases;
@@ -78,6 +80,8 @@ pub struct Redis {
     router: Arc<Router>,
     present: Present,
     leases: Leases,
+    /// Where limits over all nodes cannot be part of a publish.
+    credits: Option<Credits>,
     tails: Arc<Tails>,
     seen: Arc<Seen>,
     metrics: Arc<Metrics>,
@@ -159,6 +163,32 @@ impl Redis {
         })
     }
 
+    /// What a publish with this key was answered; `None` if there was none.
+    async fn known(
+        &self,
+        channel: &Channel,
+        key: Option<&IdempotencyKey>,
+    ) -> Result<Option<Option<Position>>, Unavailable> {
+        let Some(key) = key else { return Ok(None) };
+        let name = self.names.channel(channel);
+        let mut command = redis::cmd("GET");
+        command.arg(name.answer(key));
+        match self.router.call(Way::Read, name, command, 0).await? {
+            Value::Nil => Ok(None),
+            answer => self.published(answer).map(Some),
+        }
+    }
+
+    /// What a publish was answered.
+    fn published(&self, answer: Value) -> Result<Option<Position>, Unavailable> {
+        match answer {
+            Value::Int(_) => Ok(None),
+            Value::BulkString(at) if at.is_empty() => Ok(None),
+            Value::BulkString(at) => Ok(Some(position(self.head(at)?))),
+            _ => Err(Unavailable),
+        }
+    }
+
     /// A call that answers nothing worth knowing.
     async fn done(&self, name: Name, command: Cmd, bytes: usize) -> Result<(), Unavailable> {
         self.router.call(Way::Write, name, command, bytes).await.map(|_| ())
@@ -173,11 +203,46 @@ impl Broker for Redis {
     ) -> BoxFuture<'_, Result<Option<Position>, Unavailable>> {
         Box::pin(async move {
             let (name, command, bytes) = self.publish_command(&channel, outgoing);
+            self.published(self.router.call(Way::Write, name, command, bytes).await?)
+        })
+    }
+
+    fn publish_within(
+        &self,
+        channel: Channel,
+        outgoing: Outgoing,
+        charges: Vec<Charge>,
+    ) -> BoxFuture<'_, Result<Option<Position>, NotPublished>> {
+        Box::pin(async move {
+            if charges.is_empty() {
+                return Ok(self.publish(channel, outgoing).await?);
+            }
+            if let Some(credits) = &self.credits {
+                let taken = credits.take((&self.names, &self.router), &charges).await;
+                if let Err(refused) = taken {
+                    // A retry is never refused.
+                    let known = self.known(&channel, outgoing.idempotency.as_ref()).await?;
+                    return known.ok_or(refused);
+                }
+                return Ok(self.publish(channel, outgoing).await?);
+            }
+            let once = outgoing.idempotency.is_some();
+            let (name, command, bytes) = self.publish_command(&channel, outgoing);
+            let bucket = |of: &Charge| self.names.bucket(of.scope.name(), &of.subject);
+            let buckets: Vec<_> = charges.iter().map(|of| bucket(of).key(Kind::Bucket)).collect();
+            let rates = charges.iter().flat_map(|charge| credit::numbers(&charge.rate));
+            let counts = [u8::from(once).to_string(), buckets.len().to_string()];
+            let numbers: Vec<_> = rates.chain(counts).collect();
+            let command = scripts::limited(&command, &buckets, &numbers);
             match self.router.call(Way::Write, name, command, bytes).await? {
-                Value::Int(_) => Ok(None),
-                Value::BulkString(at) if at.is_empty() => Ok(None),
-                Value::BulkString(at) => Ok(Some(position(self.head(at)?))),
-                _ => Err(Unavailable),
+                Value::Array(refused) => {
+                    let (at, wait): (usize, u64) =
+                        redis::from_redis_value(Value::Array(refused)).map_err(|_| Unavailable)?;
+                    let charge = charges.get(at.wrapping_sub(1)).ok_or(Unavailable)?;
+                    let wait = Wait(nanos(Duration::from_micros(wait)));
+                    Err(TooMany { scope: charge.scope, wait }.into())
+                }
+                answer => Ok(self.published(answer)?),
             }
         })
     }

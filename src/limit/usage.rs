@@ -131,8 +131,20 @@ impl Usage {
     /// # Errors
     /// If it is one too many.
     pub fn message(&self, user: &str, limits: &Limits, now: Nanos) -> Result<(), Wait> {
+        self.users.take(user, &self.user_rate(user, limits, now), 1, now)
+    }
+
+    /// How fast a user's messages may come.
+    #[must_use]
+    pub fn user_rate(&self, user: &str, limits: &Limits, now: Nanos) -> Rate {
         let own = self.overrides.user(user, now).and_then(|terms| terms.rate);
-        self.users.take(user, &own.unwrap_or(limits.user_messages), 1, now)
+        own.unwrap_or(limits.user_messages)
+    }
+
+    /// Over all nodes a user has sent enough for so long: so it is here too, and a
+    /// flood goes no further.
+    pub fn exhaust(&self, user: &str, limits: &Limits, wait: Wait, now: Nanos) {
+        self.users.exhaust(user, &self.user_rate(user, limits, now), wait, now);
     }
 
     /// One call by an API key of this name.

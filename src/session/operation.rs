@@ -14,8 +14,9 @@ use super::answer::{About, push, refuse};
 use super::client::Refusal;
 use super::subscribe::{self, Request};
 use crate::auth::{Denied, Identity, Namespace, Publish, Readers};
-use crate::broker::{HistoryError, HistoryQuery, Retention, Unavailable};
+use crate::broker::{Charge, HistoryError, HistoryQuery, NotPublished, Retention, Unavailable};
 use crate::hub::Connection;
+use crate::limit::{Nanos, Scope, TooMany, nanos};
 use crate::relay::How;
 
 /// A command whose form is checked, and which is not authorized yet: that
@@ -174,6 +175,7 @@ impl Actor {
         let how = How {
             keep: self.policy.retention(namespace),
             delta: namespace.delta_publish,
+            charges: self.charges(),
             ..How::default()
         };
         let subscribed = self.connection.is_subscribed(&channel);
@@ -183,9 +185,34 @@ impl Actor {
             .identity
             .authorize_publish(&self.policy.namespaces, wish, subscribed)
             .map_err(ErrorCode::from)?;
-        self.policy.relay.publish(wish, how).await?;
-        self.reply(&Reply { id, body: Body::Publish });
-        Ok(())
+        match self.policy.relay.publish(wish, how).await {
+            Ok(_) => {
+                self.reply(&Reply { id, body: Body::Publish });
+                Ok(())
+            }
+            Err(NotPublished::Unavailable(unavailable)) => Err(unavailable.into()),
+            Err(NotPublished::TooMany(TooMany { wait, .. })) => {
+                let Policy { usage, limits, .. } = &*self.policy;
+                usage.exhaust(self.identity.user.as_str(), limits, wait, self.nanos());
+                Err(ErrorCode::TooManyRequests.into())
+            }
+        }
+    }
+
+    /// Where the user's messages are counted over all nodes. The anonymous user is not
+    /// one person.
+    fn charges(&self) -> Vec<Charge> {
+        let user = &self.identity.user;
+        if user.is_anonymous() {
+            return Vec::new();
+        }
+        let Policy { usage, limits, relay, .. } = &*self.policy;
+        let rate = usage.user_rate(user.as_str(), limits, self.nanos());
+        relay.charge(Scope::User, user.as_str(), rate).into_iter().collect()
+    }
+
+    fn nanos(&self) -> Nanos {
+        nanos(self.policy.relay.hub().clock().precise())
     }
 
     async fn presence(&self, id: u32, channel: Channel) -> Result<(), Refusal> {

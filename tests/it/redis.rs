@@ -8,6 +8,7 @@ mod deaf;
 mod failover;
 mod faults;
 mod leases;
+mod limited;
 mod modes;
 mod nodes;
 mod overrides;

@@ -41,6 +41,8 @@ pub(super) enum Kind {
     Topic,
     /// String: what stands for the list of primaries.
     List,
+    /// String: when a bucket of a limit is full again.
+    Bucket,
     /// Hash: how many connections of a holder each node has, and until when that is so.
     Holders,
     /// Hash: overrides of limits, by what stands for whom each is about.
@@ -60,6 +62,7 @@ impl Kind {
             Kind::Life => "l",
             Kind::Topic => "t",
             Kind::List => "a",
+            Kind::Bucket => "b",
             Kind::Holders => "n",
             Kind::Overrides => "o",
             Kind::Version => "v",
@@ -107,6 +110,11 @@ impl Names {
     /// The name of a user or an address whose connections are counted.
     pub(super) fn holder(&self, kind: &str, name: &str) -> Name {
         self.name(&["holder", kind, name])
+    }
+
+    /// The name of a limit of a user or another.
+    pub(super) fn bucket(&self, scope: &str, subject: &str) -> Name {
+        self.name(&["bucket", scope, subject])
     }
 
     /// The name of what operators have set for single users and others.
