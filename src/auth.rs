@@ -10,6 +10,7 @@ mod peer;
 mod personal;
 mod pseudonym;
 mod secret;
+mod ticket;
 mod token;
 
 pub use api_key::{
@@ -23,6 +24,7 @@ pub use peer::{ClusterKey, MOST_BODY, NodeId, Opener, Sealer, Unbelievable};
 pub use personal::PersonalChannels;
 pub use pseudonym::Pseudonyms;
 pub use secret::Secret;
+pub use ticket::{Asker, Stub, Ticket, TicketId};
 pub use token::{
     Claims, Config as TokenConfig, Explanation, Issuer, KeyError, KeyFault, KeyOptions, Overrides,
     Purpose, Refused, SubscriptionClaims, SubscriptionOptions, TokenDenied, Trust, TrustedIssuer,

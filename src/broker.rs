@@ -65,8 +65,8 @@ pub use arrivals::Arrivals;
 pub use feed::{Delivery, FEED_CAPACITY, Feed, Sharding};
 pub use memory::Memory;
 pub use redis::{
-    BadEndpoint, Credentials, Endpoint, Fault, Redis, RedisConfig, Sentinels, Tls, Topology, Unfit,
-    Work,
+    BadEndpoint, Credentials, Durability, Endpoint, Fault, Redis, RedisConfig, Sentinels, Tls,
+    Topology, Unfit, Work,
 };
 #[cfg(test)]
 pub(crate) use stand_in::StandIn;
@@ -74,6 +74,8 @@ pub use tail::Tails;
 
 /// The deadline of every call.
 pub const CALL_TIMEOUT: Duration = Duration::from_millis(500);
+/// The most that a node's clock and its broker's may be apart (F-17).
+pub const MOST_SKEW: Duration = Duration::from_secs(30);
 /// How long an idempotency key is remembered.
 pub const IDEMPOTENCY_WINDOW: Duration = Duration::from_secs(300);
 
@@ -332,6 +334,18 @@ pub trait Broker: Send + Sync + 'static {
     /// No longer wants them.
     fn unsubscribe(&self, channel: Channel) -> BoxFuture<'_, Result<(), Unavailable>>;
 
+    /// Keeps a value for `ttl`, for one to take. Nothing is put over another, and what
+    /// was kept may be lost, but is never taken twice.
+    fn put_once(
+        &self,
+        id: [u8; 32],
+        value: Bytes,
+        ttl: Duration,
+    ) -> BoxFuture<'_, Result<(), Unavailable>>;
+
+    /// Takes it; `None` if there is none, or no more.
+    fn take_once(&self, id: [u8; 32]) -> BoxFuture<'_, Result<Option<Bytes>, Unavailable>>;
+
     /// Sends a message to every other node; it comes on their feeds as
     /// [`Delivery::Told`], and may come on this one's as well. Messages may be lost,
     /// or overtake each other.
@@ -370,4 +384,10 @@ pub trait Broker: Send + Sync + 'static {
     /// the way that publications take. Whoever reads the feed tells whether it
     /// came; the future being `Ok` only says that it was sent.
     fn probe(&self, mark: u64) -> BoxFuture<'_, Result<(), Unavailable>>;
+
+    /// How far this node's clock and the broker's were lately apart; nothing where
+    /// the broker has none of its own.
+    fn skew(&self) -> Duration {
+        Duration::ZERO
+    }
 }

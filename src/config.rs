@@ -50,6 +50,8 @@ pub struct Config {
     pub proxies: Proxies,
     /// Those speak the PROXY protocol.
     pub proxy_protocol: bool,
+    /// The public listener speaks HTTP/2 too.
+    pub http2: bool,
     /// Pages that may connect.
     pub origins: Origins,
     /// Verifies tokens, if a key is configured.

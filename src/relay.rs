@@ -26,8 +26,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::auth::{Authorized, Publish, Subscribe};
 use crate::broker::{
-    Broker, CALL_TIMEOUT, Charge, Delivery, IdempotencyKey, NotPublished, Outgoing, Retention,
-    Sharding, Tails, Unavailable,
+    Broker, CALL_TIMEOUT, Charge, Delivery, IdempotencyKey, MOST_SKEW, NotPublished, Outgoing,
+    Retention, Sharding, Tails, Unavailable,
 };
 use crate::hub::{Connection, Hub, Millis, NotAdded, Noted, Slot, Traces, Wants};
 use away::Unconfirmed;
@@ -373,6 +373,12 @@ impl Relay {
     #[must_use]
     pub fn is_ready(&self, now: Millis) -> bool {
         self.probes.is_ready(now)
+    }
+
+    /// Whether this node's clock and the broker's are close enough.
+    #[must_use]
+    pub fn clocks_agree(&self) -> bool {
+        self.broker.skew() <= MOST_SKEW
     }
 
     /// Has joined a channel that was subscribed before. Who has a position needs

@@ -83,6 +83,18 @@ impl Node {
     /// If it cannot listen where it is told to, or if its broker cannot be reached for
     /// some seconds.
     pub async fn start(
+        config: Config,
+        fatal: Arc<dyn Fn(&'static str) + Send + Sync>,
+    ) -> Result<Node, StartError> {
+        Node::start_by(unix_time, config, fatal).await
+    }
+
+    /// The same by a clock of its own, which tells the time since 1970.
+    ///
+    /// # Errors
+    /// See [`Node::start`].
+    pub async fn start_by(
+        clock: fn() -> Duration,
         mut config: Config,
         fatal: Arc<dyn Fn(&'static str) + Send + Sync>,
     ) -> Result<Node, StartError> {
@@ -98,13 +110,13 @@ impl Node {
         let tasks = TaskTracker::new();
         let works = CancellationToken::new();
         let usage = Usage::new();
-        let relay = start_relay(&config, (&metrics, &usage), &works, &fatal).await?;
+        let relay = start_relay(&config, (clock, &metrics, &usage), &works, &fatal).await?;
         if config.dev.is_some() {
             relay.watch("warnings", &works, &fatal, modes::keep_warning());
         }
-        let (drain, proxy_protocol) = (config.drain, config.proxy_protocol);
+        let (drain, spoken) = (config.drain, (config.proxy_protocol, config.http2));
         let settings = Mutex::new(std::mem::take(&mut config.settings));
-        let app = Arc::new(app(config, (relay, usage), &tasks, public));
+        let app = Arc::new(app(config, (relay, usage, clock), &tasks, public));
         let live = Live::new(Arc::clone(&app));
         metrics.config_in_force(unix_now());
 
@@ -113,13 +125,14 @@ impl Node {
         let accepting = CancellationToken::new();
         let acceptor = |sockets, stop: &CancellationToken, announces: Option<Announces>| Acceptor {
             announces,
+            http2: false,
             sockets: Cap::new(sockets),
             header_timeout: app.policy.limits.header_timeout,
             tasks: tasks.clone(),
             stop: stop.clone(),
             metrics: Arc::clone(&metrics),
         };
-        doors.serve(&live, acceptor, (&accepting, &works), proxy_protocol);
+        doors.serve(&live, acceptor, (&accepting, &works), spoken);
         Ok(Node {
             drain,
             app,
@@ -167,7 +180,7 @@ impl Node {
 /// Broker, hub and relay, and what runs as long as the node.
 async fn start_relay(
     config: &Config,
-    (metrics, usage): (&Arc<Metrics>, &Arc<Usage>),
+    (clock, metrics, usage): (fn() -> Duration, &Arc<Metrics>, &Arc<Usage>),
     works: &CancellationToken,
     fatal: &Arc<dyn Fn(&'static str) + Send + Sync>,
 ) -> Result<Arc<Relay>, Unfit> {
@@ -182,7 +195,7 @@ async fn start_relay(
             (Arc::clone(&memory) as Arc<dyn Broker>, vec![("history", Box::pin(sweep(memory)))])
         }
         Engine::Redis(redis) => {
-            let (broker, parts) = Redis::start(redis.clone(), feed, metrics).await?;
+            let (broker, parts) = Redis::start(redis.clone(), feed, (clock, metrics)).await?;
             (broker, parts)
         }
     };
@@ -238,12 +251,12 @@ fn start_cluster(
 
 fn app(
     mut config: Config,
-    (relay, usage): (Arc<Relay>, Arc<Usage>),
+    (relay, usage, clock): (Arc<Relay>, Arc<Usage>, fn() -> Duration),
     tasks: &TaskTracker,
     public: SocketAddr,
 ) -> App {
     let pseudonyms = config.pseudonyms.take().unwrap_or_else(Pseudonyms::random);
-    let policy = Arc::new(policy(&mut config, relay, usage, pseudonyms));
+    let policy = Arc::new(policy(&mut config, relay, (usage, clock), pseudonyms));
     let policies = Policies::new(Arc::clone(&policy));
     let origins = if config.dev.is_some() {
         // The page that this node serves.
@@ -279,7 +292,7 @@ fn app(
 fn policy(
     config: &mut Config,
     relay: Arc<Relay>,
-    usage: Arc<Usage>,
+    (usage, unix_time): (Arc<Usage>, fn() -> Duration),
     pseudonyms: Pseudonyms,
 ) -> Policy {
     Policy {

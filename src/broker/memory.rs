@@ -1,5 +1,7 @@
 //! The embedded broker: one process, nothing outside it.
 
+mod once;
+
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +22,7 @@ use super::{
     Unavailable,
 };
 use crate::limit::{Override, Subject};
+use once::Once;
 use overrides::Overrides;
 
 /// Most idempotency keys that are remembered; beyond, the oldest go early.
@@ -37,6 +40,7 @@ pub struct Memory {
     /// Bytes that all streams together may hold.
     most_bytes: usize,
     state: Mutex<State>,
+    once: Mutex<Once>,
 }
 
 #[derive(Default)]
@@ -55,7 +59,13 @@ impl Memory {
     /// A broker that delivers to `feed`, and keeps at most `most_bytes` of history.
     #[must_use]
     pub fn new(feed: Feed, most_bytes: usize) -> Memory {
-        Memory { feed, began: Instant::now(), most_bytes, state: Mutex::default() }
+        Memory {
+            feed,
+            began: Instant::now(),
+            most_bytes,
+            state: Mutex::default(),
+            once: Mutex::default(),
+        }
     }
 
     /// Waits for a place in the feed, if anyone here listens.
@@ -90,6 +100,7 @@ impl Memory {
     pub fn sweep(&self) {
         let now = self.now();
         self.state.lock().sweep(now);
+        self.once.lock().sweep(now);
     }
 
     fn now(&self) -> Duration {
@@ -260,6 +271,23 @@ impl Broker for Memory {
             state.wanted.remove(&channel);
             Ok(())
         })
+    }
+
+    fn put_once(
+        &self,
+        id: [u8; 32],
+        value: Bytes,
+        ttl: Duration,
+    ) -> BoxFuture<'_, Result<(), Unavailable>> {
+        Box::pin(async move {
+            let mut once = self.once.lock();
+            let now = self.now();
+            once.put(id, value, now.saturating_add(ttl), now)
+        })
+    }
+
+    fn take_once(&self, id: [u8; 32]) -> BoxFuture<'_, Result<Option<Bytes>, Unavailable>> {
+        Box::pin(async move { Ok(self.once.lock().take(&id, self.now())) })
     }
 
     fn tell(&self, _: Bytes) -> BoxFuture<'_, Result<(), Unavailable>> {

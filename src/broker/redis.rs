@@ -9,7 +9,9 @@ mod behind;
 mod breaker;
 mod cluster;
 mod credit;
+mod durability;
 mod endpoint;
+mod epoch;
 mod fit;
 mod follow;
 mod health;
@@ -30,9 +32,11 @@ mod router;
 mod scripts;
 mod seen;
 mod sentinel;
+mod skew;
 mod slots;
 mod source;
 mod start;
+mod within;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,12 +50,13 @@ use tokio::time::{Instant, timeout};
 
 use super::{
     Away, Broker, CALL_TIMEOUT, Charge, HistoryError, HistoryQuery, Holder, IDEMPOTENCY_WINDOW,
-    IdempotencyKey, NotPublished, Outgoing, OverrideList, Page, Presence, PresenceStats, Retention,
-    Since, Tails, Unavailable, Unrecoverable,
+    NotPublished, Outgoing, OverrideList, Page, Presence, PresenceStats, Retention, Since, Tails,
+    Unavailable, Unrecoverable,
 };
-use crate::limit::{self, Override, TooMany, Wait, nanos};
+use crate::limit::{self, Override};
 use crate::metrics::Metrics;
 use credit::Credits;
+use health::Health;
 use hello::Mode;
 use keys::{Kind, Name, Names};
 use leases::Leases;
@@ -62,6 +67,7 @@ use record::{Head, Record};
 use router::Router;
 use seen::Seen;
 
+pub use durability::Durability;
 pub use endpoint::{BadEndpoint, Credentials, Endpoint, Tls};
 pub use fit::Fault;
 pub use place::Unfit;
@@ -78,6 +84,7 @@ pub struct Redis {
     /// Where nodes listen to each other.
     controls: Vec<Name>,
     router: Arc<Router>,
+    health: Arc<Health>,
     present: Present,
     leases: Leases,
     /// Where limits over all nodes cannot be part of a publish.
@@ -88,7 +95,12 @@ pub struct Redis {
 }
 
 impl Redis {
-    fn publish_command(&self, channel: &Channel, outgoing: Outgoing) -> (Name, Cmd, usize) {
+    fn publish_command(
+        &self,
+        channel: &Channel,
+        outgoing: Outgoing,
+        fresh: &str,
+    ) -> (Name, Cmd, usize) {
         let Outgoing { publication, keep, idempotency, version, delta } = outgoing;
         let name = self.names.channel(channel);
         let topic = name.key(Kind::Topic);
@@ -116,7 +128,7 @@ impl Redis {
                 let asked = asked(&keep, self.router.incarnation(name));
                 let tag: [u8; 8] = rand::random();
                 command.arg(topic).arg(body).arg(count(keep.entries)).arg(&asked[..]);
-                command.arg(new_epoch()).arg(&tag);
+                command.arg(fresh).arg(&tag);
                 if key.is_some() || version.is_some() {
                     let version = version.map(|(version, of)| (format!("{version:020}"), of));
                     let (version, counts_in) = version.unwrap_or_default();
@@ -163,32 +175,6 @@ impl Redis {
         })
     }
 
-    /// What a publish with this key was answered; `None` if there was none.
-    async fn known(
-        &self,
-        channel: &Channel,
-        key: Option<&IdempotencyKey>,
-    ) -> Result<Option<Option<Position>>, Unavailable> {
-        let Some(key) = key else { return Ok(None) };
-        let name = self.names.channel(channel);
-        let mut command = redis::cmd("GET");
-        command.arg(name.answer(key));
-        match self.router.call(Way::Read, name, command, 0).await? {
-            Value::Nil => Ok(None),
-            answer => self.published(answer).map(Some),
-        }
-    }
-
-    /// What a publish was answered.
-    fn published(&self, answer: Value) -> Result<Option<Position>, Unavailable> {
-        match answer {
-            Value::Int(_) => Ok(None),
-            Value::BulkString(at) if at.is_empty() => Ok(None),
-            Value::BulkString(at) => Ok(Some(position(self.head(at)?))),
-            _ => Err(Unavailable),
-        }
-    }
-
     /// A call that answers nothing worth knowing.
     async fn done(&self, name: Name, command: Cmd, bytes: usize) -> Result<(), Unavailable> {
         self.router.call(Way::Write, name, command, bytes).await.map(|_| ())
@@ -202,8 +188,9 @@ impl Broker for Redis {
         outgoing: Outgoing,
     ) -> BoxFuture<'_, Result<Option<Position>, Unavailable>> {
         Box::pin(async move {
-            let (name, command, bytes) = self.publish_command(&channel, outgoing);
-            self.published(self.router.call(Way::Write, name, command, bytes).await?)
+            let fresh = epoch::new();
+            let (name, command, bytes) = self.publish_command(&channel, outgoing, &fresh);
+            self.published(self.router.call(Way::Kept, name, command, bytes).await?, &fresh)
         })
     }
 
@@ -213,38 +200,7 @@ impl Broker for Redis {
         outgoing: Outgoing,
         charges: Vec<Charge>,
     ) -> BoxFuture<'_, Result<Option<Position>, NotPublished>> {
-        Box::pin(async move {
-            if charges.is_empty() {
-                return Ok(self.publish(channel, outgoing).await?);
-            }
-            if let Some(credits) = &self.credits {
-                let taken = credits.take((&self.names, &self.router), &charges).await;
-                if let Err(refused) = taken {
-                    // A retry is never refused.
-                    let known = self.known(&channel, outgoing.idempotency.as_ref()).await?;
-                    return known.ok_or(refused);
-                }
-                return Ok(self.publish(channel, outgoing).await?);
-            }
-            let once = outgoing.idempotency.is_some();
-            let (name, command, bytes) = self.publish_command(&channel, outgoing);
-            let bucket = |of: &Charge| self.names.bucket(of.scope.name(), &of.subject);
-            let buckets: Vec<_> = charges.iter().map(|of| bucket(of).key(Kind::Bucket)).collect();
-            let rates = charges.iter().flat_map(|charge| credit::numbers(&charge.rate));
-            let counts = [u8::from(once).to_string(), buckets.len().to_string()];
-            let numbers: Vec<_> = rates.chain(counts).collect();
-            let command = scripts::limited(&command, &buckets, &numbers);
-            match self.router.call(Way::Write, name, command, bytes).await? {
-                Value::Array(refused) => {
-                    let (at, wait): (usize, u64) =
-                        redis::from_redis_value(Value::Array(refused)).map_err(|_| Unavailable)?;
-                    let charge = charges.get(at.wrapping_sub(1)).ok_or(Unavailable)?;
-                    let wait = Wait(nanos(Duration::from_micros(wait)));
-                    Err(TooMany { scope: charge.scope, wait }.into())
-                }
-                answer => Ok(self.published(answer)?),
-            }
-        })
+        Box::pin(self.publish_limited(channel, outgoing, charges))
     }
 
     fn announce(
@@ -272,9 +228,11 @@ impl Broker for Redis {
         Box::pin(async move {
             let name = self.names.channel(&channel);
             let incarnation = self.router.incarnation(name);
-            let command = history_command(name, &query, meta_ttl, incarnation);
+            let fresh = epoch::new();
+            let command = history_command(name, &query, (&fresh, meta_ttl, incarnation));
             let read = self.router.call(Way::Read, name, command, 0).await?;
             let (head, mut rest) = self.page(read)?;
+            self.note_epoch(&fresh, &head.epoch);
             let entries = match rest.next() {
                 None => return Err(Unrecoverable.into()),
                 Some(Value::Array(entries)) => entries,
@@ -386,6 +344,36 @@ impl Broker for Redis {
         })
     }
 
+    fn put_once(
+        &self,
+        id: [u8; 32],
+        value: Bytes,
+        ttl: Duration,
+    ) -> BoxFuture<'_, Result<(), Unavailable>> {
+        Box::pin(async move {
+            let name = self.names.once(&id);
+            let mut command = redis::cmd("SET");
+            command.arg(name.key(Kind::Once)).arg(&*value).arg("NX").arg("PX").arg(millis(ttl));
+            match self.router.call(Way::Write, name, command, value.len()).await? {
+                Value::Okay => Ok(()),
+                _ => Err(Unavailable),
+            }
+        })
+    }
+
+    fn take_once(&self, id: [u8; 32]) -> BoxFuture<'_, Result<Option<Bytes>, Unavailable>> {
+        Box::pin(async move {
+            let name = self.names.once(&id);
+            let mut command = redis::cmd("GETDEL");
+            command.arg(name.key(Kind::Once));
+            match self.router.call(Way::Write, name, command, 0).await? {
+                Value::Nil => Ok(None),
+                Value::BulkString(value) => Ok(Some(value.into())),
+                _ => Err(Unavailable),
+            }
+        })
+    }
+
     /// By one primary, the same for all nodes; if that is away by the next. Every
     /// node listens at each. What was sent twice bears one counter, and is taken once.
     fn tell(&self, message: Bytes) -> BoxFuture<'_, Result<(), Unavailable>> {
@@ -442,6 +430,10 @@ impl Broker for Redis {
     fn probe(&self, mark: u64) -> BoxFuture<'_, Result<(), Unavailable>> {
         Box::pin(self.router.probe(mark))
     }
+
+    fn skew(&self) -> Duration {
+        self.health.skews.worst()
+    }
 }
 
 /// What a publication asks for of its stream, in the form that the script compares
@@ -455,7 +447,11 @@ fn asked(keep: &Retention, incarnation: u64) -> [u8; 32] {
     asked
 }
 
-fn history_command(name: Name, query: &HistoryQuery, meta_ttl: Duration, incarnation: u64) -> Cmd {
+fn history_command(
+    name: Name,
+    query: &HistoryQuery,
+    (fresh, meta_ttl, incarnation): (&str, Duration, u64),
+) -> Cmd {
     let keys = [name.key(Kind::Meta), name.key(Kind::Stream)];
     let mut command = scripts::HISTORY.call(&keys);
     let (epoch, since) = match &query.since {
@@ -470,7 +466,7 @@ fn history_command(name: Name, query: &HistoryQuery, meta_ttl: Duration, incarna
     };
     // The largest count that Redis reads.
     let limit = i64::try_from(query.limit).unwrap_or(i64::MAX);
-    command.arg(new_epoch()).arg(millis(meta_ttl)).arg(incarnation).arg(epoch).arg(limit);
+    command.arg(fresh).arg(millis(meta_ttl)).arg(incarnation).arg(epoch).arg(limit);
     command.arg(first).arg(last).arg(u8::from(query.reverse));
     command
 }
@@ -487,11 +483,6 @@ fn stored(entry: Value) -> Option<Vec<u8>> {
 
 fn position(head: Head) -> Position {
     Position { offset: head.offset, epoch: Epoch::from(head.epoch) }
-}
-
-/// An epoch for a stream that may have to begin anew: 128 random bits.
-fn new_epoch() -> String {
-    format!("{:032x}", rand::random::<u128>())
 }
 
 /// Redis counts in milliseconds, and does not take none for an age.

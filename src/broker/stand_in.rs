@@ -23,6 +23,8 @@ pub(crate) struct StandIn {
     pub(crate) told: Mutex<Vec<Bytes>>,
     answers: Semaphore,
     pub(crate) fails: Mutex<bool>,
+    /// How far its clock is off.
+    pub(crate) skew: Mutex<Duration>,
     /// What every stream has; nothing unless said.
     pub(crate) page: Mutex<Option<Page>>,
 }
@@ -35,6 +37,7 @@ impl StandIn {
             told: Mutex::default(),
             answers: Semaphore::new(answers),
             fails: Mutex::new(false),
+            skew: Mutex::default(),
             page: Mutex::new(None),
         })
     }
@@ -133,6 +136,19 @@ impl Broker for StandIn {
         self.call("unsubscribe", &channel)
     }
 
+    fn put_once(
+        &self,
+        _: [u8; 32],
+        _: Bytes,
+        _: Duration,
+    ) -> BoxFuture<'_, Result<(), Unavailable>> {
+        Box::pin(async { Err(Unavailable) })
+    }
+
+    fn take_once(&self, _: [u8; 32]) -> BoxFuture<'_, Result<Option<Bytes>, Unavailable>> {
+        Box::pin(async { Err(Unavailable) })
+    }
+
     fn tell(&self, message: Bytes) -> BoxFuture<'_, Result<(), Unavailable>> {
         Box::pin(async move {
             self.told.lock().push(message);
@@ -165,5 +181,9 @@ impl Broker for StandIn {
 
     fn probe(&self, _: u64) -> BoxFuture<'_, Result<(), Unavailable>> {
         Box::pin(async { Ok(()) })
+    }
+
+    fn skew(&self) -> Duration {
+        *self.skew.lock()
     }
 }

@@ -68,6 +68,9 @@ pub fn development(flags: Vec<(&'static str, Value)>) -> Result<(Config, String)
                 },
             ],
         },
+        // The page shows how each transport does.
+        "http_stream": { "enabled": true },
+        "sse": { "enabled": true },
         "http_api": { "key": key },
         "shutdown": { "lb_wait": "0s", "spread": "200ms", "deadline": "5s" },
         // Nobody scrapes it: several nodes may be tried side by side.
@@ -116,6 +119,7 @@ pub(super) fn build(
         listeners: listeners::listeners(file, faults),
         proxies: proxies(&file.http_server.trusted_proxies, faults),
         proxy_protocol: proxy_protocol(&file.http_server, faults),
+        http2: file.http_server.http2,
         origins: origins(&file.client.allowed_origins, faults),
         verifier: tokens(file, faults).and_then(|tokens| verifier(&tokens, faults)),
         dev: None,

@@ -124,6 +124,9 @@ section! {
         /// Connections from `trusted_proxies` begin with a header of the PROXY protocol, version 2.
         /// Others have none, and speak for themselves.
         @restart proxy_protocol: bool,
+        /// Whether the public listener speaks HTTP/2 with whoever begins with it (without TLS,
+        /// by prior knowledge), and takes WebSockets over it.
+        @restart http2: bool,
     }
     unsupported {
         tls: "TLS ends at a proxy",

@@ -79,6 +79,10 @@ limits! {
         "HTTP 503 with `Retry-After`.";
     "ip_connections", "limits.ip_connections", Count ip_connections (1, CROWD), "sealcast_connections",
         "HTTP 503 with `Retry-After`.";
+    "user_tickets", "limits.user_tickets", Rate user_tickets (1_000), RATE,
+        "HTTP 429 with `Retry-After`.";
+    "ip_guesses", "limits.ip_guesses", Rate ip_guesses (10_000), RATE,
+        "HTTP 429 with `Retry-After`, for those that are there too.";
     "user_connections", "client.user_connection_limit", Count user_connections (0, CROWD), RATE,
         "The newest is closed with 3013, or what `client.user_connection_limit_answer` says. 0 is no limit.";
     "connections", "client.connection_limit", Count websocket_connections (1, CROWD), "sealcast_connections",

@@ -45,6 +45,14 @@ impl Bucket {
         Bucket(now.saturating_add(ahead.min(rate.depth())))
     }
 
+    /// Whether as much is left; takes nothing. See [`Bucket::take`].
+    ///
+    /// # Errors
+    /// See there.
+    pub fn check(self, rate: &Rate, cost: u32, now: Nanos) -> Result<(), Wait> {
+        advance(self.0, rate, cost, now).map(|_| ())
+    }
+
     /// Whether it is full again, as if it had never been used.
     #[must_use]
     pub fn is_full(self, now: Nanos) -> bool {

@@ -93,7 +93,12 @@ pub struct Limits {
     pub node_connects: Rate,
     /// Most connections from one address; from one /64 with IPv6.
     pub ip_connections: usize,
-    /// Most connections of one user on the node; 0 for any number.
+    /// Tickets of one user.
+    pub user_tickets: Rate,
+    /// Sessions and tickets that one address, or one /64 with IPv6, names and that are
+    /// not there.
+    pub ip_guesses: Rate,
+    /// Most connections of one user; 0 for any number.
     pub user_connections: usize,
 }
 
@@ -150,6 +155,8 @@ impl Profile {
             ip_connects: Rate::of(60, Duration::from_secs(10), 60),
             node_connects: Rate::each_second(2_000, 2_000),
             ip_connections: 200,
+            user_tickets: Rate::of(10, Duration::from_secs(60), 10),
+            ip_guesses: Rate::of(100, Duration::from_secs(10), 100),
             user_connections: 10,
         };
         match self {
@@ -172,6 +179,7 @@ impl Profile {
                 ip_connects: Rate::of(10, Duration::from_secs(10), 10),
                 node_connects: Rate::each_second(200, 200),
                 ip_connections: 20,
+                ip_guesses: Rate::of(20, Duration::from_secs(10), 20),
                 user_connections: 3,
                 ..standard
             },
@@ -183,6 +191,8 @@ impl Profile {
                 node_commands: Rate::NONE,
                 ip_connects: Rate::NONE,
                 node_connects: Rate::NONE,
+                user_tickets: Rate::NONE,
+                ip_guesses: Rate::NONE,
                 ..standard
             },
         }
@@ -243,5 +253,8 @@ mod tests {
         assert_eq!(both(|limits| limits.node_connects), (each(200, 200), each(2_000, 2_000)));
         let ten = |count| Rate::of(count, SECOND(10), count);
         assert_eq!(both(|limits| limits.ip_connects), (ten(10), ten(60)));
+        assert_eq!(both(|limits| limits.ip_guesses), (ten(20), ten(100)));
+        let ten = Rate::of(10, SECOND(60), 10);
+        assert_eq!(both(|limits| limits.user_tickets), (ten, ten));
     }
 }

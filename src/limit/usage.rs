@@ -1,10 +1,12 @@
 //! What users, addresses and the node as a whole have used of their limits. It
 //! outlives every reload: numbers change, and what was used stays used.
 //!
-//! All of it is of this node alone. What is to hold over a cluster is asked here
-//! first and at the broker after, which may tell how long a user has to wait; then
-//! the user's bucket is empty here too, and a flood does not reach the broker.
+//! All of it is of this node alone, but for what operators have set. What is to hold
+//! over a cluster is asked here first and at the broker after, which may tell how long
+//! a user has to wait; then the user's bucket is empty here too, and a flood does not
+//! reach the broker.
 
+use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -45,11 +47,15 @@ pub enum Scope {
     ApiKey,
     /// Nobody's: an operator has blocked the user, the connection, the address or the key.
     Blocked,
+    /// The user's tickets.
+    Tickets,
+    /// Sessions and tickets that the address named and that are not there.
+    Guesses,
 }
 
 impl Scope {
     /// Every scope.
-    pub const ALL: [Scope; 11] = [
+    pub const ALL: [Scope; 13] = [
         Scope::Connection,
         Scope::Bytes,
         Scope::Subscribe,
@@ -61,6 +67,8 @@ impl Scope {
         Scope::UserConnections,
         Scope::ApiKey,
         Scope::Blocked,
+        Scope::Tickets,
+        Scope::Guesses,
     ];
 
     /// Its name in the metrics.
@@ -78,6 +86,8 @@ impl Scope {
             Scope::UserConnections => "user_connections",
             Scope::ApiKey => "api_key",
             Scope::Blocked => "blocked",
+            Scope::Tickets => "tickets",
+            Scope::Guesses => "guesses",
         }
     }
 }
@@ -101,6 +111,8 @@ pub struct Usage {
     connections: Arc<Counts>,
     api_keys: Keyed,
     overrides: Overrides,
+    tickets: Keyed,
+    guesses: Keyed,
 }
 
 impl Usage {
@@ -115,6 +127,8 @@ impl Usage {
             connections: Counts::new(),
             api_keys: Keyed::new(MOST_KEYS),
             overrides: Overrides::default(),
+            tickets: Keyed::new(MOST_KEYS),
+            guesses: Keyed::new(MOST_KEYS),
         })
     }
 
@@ -166,6 +180,34 @@ impl Usage {
         &self.overrides
     }
 
+    /// One ticket of a user.
+    ///
+    /// # Errors
+    /// If it is one too many.
+    pub fn ticket(
+        &self,
+        user: &(impl Hash + ?Sized),
+        limits: &Limits,
+        now: Nanos,
+    ) -> Result<(), Wait> {
+        self.tickets.take(user, &limits.user_tickets, 1, now)
+    }
+
+    /// Whether an address may name a session or a ticket: it may not when it has
+    /// named too many that are not there, whether this one is or not.
+    ///
+    /// # Errors
+    /// If it has.
+    pub fn may_name(&self, address: IpAddr, limits: &Limits, now: Nanos) -> Result<(), Wait> {
+        self.guesses.check(&Network::from(address), &limits.ip_guesses, 1, now)
+    }
+
+    /// An address has named one that is not there.
+    pub fn guessed(&self, address: IpAddr, limits: &Limits, now: Nanos) {
+        // Some that were asked for together may come here when nothing is left.
+        let _ = self.guesses.take(&Network::from(address), &limits.ip_guesses, 1, now);
+    }
+
     /// A new connection; its place among those of its address is given back when
     /// dropped. What one address is refused costs the node nothing.
     ///
@@ -192,7 +234,8 @@ impl Usage {
     /// Forgets, in a part of all, who has used nothing lately; called often it
     /// comes round.
     pub fn forget(&self, now: Nanos) {
-        for keyed in [&self.users, &self.addresses, &self.api_keys] {
+        let tickets = [&self.tickets, &self.guesses];
+        for keyed in [&self.users, &self.addresses, &self.api_keys].into_iter().chain(tickets) {
             keyed.forget(now);
         }
     }

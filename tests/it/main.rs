@@ -24,6 +24,7 @@ mod fairness;
 mod fidelity;
 mod frames;
 mod handshake;
+mod http2;
 mod layering;
 mod limits;
 mod malformed;

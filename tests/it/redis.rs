@@ -3,8 +3,11 @@
 
 mod away;
 mod batch;
+mod clock;
 mod cluster;
 mod deaf;
+mod durable;
+mod epochs;
 mod failover;
 mod faults;
 mod leases;

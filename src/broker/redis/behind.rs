@@ -10,7 +10,7 @@ use super::super::{HistoryError, Page, Unrecoverable};
 use super::keys::{Kind, Name};
 use super::primary::Way;
 use super::seen::Entry;
-use super::{Redis, millis, new_epoch, position, record, scripts};
+use super::{Redis, epoch, millis, position, record, scripts};
 
 impl Redis {
     /// See [`super::Broker::behind`].
@@ -25,7 +25,8 @@ impl Redis {
         let seen = self.seen.last(channel, &from.epoch);
         let keys = [name.key(Kind::Meta), name.key(Kind::Stream)];
         let mut command = scripts::BEHIND.call(&keys);
-        command.arg(new_epoch()).arg(millis(meta_ttl)).arg(self.router.incarnation(name));
+        let fresh = epoch::new();
+        command.arg(&fresh).arg(millis(meta_ttl)).arg(self.router.incarnation(name));
         command.arg(&*from.epoch).arg(from.offset).arg(from.offset.saturating_add(1)).arg(most);
         match seen {
             Some(Entry { offset, tag, .. }) => command.arg(offset).arg(&tag.to_be_bytes()),
@@ -36,11 +37,13 @@ impl Redis {
         let entries = match rest.next() {
             Some(Value::Array(entries)) => entries,
             None => {
+                self.note_epoch(&fresh, &head.epoch);
                 self.begins_anew(channel);
                 return Err(Unrecoverable.into());
             }
             Some(_) => {
                 tracing::warn!(event = "history_rewritten", "a stream is not what was delivered");
+                self.metrics.epoch_change("rewritten");
                 self.begins_anew(channel);
                 self.tell_renewed(name).await;
                 return Err(Unrecoverable.into());

@@ -49,6 +49,8 @@ pub(super) enum Kind {
     Overrides,
     /// String: another one after each change of those.
     Version,
+    /// String: what one may take.
+    Once,
 }
 
 impl Kind {
@@ -64,8 +66,9 @@ impl Kind {
             Kind::List => "a",
             Kind::Bucket => "b",
             Kind::Holders => "n",
-            Kind::Overrides => "o",
+            Kind::Overrides => "w",
             Kind::Version => "v",
+            Kind::Once => "o",
         }
     }
 }
@@ -120,6 +123,13 @@ impl Names {
     /// The name of what operators have set for single users and others.
     pub(super) fn overrides(&self) -> Name {
         self.name(&["overrides"])
+    }
+
+    /// The name of what one may take who knows `id`.
+    pub(super) fn once(&self, id: &[u8; 32]) -> Name {
+        let mut hex = String::with_capacity(64);
+        put_hex(&mut hex, id);
+        self.name(&["once", &hex])
     }
 
     fn name(&self, parts: &[&str]) -> Name {

@@ -20,7 +20,7 @@ section! {
         /// How fast one connection may subscribe. Its unsubscribes and refreshes of subscriptions
         /// together may come as fast again.
         subscribe: Rate => subscribes,
-        /// How fast one user may publish, over all connections to the node.
+        /// How fast one user may publish, over all connections; with Redis, to all nodes.
         user_messages: Rate => user_messages,
         /// How fast what `limits.conn_commands` counts may come from all connections of the node.
         node_commands: Rate => node_commands,
@@ -30,6 +30,11 @@ section! {
         node_connects: Rate => node_connects,
         /// Most connections from one address, or with IPv6 from one /64.
         ip_connections: usize => ip_connections,
+        /// How fast one user may ask for tickets.
+        user_tickets: Rate => user_tickets,
+        /// How fast one address, or with IPv6 one /64, may name sessions and tickets that are not
+        /// there.
+        ip_guesses: Rate => ip_guesses,
         /// The largest payload of one publication, bytes.
         message_bytes: usize => message_bytes,
         /// Most publications and replies waiting for one connection.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use redis::{AsyncConnectionConfig, Cmd, FromRedisValue, IntoConnectionInfo as _};
 use rustix::process::{Pid, Signal, kill_process};
-use sealcast::broker::{Credentials, Endpoint, RedisConfig, Topology};
+use sealcast::broker::{Credentials, Durability, Endpoint, RedisConfig, Topology};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -264,7 +264,7 @@ pub(crate) fn spread(servers: &[RedisServer]) -> RedisConfig {
 
 /// How a broker uses what hangs together like this.
 pub(crate) fn config(topology: Topology) -> RedisConfig {
-    RedisConfig { topology, prefix: "sealcast".into() }
+    RedisConfig { topology, prefix: "sealcast".into(), durability: Durability::default() }
 }
 
 /// Free at this moment.
