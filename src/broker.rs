@@ -50,7 +50,7 @@ use sealcast_wire::{Channel, Epoch, Position, Publication};
 
 #[cfg(doc)]
 use crate::limit::MOST_OVERRIDES;
-use crate::limit::{Network, Override, Subject};
+use crate::limit::{Network, Override, Rate, Scope, Subject, TooMany};
 
 mod arrivals;
 mod feed;
@@ -178,6 +178,40 @@ pub struct PresenceStats {
     pub users: usize,
 }
 
+/// A limit over all nodes that a publication counts against.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Charge {
+    /// Whose limit it is.
+    pub scope: Scope,
+    /// Who.
+    pub subject: String,
+    /// How fast.
+    pub rate: Rate,
+    /// This node's share of it, for as long as nobody can be asked.
+    pub share: Rate,
+}
+
+/// Why something was not published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotPublished {
+    /// See [`Unavailable`].
+    Unavailable(Unavailable),
+    /// It was one too many, and nothing was done.
+    TooMany(TooMany),
+}
+
+impl From<Unavailable> for NotPublished {
+    fn from(unavailable: Unavailable) -> NotPublished {
+        NotPublished::Unavailable(unavailable)
+    }
+}
+
+impl From<TooMany> for NotPublished {
+    fn from(too_many: TooMany) -> NotPublished {
+        NotPublished::TooMany(too_many)
+    }
+}
+
 /// Whose connections are counted over all nodes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Holder {
@@ -232,6 +266,15 @@ pub trait Broker: Send + Sync + 'static {
         channel: Channel,
         outgoing: Outgoing,
     ) -> BoxFuture<'_, Result<Option<Position>, Unavailable>>;
+
+    /// As [`Broker::publish`], if none of these limits is exceeded. Each counts over all
+    /// nodes; a repeated key is answered and does not count.
+    fn publish_within(
+        &self,
+        channel: Channel,
+        outgoing: Outgoing,
+        charges: Vec<Charge>,
+    ) -> BoxFuture<'_, Result<Option<Position>, NotPublished>>;
 
     /// Tells everyone who is subscribed that someone came (`true`) or went.
     fn announce(

@@ -28,8 +28,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::auth::{Authorized, Publish, Subscribe};
 use crate::broker::{
-    Broker, CALL_TIMEOUT, Delivery, IdempotencyKey, MOST_SKEW, Outgoing, Retention, Sharding,
-    Tails, Unavailable,
+    Broker, CALL_TIMEOUT, Charge, Delivery, IdempotencyKey, MOST_SKEW, NotPublished, Outgoing,
+    Retention, Sharding, Tails, Unavailable,
 };
 use crate::hub::{Connection, Hub, Millis, NotAdded, Noted, Slot, Traces, Wants};
 use away::Unconfirmed;
@@ -111,6 +111,8 @@ pub struct How {
     /// Thin it out or join it with others; for publications of clients that are not
     /// kept.
     pub shape: Option<Shape>,
+    /// Limits over all nodes that it counts against.
+    pub charges: Vec<Charge>,
 }
 
 /// A subscription that was made and does not receive yet; taken back if dropped.
@@ -272,12 +274,12 @@ impl Relay {
     /// Publishes. The broker's contract says what an answer means.
     ///
     /// # Errors
-    /// If the broker could not take it in time.
+    /// If the broker could not take it in time, or it was one too many.
     pub async fn publish(
         &self,
         wish: Authorized<Publish>,
         how: How,
-    ) -> Result<Option<Position>, Unavailable> {
+    ) -> Result<Option<Position>, NotPublished> {
         let Publish { channel, payload, publisher, tags } = wish.into_inner();
         let publication = Publication {
             data: payload.bytes().clone(),
@@ -288,7 +290,7 @@ impl Relay {
         let metrics = self.hub.metrics();
         metrics.messages_in.increment(1);
         metrics.states.received.increment(1);
-        let How { keep, idempotency, version, delta, shape } = how;
+        let How { keep, idempotency, version, delta, shape, charges } = how;
         if let (Some(shape), Some(publisher)) = (shape, &publication.info) {
             let publisher = publisher.clone();
             self.shape(channel, (publication, publisher), shape).await?;
@@ -296,13 +298,17 @@ impl Relay {
         }
         let kept = keep.is_some();
         let outgoing = Outgoing { publication, keep, idempotency, version, delta };
-        let published = self.broker.publish(channel, outgoing).await;
+        let published = self.broker.publish_within(channel, outgoing, charges).await;
         match &published {
             Ok(_) => {
                 metrics.states.published.increment(1);
                 metrics.states.stored.increment(u64::from(kept));
             }
-            Err(_) => metrics.states.failed.increment(1),
+            Err(NotPublished::TooMany(too_many)) => {
+                metrics.states.failed.increment(1);
+                metrics.rate_limited(too_many.scope.name());
+            }
+            Err(NotPublished::Unavailable(_)) => metrics.states.failed.increment(1),
         }
         published
     }

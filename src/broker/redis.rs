@@ -8,6 +8,7 @@ mod at_rest;
 mod behind;
 mod breaker;
 mod cluster;
+mod credit;
 mod durability;
 mod endpoint;
 mod epoch;
@@ -35,6 +36,7 @@ mod skew;
 mod slots;
 mod source;
 mod start;
+mod within;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,12 +49,13 @@ use sealcast_wire::{Channel, Epoch, Position, Publication};
 use tokio::time::{Instant, timeout};
 
 use super::{
-    Away, Broker, CALL_TIMEOUT, HistoryError, HistoryQuery, Holder, IDEMPOTENCY_WINDOW, Outgoing,
-    OverrideList, Page, Presence, PresenceStats, Retention, Since, Tails, Unavailable,
-    Unrecoverable,
+    Away, Broker, CALL_TIMEOUT, Charge, HistoryError, HistoryQuery, Holder, IDEMPOTENCY_WINDOW,
+    NotPublished, Outgoing, OverrideList, Page, Presence, PresenceStats, Retention, Since, Tails,
+    Unavailable, Unrecoverable,
 };
 use crate::limit::{self, Override};
 use crate::metrics::Metrics;
+use credit::Credits;
 use health::Health;
 use hello::Mode;
 use keys::{Kind, Name, Names};
@@ -84,6 +87,8 @@ pub struct Redis {
     health: Arc<Health>,
     present: Present,
     leases: Leases,
+    /// Where limits over all nodes cannot be part of a publish.
+    credits: Option<Credits>,
     tails: Arc<Tails>,
     seen: Arc<Seen>,
     metrics: Arc<Metrics>,
@@ -185,17 +190,17 @@ impl Broker for Redis {
         Box::pin(async move {
             let fresh = epoch::new();
             let (name, command, bytes) = self.publish_command(&channel, outgoing, &fresh);
-            match self.router.call(Way::Kept, name, command, bytes).await? {
-                Value::Int(_) => Ok(None),
-                Value::BulkString(at) if at.is_empty() => Ok(None),
-                Value::BulkString(at) => {
-                    let position = position(self.head(at)?);
-                    self.note_epoch(&fresh, &position.epoch);
-                    Ok(Some(position))
-                }
-                _ => Err(Unavailable),
-            }
+            self.published(self.router.call(Way::Kept, name, command, bytes).await?, &fresh)
         })
+    }
+
+    fn publish_within(
+        &self,
+        channel: Channel,
+        outgoing: Outgoing,
+        charges: Vec<Charge>,
+    ) -> BoxFuture<'_, Result<Option<Position>, NotPublished>> {
+        Box::pin(self.publish_limited(channel, outgoing, charges))
     }
 
     fn announce(

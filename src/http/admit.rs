@@ -66,6 +66,14 @@ pub(super) fn refusal(too_many: &TooMany) -> (StatusCode, &'static str) {
     }
 }
 
+/// How fast a key of the server API may call.
+pub(super) fn rate(app: &App, key: &str) -> Rate {
+    let policy = &app.policy;
+    let now = limit::nanos(policy.relay.hub().clock().precise());
+    let own = policy.usage.overrides().api_key(key, now).and_then(|terms| terms.rate);
+    own.or(app.api_rates.get(key).copied()).unwrap_or(Rate::NONE)
+}
+
 /// One call of the server API, by a key of this name.
 ///
 /// # Errors

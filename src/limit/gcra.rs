@@ -39,6 +39,12 @@ impl Bucket {
         taken.map(|_| ())
     }
 
+    /// One of which nothing is left, and has one again after so long.
+    pub(super) fn empty(rate: &Rate, Wait(wait): Wait, now: Nanos) -> Bucket {
+        let ahead = wait.saturating_add(rate.depth()).saturating_sub(rate.interval());
+        Bucket(now.saturating_add(ahead.min(rate.depth())))
+    }
+
     /// Whether as much is left; takes nothing. See [`Bucket::take`].
     ///
     /// # Errors

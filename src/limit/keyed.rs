@@ -79,6 +79,16 @@ impl Keyed {
         Ok(())
     }
 
+    /// Somebody who knows better says that `key` has used up everything for so long.
+    pub fn exhaust<K: Hash + ?Sized>(&self, key: &K, rate: &Rate, wait: Wait, now: Nanos) {
+        let hash = self.hash.hash_one(key);
+        let Some(shard) = self.shards.get(hash as usize % SHARDS) else { return };
+        let mut shard = shard.lock();
+        if shard.buckets.contains_key(&hash) || shard.buckets.len() < self.most_each {
+            shard.buckets.insert(hash, Bucket::empty(rate, wait, now));
+        }
+    }
+
     /// Whether `cost` is left in the bucket of `key`; see [`Bucket::check`].
     ///
     /// # Errors

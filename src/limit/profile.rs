@@ -106,7 +106,7 @@ pub struct Limits {
     /// Sessions and tickets that one address, or one /64 with IPv6, names and that are
     /// not there.
     pub ip_guesses: Rate,
-    /// Most connections of one user on the node; 0 for any number.
+    /// Most connections of one user; 0 for any number.
     pub user_connections: usize,
 }
 

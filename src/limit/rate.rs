@@ -114,6 +114,22 @@ impl Rate {
         }
     }
 
+    /// In which time so many come back.
+    #[must_use]
+    pub const fn lasts(&self, count: u32) -> Duration {
+        Duration::from_nanos(self.interval.saturating_mul(count as u64))
+    }
+
+    /// One node's share of it among so many, rounded up.
+    #[must_use]
+    pub fn share(&self, nodes: usize) -> Rate {
+        let part = |count: u32| {
+            let part = (count as usize).div_ceil(nodes.max(1));
+            u32::try_from(part).unwrap_or(count)
+        };
+        Rate::of(part(self.count), self.period, part(self.burst))
+    }
+
     pub(super) const fn interval(&self) -> u64 {
         self.interval
     }

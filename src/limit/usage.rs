@@ -1,9 +1,10 @@
 //! What users, addresses and the node as a whole have used of their limits. It
 //! outlives every reload: numbers change, and what was used stays used.
 //!
-//! All of it is of this node alone. What is to hold over a cluster is asked here
-//! first and at the broker after, which may tell how long a user has to wait; then
-//! the user's bucket is empty here too, and a flood does not reach the broker.
+//! All of it is of this node alone, but for what operators have set. What is to hold
+//! over a cluster is asked here first and at the broker after, which may tell how long
+//! a user has to wait; then the user's bucket is empty here too, and a flood does not
+//! reach the broker.
 
 use std::hash::Hash;
 use std::net::IpAddr;
@@ -152,8 +153,20 @@ impl Usage {
     /// # Errors
     /// If it is one too many.
     pub fn message(&self, user: &str, limits: &Limits, now: Nanos) -> Result<(), Wait> {
+        self.users.take(user, &self.user_rate(user, limits, now), 1, now)
+    }
+
+    /// How fast a user's messages may come.
+    #[must_use]
+    pub fn user_rate(&self, user: &str, limits: &Limits, now: Nanos) -> Rate {
         let own = self.overrides.user(user, now).and_then(|terms| terms.rate);
-        self.users.take(user, &own.unwrap_or(limits.user_messages), 1, now)
+        own.unwrap_or(limits.user_messages)
+    }
+
+    /// Over all nodes a user has sent enough for so long: so it is here too, and a
+    /// flood goes no further.
+    pub fn exhaust(&self, user: &str, limits: &Limits, wait: Wait, now: Nanos) {
+        self.users.exhaust(user, &self.user_rate(user, limits, now), wait, now);
     }
 
     /// One call by an API key of this name.

@@ -44,7 +44,7 @@ const DELIVERY_LATENCY: &str = "sealcast_delivery_latency_seconds";
 const REDIS_OP: &str = "sealcast_redis_op_seconds";
 
 /// What is asked of Redis: scripts by their names, and everything else.
-pub const REDIS_OPS: [&str; 13] = [
+pub const REDIS_OPS: [&str; 15] = [
     "publish",
     "history",
     "behind",
@@ -53,6 +53,8 @@ pub const REDIS_OPS: [&str; 13] = [
     "exit",
     "presence",
     "stats",
+    "publish_unkept",
+    "draw",
     "lease",
     "override_set",
     "override_remove",

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::Relay;
-use crate::broker::{Away, Holder};
+use crate::broker::{Away, Charge, Holder};
+use crate::limit::{Rate, Scope};
 
 /// A place; given back when dropped.
 pub struct Lease {
@@ -33,6 +34,15 @@ impl Relay {
                 share.is_none_or(|share| here <= share).then_some(lease)
             }
         }
+    }
+
+    /// What a publication counts against over all nodes; nothing where this node is all
+    /// there is, or there is no limit.
+    #[must_use]
+    pub fn charge(&self, scope: Scope, subject: &str, rate: Rate) -> Option<Charge> {
+        let counts = self.has_leases() && !rate.is_none();
+        let share = rate.share(self.live_nodes());
+        counts.then(|| Charge { scope, subject: subject.to_owned(), rate, share })
     }
 
     /// So many nodes live, as far as anyone has heard.

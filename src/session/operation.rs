@@ -15,8 +15,9 @@ use super::client::Refusal;
 use super::ephemeral;
 use super::subscribe::{self, Request};
 use crate::auth::{Denied, Identity, Namespace, Publish, Readers};
-use crate::broker::{HistoryError, HistoryQuery, Retention, Unavailable};
+use crate::broker::{Charge, HistoryError, HistoryQuery, NotPublished, Retention, Unavailable};
 use crate::hub::Connection;
+use crate::limit::{Nanos, Scope, TooMany, nanos};
 use crate::relay::{How, NoTurn, Shape};
 
 /// A command whose form is checked, and which is not authorized yet: that
@@ -186,10 +187,14 @@ impl Actor {
 
     async fn publish(&self, id: u32, channel: Channel, payload: Payload) -> Result<(), Refusal> {
         let namespace = self.namespace(&channel)?;
+        let shape = self.policy.shape(namespace);
+        // What is shaped has a limit of its own.
+        let charges = if shape.is_some() { Vec::new() } else { self.charges() };
         let how = How {
             keep: self.policy.retention(namespace),
             delta: namespace.delta_publish,
-            shape: self.policy.shape(namespace),
+            shape,
+            charges,
             ..How::default()
         };
         let subscribed = self.connection.is_subscribed(&channel);
@@ -199,9 +204,34 @@ impl Actor {
             .identity
             .authorize_publish(&self.policy.namespaces, wish, subscribed)
             .map_err(ErrorCode::from)?;
-        self.policy.relay.publish(wish, how).await?;
-        self.reply(&Reply { id, body: Body::Publish });
-        Ok(())
+        match self.policy.relay.publish(wish, how).await {
+            Ok(_) => {
+                self.reply(&Reply { id, body: Body::Publish });
+                Ok(())
+            }
+            Err(NotPublished::Unavailable(unavailable)) => Err(unavailable.into()),
+            Err(NotPublished::TooMany(TooMany { wait, .. })) => {
+                let Policy { usage, limits, .. } = &*self.policy;
+                usage.exhaust(self.identity.user.as_str(), limits, wait, self.nanos());
+                Err(ErrorCode::TooManyRequests.into())
+            }
+        }
+    }
+
+    /// Where the user's messages are counted over all nodes. The anonymous user is not
+    /// one person.
+    fn charges(&self) -> Vec<Charge> {
+        let user = &self.identity.user;
+        if user.is_anonymous() {
+            return Vec::new();
+        }
+        let Policy { usage, limits, relay, .. } = &*self.policy;
+        let rate = usage.user_rate(user.as_str(), limits, self.nanos());
+        relay.charge(Scope::User, user.as_str(), rate).into_iter().collect()
+    }
+
+    fn nanos(&self) -> Nanos {
+        nanos(self.policy.relay.hub().clock().precise())
     }
 
     async fn presence(&self, id: u32, channel: Channel) -> Result<(), Refusal> {

@@ -11,6 +11,7 @@ mod epochs;
 mod failover;
 mod faults;
 mod leases;
+mod limited;
 mod modes;
 mod nodes;
 mod overrides;

@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use redis::Value;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
@@ -188,9 +187,8 @@ impl All {
         if self.credits.len() < self.sweep_at {
             return;
         }
-        self.credits.retain(|_, credit| {
-            credit.drawing || credit.until > now || credit.empty_until > now
-        });
+        self.credits
+            .retain(|_, credit| credit.drawing || credit.until > now || credit.empty_until > now);
         self.sweep_at = MANY.max(2 * self.credits.len());
         self.credits.shrink_to(self.sweep_at);
     }

@@ -41,14 +41,16 @@ pub(super) enum Kind {
     Topic,
     /// String: what stands for the list of primaries.
     List,
-    /// String: what one may take.
-    Once,
+    /// String: when a bucket of a limit is full again.
+    Bucket,
     /// Hash: how many connections of a holder each node has, and until when that is so.
     Holders,
     /// Hash: overrides of limits, by what stands for whom each is about.
     Overrides,
     /// String: another one after each change of those.
     Version,
+    /// String: what one may take.
+    Once,
 }
 
 impl Kind {
@@ -62,10 +64,11 @@ impl Kind {
             Kind::Life => "l",
             Kind::Topic => "t",
             Kind::List => "a",
-            Kind::Once => "k",
+            Kind::Bucket => "b",
             Kind::Holders => "n",
-            Kind::Overrides => "o",
+            Kind::Overrides => "w",
             Kind::Version => "v",
+            Kind::Once => "o",
         }
     }
 }
@@ -107,21 +110,26 @@ impl Names {
         self.name(&["list"])
     }
 
-    /// The name of what one may take who knows `id`.
-    pub(super) fn once(&self, id: &[u8; 32]) -> Name {
-        let mut hex = String::with_capacity(64);
-        put_hex(&mut hex, id);
-        self.name(&["once", &hex])
-    }
-
     /// The name of a user or an address whose connections are counted.
     pub(super) fn holder(&self, kind: &str, name: &str) -> Name {
         self.name(&["holder", kind, name])
     }
 
+    /// The name of a limit of a user or another.
+    pub(super) fn bucket(&self, scope: &str, subject: &str) -> Name {
+        self.name(&["bucket", scope, subject])
+    }
+
     /// The name of what operators have set for single users and others.
     pub(super) fn overrides(&self) -> Name {
         self.name(&["overrides"])
+    }
+
+    /// The name of what one may take who knows `id`.
+    pub(super) fn once(&self, id: &[u8; 32]) -> Name {
+        let mut hex = String::with_capacity(64);
+        put_hex(&mut hex, id);
+        self.name(&["once", &hex])
     }
 
     fn name(&self, parts: &[&str]) -> Name {

@@ -43,6 +43,9 @@ scripts! {
     EXIT: ["clock", "present", "exit"],
     PRESENCE: ["clock", "present", "presence"],
     STATS: ["clock", "present", "stats"],
+    PUBLISH_LIMITED: ["clock", "gcra", "limit", "advance", "stream", "publish"],
+    PUBLISH_UNKEPT: ["clock", "gcra", "limit", "publish_unkept"],
+    DRAW: ["clock", "gcra", "draw"],
     LEASE: ["clock", "lease"],
     OVERRIDE_SET: ["clock", "overrides", "override_set"],
     OVERRIDE_REMOVE: ["clock", "overrides", "override_remove"],
@@ -57,6 +60,32 @@ static PUBLISH_SHARDED: LazyLock<Script> = LazyLock::new(|| {
         Cow::Owned(PUBLISH.text.replace(&of(Mode::Standalone), &of(Mode::Cluster))),
     )
 });
+
+/// The same command within limits: `buckets` are behind its keys, and `numbers`, as
+/// limit.lua wants them, behind its arguments. `command` publishes, with the script or
+/// without.
+pub(super) fn limited(command: &Cmd, buckets: &[String], numbers: &[String]) -> Cmd {
+    let arguments: Vec<&[u8]> = command
+        .args_iter()
+        .map(|argument| match argument {
+            Arg::Simple(bytes) => bytes,
+            _ => &[],
+        })
+        .collect();
+    let (script, keys, rest) = match &*arguments {
+        [_, digest, count, rest @ ..] if *digest == PUBLISH.digest.as_bytes() => {
+            let count = std::str::from_utf8(count).ok().and_then(|count| count.parse().ok());
+            let (keys, rest) = rest.split_at_checked(count.unwrap_or(0)).unwrap_or_default();
+            (&*PUBLISH_LIMITED, keys, rest)
+        }
+        [_, rest @ ..] => (&*PUBLISH_UNKEPT, &[][..], rest),
+        [] => (&*PUBLISH_UNKEPT, &[][..], &[][..]),
+    };
+    let mut limited = redis::cmd("EVALSHA");
+    limited.arg(&script.digest).arg(keys.len() + buckets.len());
+    limited.arg(keys).arg(buckets).arg(rest).arg(numbers);
+    limited
+}
 
 /// The script that publishes.
 pub(super) fn publish(mode: Mode) -> &'static Script {

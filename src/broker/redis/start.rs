@@ -9,6 +9,7 @@ use futures_util::future::{BoxFuture, FutureExt as _};
 use super::super::feed::Feed;
 use super::agreement::Agreement;
 use super::cluster::{Cluster, Parts};
+use super::credit::Credits;
 use super::durability::Durability;
 use super::endpoint::Endpoint;
 use super::health::Health;
@@ -122,6 +123,7 @@ impl Redis {
             health,
             present: Present::default(),
             leases: Leases::new(node),
+            credits: (!alone).then(Credits::new),
             tails,
             seen,
             metrics,

@@ -18,8 +18,8 @@ section! {
         allow_anonymous_connect_without_token: bool,
         /// Tokens of the anonymous user are refused.
         disallow_anonymous_connection_tokens: bool,
-        /// Most connections of one user on a node; any number with 0. The anonymous user's are not
-        /// counted.
+        /// Most connections of one user; with Redis, on all nodes together; any number with 0. The
+        /// anonymous user's are not counted.
         user_connection_limit: usize => user_connections,
         /// What becomes of one more of them: with `retry` it is closed with 3013, after which SDKs
         /// try again later; with `refuse` with 3504, after which they do not; with `replace` it

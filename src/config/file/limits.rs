@@ -20,7 +20,7 @@ section! {
         /// How fast one connection may subscribe. Its unsubscribes and refreshes of subscriptions
         /// together may come as fast again.
         subscribe: Rate => subscribes,
-        /// How fast one user may publish, over all connections to the node.
+        /// How fast one user may publish, over all connections; with Redis, to all nodes.
         user_messages: Rate => user_messages,
         /// How fast one client may publish to one channel with `shaping`. It counts as nothing else,
         /// and what is merged may come ten times as fast.

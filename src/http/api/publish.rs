@@ -8,9 +8,11 @@ use sealcast_wire::{Data, ErrorCode};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::super::admit;
 use super::ahead::Ahead;
 use super::{App, ErrorMode, ServerApi, done, find, told};
-use crate::broker::IdempotencyKey;
+use crate::broker::{Charge, IdempotencyKey, NotPublished};
+use crate::limit::Scope;
 use crate::relay::How;
 
 /// Most channels of one broadcast.
@@ -62,7 +64,7 @@ pub(super) async fn publish(
     caller: &ServerApi,
     wish: Wish<'_>,
 ) -> Result<Published, ErrorCode> {
-    publish_to(app, caller, wish.channel.as_deref(), &wish).await
+    publish_to(app, caller, wish.channel.as_deref(), &wish, charge(app, caller)).await
 }
 
 /// Errors of single channels stand among the responses; the call succeeds.
@@ -76,8 +78,10 @@ pub(super) async fn broadcast(
         return Err(ErrorCode::BadRequest);
     }
     let mut outcomes = Ahead::new();
+    // It is one call, whatever it reaches.
+    let mut charge = charge(app, caller);
     for channel in channels {
-        let publish = publish_to(app, caller, Some(channel), &wish);
+        let publish = publish_to(app, caller, Some(channel), &wish, charge.take());
         outcomes.begin(Box::pin(async { told(&done(publish.await), ErrorMode::Body).1 })).await;
     }
     let texts = outcomes.end().await.iter().cloned().map(RawValue::from_string);
@@ -90,6 +94,7 @@ async fn publish_to(
     caller: &ServerApi,
     channel: Option<&str>,
     wish: &Wish<'_>,
+    charge: Option<Charge>,
 ) -> Result<Published, ErrorCode> {
     let (reach, namespace) = find(app, caller, channel)?;
     let tags = wish.tags.clone().unwrap_or_default();
@@ -127,13 +132,23 @@ async fn publish_to(
         delta: wish.delta.unwrap_or(false) || namespace.delta_publish,
         // A backend chooses its own pace.
         shape: None,
+        charges: charge.into_iter().collect(),
     };
     let wish = reach.publish(payload, tags);
-    let position = app.policy.relay.publish(wish, how).await.map_err(|_| ErrorCode::Internal)?;
+    let position = app.policy.relay.publish(wish, how).await.map_err(|why| match why {
+        NotPublished::Unavailable(_) => ErrorCode::Internal,
+        NotPublished::TooMany(_) => ErrorCode::TooManyRequests,
+    })?;
     Ok(Published {
         offset: position.as_ref().map(|position| position.offset),
         epoch: position.map(|position| position.epoch.to_string()),
     })
+}
+
+/// Where the key's calls are counted over all nodes, those that publish.
+fn charge(app: &App, caller: &ServerApi) -> Option<Charge> {
+    let rate = admit::rate(app, caller.name());
+    app.policy.relay.charge(Scope::ApiKey, caller.name(), rate)
 }
 
 /// A text that becomes part of what the broker remembers; empty counts as absent.

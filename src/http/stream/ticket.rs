@@ -175,8 +175,8 @@ async fn make(app: &App, client: IpAddr, request: Request) -> Result<Ticket, Ref
     if request.method() != Method::POST {
         return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "a ticket is asked for by POST"));
     }
-    let _place =
-        admit::admit(app, client).await.map_err(|too_many| Refusal::too_many(&too_many))?;
+    let place = admit::admit(app, client).await;
+    let _place = place.map_err(|too_many| Refusal::too_many(&too_many))?;
     door::check_origin(app, request.headers())
         .map_err(|status| Refusal::new(status, "origin not allowed"))?;
     if app.health.is_leaving() {

@@ -43,7 +43,7 @@ async fn what_one_node_is_told_every_node_obeys_also_one_that_starts_later() {
     let all: Vec<String> = server.ask("KEYS *").await;
     assert!(all.iter().all(|key| key.starts_with("sc:{") && !key.contains("ada")), "{all:?}");
     for key in all {
-        if key.ends_with("}:o") || key.ends_with("}:v") {
+        if key.ends_with("}:w") || key.ends_with("}:v") {
             let ttl: i64 = server.ask(&format!("PTTL {key}")).await;
             assert!((1..=600_000).contains(&ttl), "{key} {ttl}");
         }

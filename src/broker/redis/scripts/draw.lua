@@ -3,9 +3,8 @@
 -- KEYS: bucket
 -- ARGV: interval and depth (µs), how many
 local bucket, interval, depth = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2])
-local now = micros()
-local full = full_at(bucket, depth, now)
-local count = math.min(tonumber(ARGV[3]), math.floor((now + depth - full + 1) / interval))
-if count < 1 then return { 0, math.ceil(full + interval - now - depth) } end
-note(bucket, full + count * interval, now)
+local full = full_at(bucket, depth)
+local count = math.min(tonumber(ARGV[3]), math.floor((micros + depth - full + 1) / interval))
+if count < 1 then return { 0, math.ceil(full + interval - micros - depth) } end
+note(bucket, full + count * interval)
 return { count, 0 }

@@ -1,0 +1,220 @@
+//! Limits over all nodes: within the publish on one primary, by credit drawn ahead
+//! where there are several.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sealcast::broker::{Charge, IdempotencyKey, NotPublished, Outgoing, RedisConfig};
+use sealcast::limit::{Bucket, Rate, Scope};
+use serde_json::json;
+use tokio::time::interval;
+
+use super::KEEP;
+use super::nodes::{ask, node};
+use crate::broker_contract::{Bench, channel, numbered};
+use crate::support::client::Wire;
+use crate::support::cluster::Cluster;
+use crate::support::redis::{RedisServer, spread};
+
+const NODES: usize = 3;
+
+fn charge(user: &str, rate: Rate) -> Vec<Charge> {
+    vec![Charge { scope: Scope::User, subject: user.into(), rate, share: rate.share(NODES) }]
+}
+
+/// Redis' clock, milliseconds.
+async fn millis(server: &RedisServer) -> u64 {
+    let time: Vec<u64> = server.ask("TIME").await;
+    time[0] * 1_000 + time[1] / 1_000
+}
+
+/// Three nodes publish at five times the limit for ten seconds, kept and not, into
+/// several channels; what passes is the limit.
+async fn is_accurate(config: impl Fn() -> RedisConfig, clock: &RedisServer) {
+    const RATE: Rate = Rate::each_second(100, 300);
+    const ASKED: usize = 5 * 100 * 10;
+    let prefix = config();
+    let mut benches = Vec::new();
+    for _ in 0..NODES {
+        benches.push(Bench::on(prefix.clone()).await);
+    }
+    let began = millis(clock).await;
+    let publishers = benches.iter().enumerate().map(|(at, bench)| {
+        let broker = Arc::clone(&bench.broker);
+        tokio::spawn(async move {
+            let mut every = interval(Duration::from_millis(6));
+            let mut asking = Vec::new();
+            for n in 0..ASKED / NODES {
+                every.tick().await;
+                let broker = Arc::clone(&broker);
+                asking.push(tokio::spawn(async move {
+                    let keep = (n % 2 == 0).then_some(KEEP);
+                    let sent = Outgoing { keep, ..numbered(n as u64) };
+                    let room = channel(&format!("room-{}", (n + at) % 7));
+                    match broker.publish_within(room, sent, charge("ada", RATE)).await {
+                        Ok(position) => {
+                            assert_eq!(position.is_some(), keep.is_some());
+                            1
+                        }
+                        Err(NotPublished::TooMany(too_many)) => {
+                            assert_eq!(too_many.scope, Scope::User);
+                            0
+                        }
+                        Err(other) => panic!("{other:?}"),
+                    }
+                }));
+            }
+            let mut passed = 0;
+            for asked in asking {
+                passed += asked.await.unwrap();
+            }
+            passed
+        })
+    });
+    let publishers: Vec<_> = publishers.collect();
+    let mut passed = 0;
+    for publisher in publishers {
+        passed += publisher.await.unwrap();
+    }
+    let seconds = (millis(clock).await - began) as f64 / 1_000.0;
+    let limit = 300.0 + 100.0 * seconds;
+    assert!(seconds > 8.0, "{seconds}");
+    assert!(f64::from(passed) <= limit + 1.0, "{passed} in {seconds} s: more than {limit}");
+    assert!(f64::from(passed) >= 0.95 * limit, "{passed} in {seconds} s: of {limit}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_one_primary_what_passes_is_the_limit() {
+    let server = RedisServer::start().await;
+    is_accurate(|| server.config(), &server).await;
+    let all: Vec<String> = server.ask("KEYS *").await;
+    let buckets: Vec<_> = all.iter().filter(|key| key.ends_with("}:b")).collect();
+    assert_eq!(buckets.len(), 1, "{all:?}");
+    let ttl: i64 = server.ask(&format!("PTTL {}", buckets[0])).await;
+    assert!((-2..=3_001).contains(&ttl) && ttl != -1, "it is gone once it is full: {ttl}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_cluster_what_passes_is_the_limit() {
+    let cluster = Cluster::shared().await;
+    is_accurate(|| cluster.config(), &cluster.masters[0]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_several_primaries_what_passes_is_the_limit() {
+    let servers = [RedisServer::start().await, RedisServer::start().await];
+    is_accurate(|| spread(&servers), &servers[0]).await;
+}
+
+async fn a_retry_is_never_refused(bench: Bench) {
+    const ONE: Rate = Rate::of(1, Duration::from_secs(3_600), 1);
+    let publish = async |key: &str| {
+        let key = IdempotencyKey { owner: "ops".into(), key: key.into() };
+        let sent = Outgoing { keep: Some(KEEP), idempotency: Some(key), ..numbered(1) };
+        bench.broker.publish_within(channel("room"), sent, charge("ada", ONE)).await
+    };
+    let first = publish("one").await;
+    assert!(matches!(first, Ok(Some(_))), "{first:?}");
+    let other = publish("two").await;
+    let Err(NotPublished::TooMany(too_many)) = other else { panic!("{other:?}") };
+    assert!(too_many.wait.0 > 3_500_000_000_000, "{too_many:?}");
+    assert_eq!(publish("one").await, first, "it is answered what it was answered");
+    assert!(publish("two").await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_one_primary_a_retry_is_never_refused() {
+    let server = RedisServer::start().await;
+    a_retry_is_never_refused(Bench::on(server.config()).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_cluster_a_retry_is_never_refused() {
+    let cluster = Cluster::shared().await;
+    a_retry_is_never_refused(Bench::on(cluster.config()).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_spread_over_three_nodes_has_the_burst_and_a_hundred_a_minute() {
+    let server = RedisServer::start().await;
+    let rate = json!({ "user": "ada", "rate": "100/m burst 20", "ttl": 600, "reason": "test" });
+    let (mut nodes, mut wires) = (Vec::new(), Vec::new());
+    for _ in 0..NODES {
+        nodes.push(node(&server).await);
+    }
+    assert_eq!(nodes[0].api("limits_set", &rate).await.json(), json!({ "result": {} }));
+    for node in &nodes {
+        crate::support::eventually("it holds", || node.number("sealcast_limit_overrides") == 1.0)
+            .await;
+        wires.push(Wire::connected(node, "ada").await);
+    }
+    let began = millis(&server).await;
+    let mut passed = 0;
+    for n in 0..90 {
+        let command = json!({ "id": 7, "publish": { "channel": "kept:a", "data": n } });
+        let answer = ask(&mut wires[n % NODES], command).await;
+        match answer["error"]["code"].as_u64() {
+            None => passed += 1,
+            Some(code) => assert_eq!(code, 111, "{answer}"),
+        }
+    }
+    let came_back = (millis(&server).await - began) / 600;
+    assert!((20..=21 + came_back).contains(&passed), "{passed}, {came_back}");
+    // What Redis refused once the node refuses: a flood does not reach it.
+    let of = |selector: &str| nodes.iter().map(|node| node.number(selector)).sum::<f64>();
+    let asked = of(r#"sealcast_redis_op_seconds_count{op="publish"}"#);
+    assert!(asked <= passed as f64 + NODES as f64 * (2.0 + came_back as f64), "{asked}");
+    assert_eq!(of(r#"sealcast_redis_op_seconds_count{op="draw"}"#), 0.0, "no second trip");
+    assert_eq!(of(r#"sealcast_rate_limited_total{scope="user"}"#), (90 - passed) as f64);
+}
+
+/// The scripts' own arithmetic over an hour, beside the node's.
+#[tokio::test]
+async fn over_a_simulated_hour_the_scripts_are_exact() {
+    const HOUR: u64 = 3_600_000_000;
+    let server = RedisServer::start().await;
+    let gcra = include_str!("../../../src/broker/redis/scripts/gcra.lua");
+    let clock = include_str!("../../../src/broker/redis/scripts/clock.lua");
+    let limit = include_str!("../../../src/broker/redis/scripts/limit.lua");
+    let script = format!(
+        "local at, kept = 0, {{}}
+         local redis = {{ call = function(name, key, value)
+           if name == 'TIME' then
+             return {{ 1800000000 + math.floor(at / 1000000), at % 1000000 }}
+           elseif name == 'SET' then kept[key] = value
+           else return kept[key] or false end
+         end }}
+         local function ask(KEYS, ARGV)
+         {clock}
+         {gcra}
+         {limit}
+         return true end
+         local passed, step = 0, tonumber(ARGV[3])
+         while at < {HOUR} do
+           if ask({{ 'bucket' }}, {{ ARGV[1], ARGV[2], '0', '1' }}) == true then passed = passed + 1 end
+           at = at + step
+         end
+         return passed"
+    );
+    for rate in [
+        Rate::of(100, Duration::from_secs(60), 20),
+        Rate::each_second(10, 128),
+        Rate::each_second(7, 3),
+        Rate::of(60, Duration::from_secs(10), 60),
+    ] {
+        let [interval, depth] =
+            [1, rate.burst()].map(|count| format!("{:.3}", rate.lasts(count).as_secs_f64() * 1e6));
+        let step = rate.lasts(1).as_micros() as u64 / 10 - 7;
+        let words = ["EVAL", &script, "0", &interval, &depth, &step.to_string()];
+        let passed: u64 = server.ask_words(&words).await;
+        let (mut bucket, mut now, mut local) = (Bucket::default(), 0, 0);
+        while now < HOUR {
+            local += u64::from(bucket.take(&rate, 1, 1_000 * now).is_ok());
+            now += step;
+        }
+        assert!(passed.abs_diff(local) <= 1, "{rate}: {passed} beside {local}");
+        let exact =
+            u64::from(rate.burst()) + 3_600 * u64::from(rate.count()) / rate.period().as_secs();
+        assert!((exact - 1..=exact).contains(&passed), "{rate}: {passed} of {exact}");
+    }
+}
