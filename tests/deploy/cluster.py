@@ -190,6 +190,13 @@ class Cluster:
         self._stack.callback(self.nodes[index].close)
         wait_until(self.nodes[index].ready, "ready again")
 
+    def restart_balancer(self):
+        """Ends the load balancer with everything that goes through it, and starts it again."""
+        self.lb.close()
+        self.lb = self._start_balancer()
+        self._stack.callback(self.lb.close)
+        wait_until(self._all_up, "load balancer: up again")
+
     def api(self, method, body):
         """A call of the server API through the load balancer."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
