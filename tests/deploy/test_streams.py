@@ -49,8 +49,11 @@ class Through:
         cls.cluster = cls.enterClassContext(Cluster(cls.balancer, node=NODE))
 
     def setUp(self):
-        # A load balancer notices within some seconds that a client is gone (timeout client-fin).
-        wait_until(lambda: not any(node.metric("sealcast_connections") for node in self.cluster.nodes), "all are gone")
+        self.wait_until_all_are_gone(PATIENCE)
+
+    def wait_until_all_are_gone(self, seconds):
+        gone = lambda: not any(node.metric("sealcast_connections") for node in self.cluster.nodes)
+        wait_until(gone, "all are gone", seconds)
 
     def listener(self, transport, channel="feed:news", **more):
         token = self.cluster.token(f"{transport}-{random.getrandbits(32):x}")
@@ -73,6 +76,12 @@ class Through:
                     self.assertIn("no-store", listener.head["cache-control"])
                     self.assertEqual(listener.head.get("transfer-encoding"), "chunked")
                 listener.close()
+
+    def test_a_client_that_goes_is_gone_at_once(self):
+        for transport in TRANSPORTS:
+            self.listener(transport, "cursors:quiet").close()
+        # Sooner than a node next has something to say to it.
+        self.wait_until_all_are_gone(10)
 
     def test_what_clients_say_reaches_them_whichever_node_gets_it(self):
         for transport in ("websocket", "sse", "http_stream"):
