@@ -76,6 +76,15 @@ class Process:
         self._process.wait()
 
 
+class Balancer(Process):
+    """Its workers outlive a master that is killed, so that it is told to end."""
+
+    def close(self):
+        if self.runs():
+            self.kill(signal.SIGTERM)
+        self.wait()
+
+
 class Node(Process):
     """A node with deploy/sealcast.yaml; only its ports and its Redis are this test's own."""
 
@@ -243,7 +252,7 @@ class Cluster:
             **{f"LB_NODE{n + 1}": f"127.0.0.1:{node.port}" for n, node in enumerate(self.nodes)},
             **self._lb,
         }
-        return Process("lb", self._haproxy(), self.folder, environment)
+        return Balancer("lb", self._haproxy(), self.folder, environment)
 
     def _haproxy(self):
         """In the foreground, with a master that can be told to read its configuration again."""
@@ -269,7 +278,7 @@ class Cluster:
             text = text.replace(old, new)
         path = self.folder / "nginx.conf"
         path.write_text(text)
-        return Process("lb", ["nginx", "-c", path, "-e", "stderr", "-g", "daemon off;"], self.folder)
+        return Balancer("lb", ["nginx", "-c", path, "-e", "stderr", "-g", "daemon off;"], self.folder)
 
     def _all_up(self):
         if not self.lb.runs():
