@@ -143,7 +143,9 @@ impl Cluster {
     pub async fn say_hello(&self) {
         loop {
             // A cluster that cannot be told now is told the next time.
-            let _ = self.tell(Message::Hello(self.numbers())).await;
+            if self.tell(Message::Hello(self.numbers())).await.is_ok() {
+                self.relay.note_live_nodes(self.nodes().len());
+            }
             let pause = Duration::from_millis(HELLO_EVERY.0);
             let _ = timeout(pause, self.met.notified()).await;
         }
@@ -152,6 +154,12 @@ impl Cluster {
     /// Says that the node leaves.
     pub async fn say_goodbye(&self) {
         let _ = self.tell(Message::Goodbye).await;
+    }
+
+    /// Says that overrides of limits have changed. Who does not hear it reads them
+    /// within a second all the same.
+    pub async fn say_overrides_changed(&self) {
+        let _ = self.tell(Message::OverridesChanged).await;
     }
 
     /// Hears what other nodes say, until there is no more.
@@ -179,6 +187,7 @@ impl Cluster {
                 }
             }
             Message::Goodbye => self.gone(sender),
+            Message::OverridesChanged => self.relay.note_overrides_changed(),
             Message::Ask { id, command } => {
                 // Never closed. While all places are taken, the others wait.
                 let place = Arc::clone(&self.running).acquire_owned().await;

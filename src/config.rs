@@ -8,7 +8,6 @@
 
 mod build;
 mod doc;
-mod duration;
 mod environment;
 mod file;
 mod kind;
@@ -20,6 +19,7 @@ mod reader;
 mod secret;
 mod section;
 mod settings;
+mod shaping;
 mod start;
 mod tree;
 mod unreadable;

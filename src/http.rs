@@ -112,6 +112,7 @@ fn public_routes() -> Vec<Route> {
         ("/connection/sse", stream::route(stream::Transport::Sse)),
         ("/connection/http_stream", stream::route(stream::Transport::HttpStream)),
         ("/emulation", any(stream::emulate)),
+        ("/connection/ticket", any(stream::issue_ticket)),
         ("/connection/uni_sse", stream::route(stream::Transport::UniSse)),
         ("/connection/uni_http_stream", stream::route(stream::Transport::UniHttpStream)),
         (websocket::LISTENERS_PATH, websocket::route(true)),

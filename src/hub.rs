@@ -22,7 +22,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use sealcast_wire::filter::Filter;
 use sealcast_wire::reply::Event;
-use sealcast_wire::{Channel, Disconnect, Position, Reply, Unsubscribed, User};
+use sealcast_wire::{Channel, Disconnect, Epoch, Position, Reply, Unsubscribed, User};
 
 use crate::limit::{Budget, Cap, Limits};
 use crate::metrics::Metrics;
@@ -35,7 +35,7 @@ pub use deadlines::{Clock, Deadline, Millis};
 pub use format::{Format, Framing, OVER};
 pub use marks::Marks;
 pub use outbox::{Terms, Traces};
-pub use registry::{Client, Registration, UserPlace};
+pub use registry::{Client, Known, Registration, UserPlace};
 pub use shard::{Advance, Content, FanOut, Membership, Slot};
 pub use subscriber::{Selection, Wants};
 
@@ -261,10 +261,10 @@ impl Hub {
     }
 
     /// Something of the channel may be missing: answers where the positioned
-    /// subscriber stands that is furthest behind. Those that are not live yet will
-    /// find a hole when they go live; `None` if there are no others.
-    pub fn doubt(&self, shard: usize, channel: &Channel) -> Option<Position> {
-        self.shard(shard)?.lock().doubt(channel)
+    /// subscriber stands that is furthest behind, in each stream that any stands in.
+    /// Those that are not live yet will find a hole when they go live.
+    pub fn doubt(&self, shard: usize, channel: &Channel) -> Vec<Position> {
+        self.shard(shard).map(|shard| shard.lock().doubt(channel)).unwrap_or_default()
     }
 
     /// Where the positioned subscriber of the channel stands that is furthest behind.
@@ -285,11 +285,17 @@ impl Hub {
     }
 
     /// What is missing cannot be had: ends every positioned subscription of the
-    /// channel, and notes those who now have something to write. `true` if the
-    /// channel has no subscriber left.
-    pub fn lose(&self, shard: usize, channel: &Channel, dirty: &mut Vec<Arc<Connection>>) -> bool {
+    /// channel that stands in the stream `of`, or in any if that is `None`, and notes
+    /// those who now have something to write. `true` if the channel has no subscriber
+    /// left.
+    pub fn lose(
+        &self,
+        shard: usize,
+        (channel, of): (&Channel, Option<&Epoch>),
+        dirty: &mut Vec<Arc<Connection>>,
+    ) -> bool {
         let Some(shard) = self.shard(shard) else { return true };
-        let (missed, emptied) = shard.lock().lose(channel);
+        let (missed, emptied) = shard.lock().lose(channel, of);
         for missed in missed {
             self.tell_of_loss(channel, &missed, dirty);
         }
@@ -328,6 +334,11 @@ impl Hub {
     #[must_use]
     pub fn connections(&self) -> Vec<Arc<Connection>> {
         self.registry.all()
+    }
+
+    /// Shows every connection to `see`, and whose it is.
+    pub fn each_connection(&self, see: impl FnMut(Known)) {
+        self.registry.each(see);
     }
 
     /// The authenticated connections of a user; all anonymous ones are of one.

@@ -83,6 +83,18 @@ impl Node {
     /// If it cannot listen where it is told to, or if its broker cannot be reached for
     /// some seconds.
     pub async fn start(
+        config: Config,
+        fatal: Arc<dyn Fn(&'static str) + Send + Sync>,
+    ) -> Result<Node, StartError> {
+        Node::start_by(unix_time, config, fatal).await
+    }
+
+    /// The same by a clock of its own, which tells the time since 1970.
+    ///
+    /// # Errors
+    /// See [`Node::start`].
+    pub async fn start_by(
+        clock: fn() -> Duration,
         mut config: Config,
         fatal: Arc<dyn Fn(&'static str) + Send + Sync>,
     ) -> Result<Node, StartError> {
@@ -98,13 +110,13 @@ impl Node {
         let tasks = TaskTracker::new();
         let works = CancellationToken::new();
         let usage = Usage::new();
-        let relay = start_relay(&config, (&metrics, &usage), &works, &fatal).await?;
+        let relay = start_relay(&config, (clock, &metrics, &usage), &works, &fatal).await?;
         if config.dev.is_some() {
             relay.watch("warnings", &works, &fatal, modes::keep_warning());
         }
         let (drain, spoken) = (config.drain, (config.proxy_protocol, config.http2));
         let settings = Mutex::new(std::mem::take(&mut config.settings));
-        let app = Arc::new(app(config, (relay, usage), &tasks, public));
+        let app = Arc::new(app(config, (relay, usage, clock), &tasks, public));
         let live = Live::new(Arc::clone(&app));
         metrics.config_in_force(unix_now());
 
@@ -155,6 +167,7 @@ impl Node {
             net::close_spread(hub, spread).await;
             self.tasks.close();
             self.tasks.wait().await;
+            self.app.policy.relay.settle().await;
             self.app.cluster.say_goodbye().await;
         };
         if tokio::time::timeout(deadline, leaving).await.is_err() {
@@ -168,7 +181,7 @@ impl Node {
 /// Broker, hub and relay, and what runs as long as the node.
 async fn start_relay(
     config: &Config,
-    (metrics, usage): (&Arc<Metrics>, &Arc<Usage>),
+    (clock, metrics, usage): (fn() -> Duration, &Arc<Metrics>, &Arc<Usage>),
     works: &CancellationToken,
     fatal: &Arc<dyn Fn(&'static str) + Send + Sync>,
 ) -> Result<Arc<Relay>, Unfit> {
@@ -183,7 +196,7 @@ async fn start_relay(
             (Arc::clone(&memory) as Arc<dyn Broker>, vec![("history", Box::pin(sweep(memory)))])
         }
         Engine::Redis(redis) => {
-            let (broker, parts) = Redis::start(redis.clone(), feed, metrics).await?;
+            let (broker, parts) = Redis::start(redis.clone(), feed, (clock, metrics)).await?;
             (broker, parts)
         }
     };
@@ -192,6 +205,10 @@ async fn start_relay(
     for (name, part) in parts {
         relay.watch(name, works, fatal, part);
     }
+    // Whoever connects first meets them already, unless the broker is away.
+    let _ = relay.renew_overrides(usage).await;
+    let overrides = Arc::clone(&relay).keep_overrides(Arc::clone(usage));
+    relay.watch("overrides", works, fatal, overrides);
     let usage = Arc::clone(usage);
     relay.watch("sweep", works, fatal, async move {
         let mut every = tokio::time::interval(SWEEP_EVERY);
@@ -235,12 +252,12 @@ fn start_cluster(
 
 fn app(
     mut config: Config,
-    (relay, usage): (Arc<Relay>, Arc<Usage>),
+    (relay, usage, clock): (Arc<Relay>, Arc<Usage>, fn() -> Duration),
     tasks: &TaskTracker,
     public: SocketAddr,
 ) -> App {
     let pseudonyms = config.pseudonyms.take().unwrap_or_else(Pseudonyms::random);
-    let policy = Arc::new(policy(&mut config, relay, usage, pseudonyms));
+    let policy = Arc::new(policy(&mut config, relay, (usage, clock), pseudonyms));
     let policies = Policies::new(Arc::clone(&policy));
     let origins = if config.dev.is_some() {
         // The page that this node serves.
@@ -276,7 +293,7 @@ fn app(
 fn policy(
     config: &mut Config,
     relay: Arc<Relay>,
-    usage: Arc<Usage>,
+    (usage, unix_time): (Arc<Usage>, fn() -> Duration),
     pseudonyms: Pseudonyms,
 ) -> Policy {
     Policy {

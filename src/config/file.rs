@@ -21,9 +21,8 @@ use crate::limit::Limits;
 
 pub(super) use api::{ApiKey, HttpApi};
 pub(super) use broker::{Addresses, Cluster, Engine, RedisEngine, RedisTls};
-pub(super) use channel::{Channels, Options};
+pub(super) use channel::{Channels, Options, Shaping};
 pub(super) use client::Client;
-pub(super) use limit_rate::format as rate_text;
 pub(super) use limits::{LimitOptions, WebSocket};
 pub(super) use stream::{HttpStream, Sse, UniHttpStream, UniSse, UniWebSocket};
 pub(super) use token::{SubscriptionToken, Token, TokenIssuer};

@@ -29,6 +29,9 @@ pub enum Readiness {
     Starting,
     /// None has lately: the broker is away, or the node does not hear it.
     Broker,
+    /// Its clock and its broker's are too far apart: one of them is wrong, and with it
+    /// what they say of tokens and of ages.
+    Clock,
     /// It is about to stop.
     Leaving,
 }
@@ -45,13 +48,15 @@ impl Health {
         self.0.leaving.load(Ordering::Acquire)
     }
 
-    /// What it means that a message has lately come back, or has not.
-    fn readiness(&self, came_back: bool) -> Readiness {
+    /// What it means that a message has lately come back, or has not, and that the
+    /// clocks agree, or do not.
+    fn readiness(&self, came_back: bool, clocks_agree: bool) -> Readiness {
         if came_back {
             self.0.started.store(true, Ordering::Release);
         }
         match (self.is_leaving(), came_back, self.0.started.load(Ordering::Acquire)) {
             (true, ..) => Readiness::Leaving,
+            (false, true, _) if !clocks_agree => Readiness::Clock,
             (false, true, _) => Readiness::Ready,
             (false, false, true) => Readiness::Broker,
             (false, false, false) => Readiness::Starting,
@@ -64,11 +69,12 @@ impl App {
     #[must_use]
     pub fn readiness(&self) -> Readiness {
         let relay = &self.policy.relay;
-        self.health.readiness(relay.is_ready(relay.hub().clock().now()))
+        let came_back = relay.is_ready(relay.hub().clock().now());
+        self.health.readiness(came_back, relay.clocks_agree())
     }
 
-    /// Whether the node should get clients: it is not leaving, and a message has
-    /// lately gone through its broker and come back.
+    /// Whether the node should get clients: it is not leaving, a message has lately
+    /// gone through its broker and come back, and their clocks agree.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.readiness() == Readiness::Ready
@@ -111,6 +117,7 @@ fn answer(readiness: Readiness) -> Response {
         Readiness::Ready => (StatusCode::OK, "{}\n"),
         Readiness::Starting => (StatusCode::SERVICE_UNAVAILABLE, "{\"reason\":\"starting\"}\n"),
         Readiness::Broker => (StatusCode::SERVICE_UNAVAILABLE, "{\"reason\":\"broker\"}\n"),
+        Readiness::Clock => (StatusCode::SERVICE_UNAVAILABLE, "{\"reason\":\"clock\"}\n"),
         Readiness::Leaving => (StatusCode::SERVICE_UNAVAILABLE, "{\"reason\":\"leaving\"}\n"),
     };
     (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
@@ -138,14 +145,15 @@ mod tests {
     use crate::relay::Relay;
     use crate::session::{Admission, Policies, Policy};
 
-    /// A node whose broker takes marks and brings none back; the other end of its
-    /// feed.
-    fn node() -> (Arc<App>, mpsc::Sender<Delivery>) {
+    /// A node whose broker takes marks and brings none back; that broker, and the other
+    /// end of its feed.
+    fn node() -> (Arc<App>, Arc<StandIn>, mpsc::Sender<Delivery>) {
         let limits = Profile::Standard.limits();
         let sharding = Sharding::new(1);
         let hub = Hub::new(1, &limits, Clock::start(), Metrics::new("test"));
-        let broker: Arc<dyn Broker> = StandIn::new(0);
-        let relay = Relay::new(hub, broker, Arc::new(Tails::new(&sharding, 0)), sharding);
+        let broker = StandIn::new(0);
+        let shared = Arc::clone(&broker) as Arc<dyn Broker>;
+        let relay = Relay::new(hub, shared, Arc::new(Tails::new(&sharding, 0)), sharding);
         let (feed, inbox) = mpsc::channel(4);
         let fatal: crate::relay::Fatal = Arc::new(|part| panic!("{part}"));
         relay.start(vec![inbox], &CancellationToken::new(), &fatal);
@@ -180,7 +188,7 @@ mod tests {
             policies,
             policy,
         };
-        (Arc::new(app), feed)
+        (Arc::new(app), broker, feed)
     }
 
     async fn ask(app: &Arc<App>, method: Method, path: &str) -> (u16, String) {
@@ -222,7 +230,7 @@ mod tests {
 
     #[tokio::test]
     async fn each_state_of_a_node_is_told_as_it_is() {
-        let (app, feed) = node();
+        let (app, broker, feed) = node();
         assert_eq!(told(&app).await, [well(), ill("starting"), ill("starting"), well()]);
         feed.send(Delivery::Probe(1)).await.expect("the pump listens");
         becomes(&app, Readiness::Ready).await;
@@ -231,15 +239,19 @@ mod tests {
         becomes(&app, Readiness::Broker).await;
         assert_eq!(told(&app).await, [well(), well(), ill("broker"), well()]);
         let now = app.policy.relay.hub().clock().now().0;
-        feed.send(Delivery::Probe(now + 1)).await.expect("the pump listens");
+        feed.send(Delivery::Probe(now + 60_000)).await.expect("the pump listens");
         becomes(&app, Readiness::Ready).await;
+        *broker.skew.lock() = Duration::from_millis(30_001);
+        assert_eq!(told(&app).await, [well(), well(), ill("clock"), well()]);
+        *broker.skew.lock() = Duration::from_secs(30);
+        assert_eq!(told(&app).await, [well(), well(), well(), well()]);
         app.health.leave();
         assert_eq!(told(&app).await, [well(), well(), ill("leaving"), well()]);
     }
 
     #[tokio::test]
     async fn the_check_of_centrifugo_takes_any_method() {
-        let (app, _feed) = node();
+        let (app, _broker, _feed) = node();
         for method in [Method::GET, Method::POST, Method::PUT, Method::DELETE, Method::OPTIONS] {
             assert_eq!(ask(&app, method.clone(), "/health").await, well(), "{method}");
         }

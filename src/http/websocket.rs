@@ -34,18 +34,22 @@ pub(super) fn route(listens: bool) -> MethodRouter<Live> {
         if listens && !app.transports.uni_websocket {
             return StatusCode::NOT_FOUND.into_response();
         }
-        answer(app, peer, request, listens)
+        answer(app, peer, request, listens).await
     };
     get(upgrade).on(MethodFilter::CONNECT, upgrade)
 }
 
-fn answer(app: Arc<App>, peer: SocketAddr, mut request: Request, listens: bool) -> Response {
+async fn answer(app: Arc<App>, peer: SocketAddr, mut request: Request, listens: bool) -> Response {
     let format = |encoding| match listens {
         true => Format::unidirectional(Framing::Frames),
         false => Format::websocket(encoding),
     };
     let client = app.proxies.client(peer.ip(), request.headers());
-    match accept(&app, client, &mut request, listens) {
+    let accepted = match accept(&app, client, &mut request, listens).await {
+        Ok(accepted) => redeem(&app, client, request.headers(), accepted).await,
+        Err(refusal) => Err(refusal),
+    };
+    match accepted {
         Ok(accepted) => {
             let response = granting(&accepted.granted, accepted.subprotocol);
             let format = format(accepted.encoding);
@@ -86,6 +90,8 @@ struct Accepted {
     subprotocol: Option<&'static str>,
     /// The connect command of one that only listens, if its query brought it.
     first: Option<Vec<u8>>,
+    /// What the query of one that only listens brought in the place of a token.
+    ticket: Option<String>,
     places: Places,
 }
 
@@ -93,18 +99,19 @@ struct Accepted {
 enum Refusal {
     Origin,
     Client(StatusCode, &'static str),
+    Stream(stream::Refusal),
     TooMany(TooMany),
     Full,
     Leaving,
 }
 
-fn accept(
+async fn accept(
     app: &App,
     client: IpAddr,
     request: &mut Request,
     listens: bool,
 ) -> Result<Accepted, Refusal> {
-    let address = admit::admit(app, client).map_err(Refusal::TooMany)?;
+    let address = admit::admit(app, client).await.map_err(Refusal::TooMany)?;
     let headers = request.headers();
     door::check_origin(app, headers).map_err(|_| Refusal::Origin)?;
     if app.health.is_leaving() {
@@ -112,12 +119,13 @@ fn accept(
     }
     let granted = handshake::check(request)?;
     let query = request.uri().query().unwrap_or("");
-    let mut first = None;
+    let (mut first, mut ticket) = (None, None);
     let (encoding, subprotocol, pings) = if listens {
-        if let Some(asked) = stream::in_url(app, Some(query), true).map_err(Refusal::from)? {
+        if let Some(asked) = stream::in_url(app, Some(query), true).map_err(Refusal::Stream)? {
             let bad = Refusal::Client(StatusCode::BAD_REQUEST, "cf_connect is no connect request");
             first = Some(connect_command(&asked).ok_or(bad)?);
         }
+        ticket = stream::ticket_in_query(Some(query)).map_err(Refusal::Stream)?;
         (Encoding::Json, None, Pings::Frames)
     } else {
         let (encoding, subprotocol) = choose_encoding(headers, query)?;
@@ -129,7 +137,22 @@ fn accept(
     let upgrade = Upgrade::of(request.extensions_mut())
         .ok_or(Refusal::Client(StatusCode::BAD_REQUEST, "not an upgrade"))?;
     let places = Places { connection, waiting, address: Some(address) };
-    Ok(Accepted { upgrade, granted, encoding, pings, subprotocol, first, places })
+    Ok(Accepted { upgrade, granted, encoding, pings, subprotocol, first, ticket, places })
+}
+
+/// Uses the ticket, if there is one: its connect request is then in the query, or empty.
+async fn redeem(
+    app: &App,
+    client: IpAddr,
+    headers: &HeaderMap,
+    accepted: Accepted,
+) -> Result<Accepted, Refusal> {
+    let Some(ticket) = accepted.ticket.as_deref() else { return Ok(accepted) };
+    let ticket = ("uni_websocket", ticket);
+    let redeemed = stream::redeem(app, client, headers, ticket).await.map_err(Refusal::Stream)?;
+    let first = accepted.first.or_else(|| connect_command(b"{}")).unwrap_or_default();
+    let first = stream::with_token(Encoding::Json, &first, redeemed.token);
+    Ok(Accepted { first: Some(first.map_err(Refusal::Stream)?), ticket: None, ..accepted })
 }
 
 fn granting(granted: &Granted, subprotocol: Option<&'static str>) -> Response {
@@ -165,7 +188,7 @@ async fn start(app: Arc<App>, accepted: Accepted, format: Format, client: IpAddr
         ?encoding,
         "a WebSocket was opened"
     );
-    let registration = Registration::new(&hub, Arc::clone(&connection));
+    let registration = Registration::new(&hub, Arc::clone(&connection)).coming_from(client);
     let policies = Arc::clone(&app.policies);
     let session = Client::new(policies, Arc::clone(&connection), registration, places);
     let limits = net::receiver_limits(&policy.limits);
@@ -178,16 +201,11 @@ async fn start(app: Arc<App>, accepted: Accepted, format: Format, client: IpAddr
     }
 }
 
-impl From<stream::Refusal> for Refusal {
-    fn from(refusal: stream::Refusal) -> Refusal {
-        Refusal::Client(refusal.status, refusal.reason)
-    }
-}
-
 impl Refusal {
     fn attempt(&self) -> Attempt {
         match self {
             Refusal::Origin | Refusal::Client(..) => Attempt::ClientError,
+            Refusal::Stream(refusal) => refusal.attempt(),
             Refusal::TooMany(_) | Refusal::Full | Refusal::Leaving => Attempt::Limited,
         }
     }
@@ -196,6 +214,7 @@ impl Refusal {
         match self {
             Refusal::Origin => "origin not allowed",
             Refusal::Client(_, reason) => reason,
+            Refusal::Stream(refusal) => refusal.reason,
             Refusal::TooMany(too_many) => admit::refusal(too_many).1,
             Refusal::Full => "the node has as many connections as it takes",
             Refusal::Leaving => "the node is stopping",
@@ -204,6 +223,9 @@ impl Refusal {
 
     /// The answer, whose body is the reason, or what explains it.
     fn response(self, explained: Option<String>) -> Response {
+        if let Refusal::Stream(refusal) = self {
+            return refusal.response("GET");
+        }
         let text = explained.as_deref().unwrap_or(self.reason());
         let mut response = Response::new(Body::from(format!("{text}\n")));
         let headers = response.headers_mut();
@@ -214,6 +236,7 @@ impl Refusal {
         match self {
             Refusal::Origin => *response.status_mut() = StatusCode::FORBIDDEN,
             Refusal::Client(status, _) => *response.status_mut() = status,
+            Refusal::Stream(_) => {}
             Refusal::TooMany(too_many) => {
                 headers.insert(
                     header::RETRY_AFTER,

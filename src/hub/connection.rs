@@ -26,6 +26,7 @@ use super::deadlines::{Deadline, Deadlines, Millis};
 use super::format::Format;
 use super::outbox::{Flush, Outbox, Phase};
 use super::{Hub, OutboxLimits};
+use crate::limit::QueueCap;
 pub use socket::{Duplex, Socket};
 pub use subscriptions::{NotAdded, Noted, Notes};
 use write::charge;
@@ -155,6 +156,9 @@ impl Connection {
             return false;
         }
         let OutboxLimits { messages: most_messages, bytes: most_bytes, .. } = *hub.limits();
+        let own = outbox.cap.as_deref().copied().unwrap_or_default();
+        let most_messages = own.messages.unwrap_or(most_messages);
+        let most_bytes = own.bytes.unwrap_or(most_bytes);
         let bytes = outbox.queue.bytes() + frames.len();
         let blocked = outbox.flush == Flush::Blocked;
         if outbox.queue.messages() + messages > most_messages
@@ -176,6 +180,12 @@ impl Connection {
                 true
             }
         }
+    }
+
+    /// Bounds what may wait otherwise than for all; what waits already stays.
+    pub fn set_queue_cap(&self, cap: QueueCap) {
+        let cap = (cap != QueueCap::default()).then(|| Box::new(cap));
+        self.outbox.lock().cap = cap;
     }
 
     /// Writes what was pushed, unless someone else has done so or the socket is

@@ -308,14 +308,21 @@ impl Shard {
     }
 
     /// Something of the channel may be missing: where the positioned subscriber
-    /// stands that is furthest behind.
-    pub(super) fn doubt(&mut self, channel: &Channel) -> Option<Position> {
-        let subscribers = self.channels.get_mut(channel)?;
+    /// stands that is furthest behind, in each stream that any stands in.
+    pub(super) fn doubt(&mut self, channel: &Channel) -> Vec<Position> {
+        let Some(subscribers) = self.channels.get_mut(channel) else { return Vec::new() };
         let taken = subscribers.slots.iter_mut().filter_map(|place| match place {
             Place::Taken(subscriber) => Some(subscriber),
             Place::Free { .. } => None,
         });
-        taken.filter_map(Subscriber::doubt).min_by_key(|position| position.offset)
+        let mut furthest: Vec<Position> = Vec::new();
+        for position in taken.filter_map(Subscriber::doubt) {
+            match furthest.iter_mut().find(|known| known.epoch == position.epoch) {
+                Some(known) => known.offset = known.offset.min(position.offset),
+                None => furthest.push(position),
+            }
+        }
+        furthest
     }
 
     /// Where the positioned subscriber stands that is furthest behind.
@@ -334,10 +341,14 @@ impl Shard {
         used.filter(|(channel, _)| wanted(channel)).map(|(channel, _)| channel.clone()).collect()
     }
 
-    /// Takes out everyone who has a position. `true` if nobody is left.
-    pub(super) fn lose(&mut self, channel: &Channel) -> (Vec<Missed>, bool) {
+    /// Takes out everyone who has a position in the stream `of`, or in any if that is
+    /// `None`. `true` if nobody is left.
+    pub(super) fn lose(&mut self, channel: &Channel, of: Option<&Epoch>) -> (Vec<Missed>, bool) {
         let Some(subscribers) = self.channels.get_mut(channel) else { return (Vec::new(), true) };
-        let stands = |place: &Place| matches!(place, Place::Taken(one) if one.stands());
+        let stands = |place: &Place| match place {
+            Place::Taken(one) => one.stands() && of.is_none_or(|of| one.is_in(of)),
+            Place::Free { .. } => false,
+        };
         let slots = subscribers.slots.iter().enumerate().filter(|(_, place)| stands(place));
         let slots: Vec<_> = slots.filter_map(|(at, _)| u32::try_from(at).ok()).collect();
         let gone = slots.into_iter().filter_map(|at| subscribers.remove(Slot(at)));

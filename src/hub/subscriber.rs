@@ -189,6 +189,11 @@ impl Subscriber {
         self.state != State::Joining && self.is_positioned()
     }
 
+    /// Whether its position is one of this stream.
+    pub(super) fn is_in(&self, epoch: &Epoch) -> bool {
+        self.tracked.as_ref().is_some_and(|tracked| tracked.epoch.as_ref() == Some(epoch))
+    }
+
     /// Where it stands, if it has a position already.
     pub(super) fn position(&self) -> Option<Position> {
         self.tracked.as_ref().filter(|_| self.stands())?.position()

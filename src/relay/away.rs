@@ -71,7 +71,7 @@ impl Relay {
             tracing::warn!(event = "stale", channels = count, "no broker: positions are stale");
         }
         for (shard, channel) in channels {
-            if self.hub.lose(shard, &channel, &mut dirty) {
+            if self.hub.lose(shard, (&channel, None), &mut dirty) {
                 self.linger.add(channel, shard, self.hub.clock().now());
             }
         }

@@ -43,7 +43,7 @@ pub(super) struct Pump {
     waiting: Held,
     /// What waits behind repairs: as much again.
     parked: Held,
-    repairs: JoinSet<(Channel, Repaired)>,
+    repairs: JoinSet<(Channel, Vec<Repaired>)>,
     dirty: Vec<Arc<Connection>>,
     /// Since when the first that this tick took has waited, if anything was taken.
     arrived: Option<Duration>,
@@ -326,12 +326,13 @@ impl Pump {
         while matches!(work.next.front(), Some(Waiting::Gap)) {
             work.next.pop_front();
         }
-        let Some(from) = self.relay.hub().doubt(self.shard, &channel) else {
+        let stand = self.relay.hub().doubt(self.shard, &channel);
+        if stand.is_empty() {
             // Nobody counts what comes.
             work.repaired = true;
             self.turns.push_back(channel);
             return;
-        };
+        }
         (work.repairing, work.since.1) = (true, None);
         let held = work.held();
         self.waiting.take(held);
@@ -340,13 +341,17 @@ impl Pump {
         }
         let relay = Arc::clone(&self.relay);
         self.repairs.spawn(async move {
-            let repaired = repair(&relay, &channel, from).await;
+            let mut repaired = Vec::with_capacity(stand.len());
+            // Hardly ever in more than one stream.
+            for from in stand {
+                repaired.push(repair(&relay, &channel, from).await);
+            }
             (channel, repaired)
         });
     }
 
     /// What was missing goes out first, and then what waited.
-    fn repaired(&mut self, repaired: Result<(Channel, Repaired), JoinError>) {
+    fn repaired(&mut self, repaired: Result<(Channel, Vec<Repaired>), JoinError>) {
         let (channel, repaired) = match repaired {
             Ok(repaired) => repaired,
             Err(failed) => match failed.try_into_panic() {
@@ -357,17 +362,20 @@ impl Pump {
         let Some(work) = self.work.get_mut(&channel) else { return };
         (work.repairing, work.repaired) = (false, true);
         self.parked.take(work.held());
-        match repaired {
-            Repaired::Whole(items) => {
-                for item in items.into_iter().rev() {
-                    work.next.push_front(Waiting::Publication(item));
+        for repaired in repaired.into_iter().rev() {
+            match repaired {
+                Repaired::Whole(items) => {
+                    for item in items.into_iter().rev() {
+                        work.next.push_front(Waiting::Publication(item));
+                    }
                 }
-            }
-            Repaired::Lost => {
-                let hub = self.relay.hub();
-                tracing::warn!(event = "gap_lost", "positioned subscriptions end with 2500");
-                if hub.lose(self.shard, &channel, &mut self.dirty) {
-                    self.relay.linger.add(channel.clone(), self.shard, hub.clock().now());
+                // Who has subscribed again meanwhile stands in another stream already.
+                Repaired::Lost(epoch) => {
+                    let hub = self.relay.hub();
+                    tracing::warn!(event = "gap_lost", "positioned subscriptions end with 2500");
+                    if hub.lose(self.shard, (&channel, Some(&epoch)), &mut self.dirty) {
+                        self.relay.linger.add(channel.clone(), self.shard, hub.clock().now());
+                    }
                 }
             }
         }

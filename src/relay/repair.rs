@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use sealcast_wire::{Channel, Position};
+use sealcast_wire::{Channel, Epoch, Position};
 use tokio::time::{Instant, sleep};
 
 use super::Relay;
@@ -27,8 +27,8 @@ pub(super) const META_TTL: Duration = Duration::from_secs(3_600);
 pub(super) enum Repaired {
     /// Everything behind the position, in order; often nothing.
     Whole(Vec<Item>),
-    /// It cannot be had.
-    Lost,
+    /// It cannot be had, of this stream.
+    Lost(Epoch),
 }
 
 /// Reads what lies behind `from` in the channel's stream.
@@ -46,14 +46,14 @@ pub(super) async fn repair(relay: &Relay, channel: &Channel, from: Position) -> 
                 metrics.gap_repair(match &repaired {
                     Repaired::Whole(items) if items.is_empty() => "nothing_missed",
                     Repaired::Whole(_) => "repaired",
-                    Repaired::Lost => "lost",
+                    Repaired::Lost(_) => "lost",
                 });
                 return repaired;
             }
             Err(HistoryError::Unavailable(_)) if Instant::now() < until => sleep(PAUSE).await,
             Err(_) => {
                 metrics.gap_repair("lost");
-                return Repaired::Lost;
+                return Repaired::Lost(from.epoch);
             }
         }
     }
@@ -68,7 +68,7 @@ fn whole(page: Page, from: &Position) -> Repaired {
         one.offset == last
     });
     if !in_order || last != position.offset {
-        return Repaired::Lost;
+        return Repaired::Lost(from.epoch.clone());
     }
     let items = publications.into_iter().map(|publication| {
         let epoch = Some(position.epoch.clone());
@@ -96,7 +96,7 @@ mod tests {
             Repaired::Whole(items) => {
                 Some(items.iter().map(|one| one.publication.offset).collect())
             }
-            Repaired::Lost => None,
+            Repaired::Lost(_) => None,
         }
     }
 

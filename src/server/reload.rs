@@ -63,7 +63,7 @@ impl Node {
             policy: Arc::new(policy(
                 &mut config,
                 Arc::clone(&now.policy.relay),
-                Arc::clone(&now.policy.usage),
+                (Arc::clone(&now.policy.usage), now.policy.unix_time),
                 pseudonyms,
             )),
             policies: Arc::clone(&now.policies),

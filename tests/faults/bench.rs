@@ -172,6 +172,7 @@ impl Bench {
             numbers,
             logs,
             lag: lag.load(Ordering::Relaxed),
+            elsewhere: None,
             excused: 0,
             complaints,
         }

@@ -10,7 +10,7 @@ mod forged;
 mod recovery;
 
 pub(crate) use explain::explain;
-pub(crate) use recovery::{percentile, recovery};
+pub(crate) use recovery::{latency_elsewhere, percentile, recovery};
 
 /// Names a publication; its whole payload follows from it.
 pub(crate) type Id = u64;

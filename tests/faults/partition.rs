@@ -69,6 +69,7 @@ async fn is_cut_off(name: &str, how: Passes, time: Duration) {
         }
         run.disconnects_nobody();
         run.must(run.steady() >= run.subscribers() / 2, "the others' subscribers noticed");
+        run.others_are_as_quick();
         run.says_so(0, 3_000, 5_000);
         run.catches_up_within(5_000, 5_000, 5_000);
         run.finish();

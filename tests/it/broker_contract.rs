@@ -14,6 +14,7 @@ use sealcast::broker::{
     Sharding, Unavailable,
 };
 use sealcast::metrics::Metrics;
+use sealcast::server::unix_time;
 use sealcast_wire::reply::ClientInfo;
 use sealcast_wire::{Channel, Publication};
 use tokio::sync::mpsc::Receiver;
@@ -45,6 +46,7 @@ macro_rules! promises {
 }
 
 mod brokers;
+mod overrides;
 mod presence;
 mod streams;
 
@@ -351,7 +353,7 @@ impl Bench {
         let sharding = Sharding::new(SHARDS);
         let (feed, receivers) = Feed::new(sharding.clone(), 1 << 20);
         let metrics = Metrics::new("test");
-        let started = Redis::start(config, feed, &metrics).await;
+        let started = Redis::start(config, feed, (unix_time, &metrics)).await;
         let (broker, works) = started.unwrap_or_else(|unfit| panic!("{unfit}"));
         for (_, work) in works {
             tokio::spawn(work);

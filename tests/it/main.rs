@@ -34,6 +34,7 @@ mod operation;
 mod protocol;
 mod recovery;
 mod redis;
+mod shaping;
 mod slow;
 mod stream;
 mod support;

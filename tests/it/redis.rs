@@ -2,12 +2,18 @@
 //! bitten before it says that all is well.
 
 mod away;
+mod batch;
+mod clock;
 mod cluster;
 mod deaf;
+mod durable;
+mod epochs;
 mod failover;
 mod faults;
+mod leases;
 mod modes;
 mod nodes;
+mod overrides;
 mod present;
 mod rate;
 mod refusals;
@@ -18,6 +24,7 @@ mod start;
 mod stored;
 mod survivors;
 mod tls;
+mod wide;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

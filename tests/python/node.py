@@ -16,6 +16,7 @@ BINARY = os.environ.get("TESTED_SEALCAST") or str(
 )
 SECRET = "a secret of the tests, 32 bytes or more"
 API_KEY = "api-key-of-the-tests-0123456789abcdef"
+CLUSTER_KEY = "cluster-key-of-the-tests-0123456789"
 READY_SECONDS = 20
 
 OPTIONS = {
@@ -38,10 +39,12 @@ NAMESPACES = [
 
 
 class Node:
-    """Runs from `with` to its end. `client` adds options of connections."""
+    """Runs from `with` to its end, on a Redis if there is one. `client` adds options of
+    connections, `more` whole sections."""
 
-    def __init__(self, **client):
-        self._client = client
+    def __init__(self, redis=None, *, more=None, **client):
+        self._redis, self._client = redis, client
+        self._more = more or {}
 
     def __enter__(self):
         self._directory = tempfile.TemporaryDirectory()
@@ -58,7 +61,11 @@ class Node:
             # Tests send faster than people, and all from one address.
             "limits": {"profile": "none", "ip_connections": 10_000},
             "channel": {"without_namespace": OPTIONS, "namespaces": NAMESPACES},
+            **self._more,
         }
+        if self._redis is not None:
+            config["engine"] = {"type": "redis", "redis": self._redis.options()}
+            config["cluster"] = {"key": CLUSTER_KEY}
         path.write_text(json.dumps(config))
         command = [BINARY, "serve", "--config", str(path), "--ready-json"]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)

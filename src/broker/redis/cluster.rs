@@ -12,6 +12,7 @@ use redis::{ErrorKind, Pipeline, RedisError, Value};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
+use super::durability::Durability;
 use super::endpoint::{self, Endpoint};
 use super::fit;
 use super::health::Health;
@@ -37,6 +38,7 @@ pub(super) struct Parts {
     pub(super) names: Names,
     /// The node's id.
     pub(super) id: String,
+    pub(super) durability: Durability,
     pub(super) arrivals: Arc<Arrivals>,
     pub(super) health: Arc<Health>,
     pub(super) metrics: Arc<Metrics>,
@@ -189,9 +191,9 @@ impl Cluster {
 
     /// A new member, and what runs for it.
     fn member(&mut self, at: usize, place: Place, counter: Arc<Counter>) -> Member {
-        let Parts { names, id, arrivals, health, metrics } = &self.parts;
+        let Parts { names, id, durability, arrivals, health, metrics } = &self.parts;
         let life = Arc::new(Life::new(counter));
-        let (primary, lanes) = Primary::new(place.clone(), &life, health, metrics);
+        let (primary, lanes) = Primary::new(place.clone(), (&life, *durability), health, metrics);
         for lane in lanes {
             self.tasks.spawn(async move {
                 lane.await;
@@ -235,7 +237,7 @@ async fn check(
     }
     let checks = all.iter().map(async |(place, own, counter)| {
         place.check(patience).await?;
-        fit::check(place, *own, counter).await
+        fit::check(place, *own, (counter, parts.health.skews.clock(), parts.durability)).await
     });
     let (mut fit, mut away) = (false, None);
     for check in join_all(checks).await {

@@ -1,21 +1,23 @@
 //! Whether a Redis will keep what it takes: what a node finds out before it starts.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::collections::HashMap;
+use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, ErrorKind, RedisError};
 
+use super::super::{MOST_SKEW, Retention};
+use super::durability::Durability;
 use super::follow::is_moved;
 use super::hello::Mode;
 use super::keys::{Kind, Name};
 use super::life::Counter;
 use super::place::{self, Place, Unfit};
-use super::{endpoint, record, scripts};
+use super::skew::{self, Clock};
+use super::{asked, endpoint, epoch, millis, record, scripts};
 
-/// The most that the clocks of Redis and of this node may differ (F-17).
-const MOST_SKEW: Duration = Duration::from_secs(30);
 /// How long what is tried out stays.
-const TRIAL_MILLIS: u32 = 1_000;
+const TRIAL: Duration = Duration::from_secs(1);
 
 /// What a Redis does that a node cannot live with.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -26,6 +28,9 @@ pub enum Fault {
     /// Its clock differs too much from the node's.
     #[error("its clock and this node's are {0} s apart, and 30 s is the most; set them right")]
     Clock(u64),
+    /// It is not as durable as the configuration demands.
+    #[error("engine.redis.durability is {0}")]
+    Forgets(&'static str),
     /// Somebody else uses its keys.
     #[error("a key under this node's prefix holds what no node has put there: {0}")]
     Foreign(String),
@@ -39,16 +44,18 @@ pub enum Fault {
 struct Facts {
     policy: Option<String>,
     appends: Option<bool>,
-    time: Duration,
+    replicas: Option<usize>,
+    /// Seconds that the node's clock is ahead of its.
+    ahead: f64,
 }
 
 impl Facts {
-    fn judge(&self, now: Duration) -> Result<(), Fault> {
+    fn judge(&self) -> Result<(), Fault> {
         if let Some(policy) = self.policy.as_ref().filter(|policy| *policy != "noeviction") {
             return Err(Fault::Evicts(policy.clone()));
         }
-        let skew = self.time.abs_diff(now);
-        if skew > MOST_SKEW { Err(Fault::Clock(skew.as_secs())) } else { Ok(()) }
+        let skew = self.ahead.abs();
+        if skew > MOST_SKEW.as_secs_f64() { Err(Fault::Clock(skew as u64)) } else { Ok(()) }
     }
 
     /// What an operator should know although a node can live with it.
@@ -70,13 +77,18 @@ impl Facts {
 ///
 /// # Errors
 /// What is wrong with it.
-pub(super) async fn check(place: &Place, own: Name, counter: &Counter) -> Result<(), Unfit> {
+pub(super) async fn check(
+    place: &Place,
+    own: Name,
+    (counter, clock, durability): (&Counter, Clock, Durability),
+) -> Result<(), Unfit> {
     let address = place.to_string();
     let checking = async {
         let (mut on, _) = place.connect(&endpoint::settings()).await?;
-        let facts = ask(&mut on).await?;
+        let facts = ask(&mut on, clock).await?;
         facts.warn();
-        if let Err(fault) = facts.judge(now()) {
+        let judged = facts.judge().and(demand(&mut on, &facts, durability).await?);
+        if let Err(fault) = judged {
             return Ok(Err(fault));
         }
         scripts::load().exec_async(&mut on).await?;
@@ -99,13 +111,12 @@ pub(super) async fn check(place: &Place, own: Name, counter: &Counter) -> Result
     Err(Unfit::Fault { address, fault })
 }
 
-async fn ask(on: &mut MultiplexedConnection) -> Result<Facts, RedisError> {
+async fn ask(on: &mut MultiplexedConnection, clock: Clock) -> Result<Facts, RedisError> {
+    let sent = clock();
     let (seconds, micros): (u64, u64) = redis::cmd("TIME").query_async(on).await?;
-    let mut facts = Facts {
-        time: Duration::from_secs(seconds) + Duration::from_micros(micros),
-        ..Facts::default()
-    };
-    for section in ["memory", "persistence"] {
+    let told = Duration::from_secs(seconds) + Duration::from_micros(micros);
+    let mut facts = Facts { ahead: skew::ahead((sent, clock()), told), ..Facts::default() };
+    for section in ["memory", "persistence", "replication"] {
         let told: Result<String, _> = redis::cmd("INFO").arg(section).query_async(on).await;
         match told {
             Ok(text) => facts.read(&text),
@@ -116,11 +127,48 @@ async fn ask(on: &mut MultiplexedConnection) -> Result<Facts, RedisError> {
     Ok(facts)
 }
 
+/// Whether it is as durable as the configuration demands.
+async fn demand(
+    on: &mut MultiplexedConnection,
+    facts: &Facts,
+    durability: Durability,
+) -> Result<Result<(), Fault>, RedisError> {
+    let forgets = |why| Ok(Err(Fault::Forgets(why)));
+    match durability {
+        Durability::Everysec => Ok(Ok(())),
+        Durability::Always if facts.appends != Some(true) => forgets(
+            "always, but it keeps no append-only file; set appendonly yes and appendfsync always",
+        ),
+        Durability::Always => {
+            let mut ask = redis::cmd("CONFIG");
+            let policy: Result<HashMap<String, String>, _> =
+                ask.arg("GET").arg("appendfsync").query_async(on).await;
+            match policy {
+                Ok(policy) if policy.values().any(|policy| policy == "always") => Ok(Ok(())),
+                Ok(_) => forgets("always, but its appendfsync is not; set appendfsync always"),
+                Err(error) if is_forbidden(&error) => forgets(
+                    "always, but its user may not ask whether that is so; grant it +config|get",
+                ),
+                Err(error) => Err(error),
+            }
+        }
+        Durability::Replica if facts.replicas.unwrap_or_default() == 0 => forgets(
+            "wait:1, but no replica is connected to it; connect one, or set everysec or always",
+        ),
+        Durability::Replica => {
+            // Nothing is waited for; but the user must be allowed to.
+            redis::cmd("WAIT").arg(0).arg(1).exec_async(on).await?;
+            Ok(Ok(()))
+        }
+    }
+}
+
 impl Facts {
     fn read(&mut self, info: &str) {
         for line in info.lines() {
             match line.split_once(':') {
                 Some(("maxmemory_policy", policy)) => self.policy = Some(policy.trim().to_owned()),
+                Some(("connected_slaves", count)) => self.replicas = count.trim().parse().ok(),
                 Some(("aof_enabled", enabled)) => self.appends = Some(enabled.trim() == "1"),
                 _ => {}
             }
@@ -130,26 +178,38 @@ impl Facts {
 
 /// Every script and every command that a node sends, on keys of its own.
 fn trial(own: Name, mode: Mode) -> Vec<Cmd> {
-    let stream = [own.key(Kind::Meta), own.key(Kind::Stream), own.key(Kind::Sizes)];
+    let stream = [own.key(Kind::Meta), own.key(Kind::Stream)];
     let present = [own.key(Kind::Present), own.key(Kind::Until), own.key(Kind::Users)];
-    let mut publish = scripts::publish(mode).call(&[&stream[..], &[own.key(Kind::Meta)]].concat());
-    publish.arg(own.key(Kind::Topic)).arg("").arg("trial").arg(TRIAL_MILLIS).arg(0);
-    publish.arg(1).arg(1_000).arg(TRIAL_MILLIS).arg("1").arg("trial").arg(0).arg(&[0_u8; 8]);
-    publish.arg(record::erased());
+    let keep = Retention { entries: 1, bytes: 1_000, ttl: TRIAL, meta_ttl: TRIAL };
+    let mut publish = scripts::publish(mode).call(&stream);
+    publish.arg(own.key(Kind::Topic)).arg(record::erased()).arg(1).arg(&asked(&keep, 0)[..]);
+    publish.arg(epoch::new()).arg(&[0_u8; 8]);
     let mut history = scripts::HISTORY.call(&stream);
-    history.arg("trial").arg(TRIAL_MILLIS).arg(0).arg("").arg(1).arg("+").arg("-").arg(1);
+    history.arg(epoch::new()).arg(millis(TRIAL)).arg(0).arg("").arg(1).arg("+").arg("-").arg(1);
     let mut behind = scripts::BEHIND.call(&stream);
-    behind.arg("trial").arg(TRIAL_MILLIS).arg(0).arg("trial").arg(0).arg(1).arg(1).arg("").arg("");
+    behind
+        .arg(epoch::new())
+        .arg(millis(TRIAL))
+        .arg(0)
+        .arg("trial")
+        .arg(0)
+        .arg(1)
+        .arg(1)
+        .arg("")
+        .arg("");
     let mut enter = scripts::ENTER.call(&present);
-    enter.arg("trial").arg([0_u8; 16].as_slice()).arg(TRIAL_MILLIS);
+    enter.arg("trial").arg([0_u8; 16].as_slice()).arg(millis(TRIAL));
     let mut exit = scripts::EXIT.call(&present);
     exit.arg("trial");
-    let mut remove = redis::cmd("DEL");
+    let (mut erase, mut remove) = (redis::cmd("XTRIM"), redis::cmd("DEL"));
+    erase.arg(own.key(Kind::Stream)).arg("MAXLEN").arg(0);
     remove.arg(&stream);
     let mut tell = redis::cmd(mode.publish());
     tell.arg(own.key(Kind::Topic)).arg("");
     let (presence, stats) = (scripts::PRESENCE.call(&present), scripts::STATS.call(&present));
-    vec![publish, history, behind, enter, presence, stats, exit, remove, tell]
+    // The first publication looks at more than the second.
+    let next = publish.clone();
+    vec![publish, next, history, behind, enter, presence, stats, exit, erase, remove, tell]
 }
 
 /// Whether the user lacks a permission; scripts say it in their own words.
@@ -159,36 +219,30 @@ fn is_forbidden(error: &RedisError) -> bool {
         || error.to_string().contains("The user executing the script can't")
 }
 
-#[expect(clippy::disallowed_methods, reason = "the clock that is compared")]
-fn now() -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn facts(info: &str, seconds: u64) -> Facts {
-        let mut facts = Facts { time: Duration::from_secs(seconds), ..Facts::default() };
+    fn facts(info: &str) -> Facts {
+        let mut facts = Facts::default();
         facts.read(info);
         facts
     }
 
     #[test]
     fn what_evicts_is_refused_and_what_was_not_told_is_not() {
-        let now = Duration::from_secs(1_000);
-        let told = facts("# Memory\r\nmaxmemory:0\r\nmaxmemory_policy:allkeys-lru\r\n", 1_000);
-        assert_eq!(told.judge(now), Err(Fault::Evicts("allkeys-lru".into())));
-        let told = facts("maxmemory_policy:noeviction\r\naof_enabled:0\r\n", 1_000);
-        assert_eq!((told.judge(now), told.appends), (Ok(()), Some(false)));
-        assert_eq!(facts("aof_enabled:1\r\n", 1_000).appends, Some(true));
-        assert_eq!(facts("", 1_000).judge(now), Ok(()));
+        let told = facts("# Memory\r\nmaxmemory:0\r\nmaxmemory_policy:allkeys-lru\r\n");
+        assert_eq!(told.judge(), Err(Fault::Evicts("allkeys-lru".into())));
+        let told = facts("maxmemory_policy:noeviction\r\naof_enabled:0\r\n");
+        assert_eq!((told.judge(), told.appends), (Ok(()), Some(false)));
+        assert_eq!(facts("aof_enabled:1\r\n").appends, Some(true));
+        assert_eq!(facts("").judge(), Ok(()));
     }
 
     #[test]
     fn a_clock_may_differ_by_half_a_minute() {
-        let judge = |seconds| facts("", seconds).judge(Duration::from_secs(1_000));
-        assert_eq!((judge(970), judge(1_030)), (Ok(()), Ok(())));
-        assert_eq!((judge(969), judge(1_031)), (Err(Fault::Clock(31)), Err(Fault::Clock(31))));
+        let judge = |ahead| Facts { ahead, ..Facts::default() }.judge();
+        assert_eq!((judge(-30.0), judge(30.0)), (Ok(()), Ok(())));
+        assert_eq!((judge(-31.0), judge(31.0)), (Err(Fault::Clock(31)), Err(Fault::Clock(31))));
     }
 }

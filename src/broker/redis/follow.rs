@@ -7,8 +7,10 @@ use redis::aio::{ConnectionLike as _, MultiplexedConnection};
 use redis::{Cmd, ErrorKind, Pipeline, RedisError, ServerErrorKind, Value};
 use tokio::time::{Instant, sleep};
 
+use super::durability::{Durability, is_copied};
 use super::endpoint::{self, Endpoint};
 use super::hello::Mode;
+use super::lane::Asked;
 use super::{record, scripts};
 
 /// So many times a command is told to go elsewhere, or to come back later.
@@ -32,16 +34,18 @@ impl Follow {
     }
 
     /// Brings the commands whose answers say so to where they belong. Answers
-    /// whether there were any.
+    /// whether there were any. What must be durable and is not is answered with nothing.
     pub(super) async fn follow(
         &mut self,
-        own: &mut MultiplexedConnection,
-        pipeline: &Pipeline,
+        (own, durability): (&mut MultiplexedConnection, Durability),
+        (pipeline, asked): (&Pipeline, &[Asked]),
         answers: &mut [Value],
     ) -> bool {
         let began = Instant::now();
         let mut any = false;
-        for (command, answer) in pipeline.cmd_iter().zip(answers) {
+        for ((command, (_, kept, _)), answer) in pipeline.cmd_iter().zip(asked).zip(answers) {
+            let wait = durability.wait().filter(|_| *kept);
+            let wait = wait.as_ref();
             let (mut asked_own, mut half_moved) = (true, false);
             for _ in 0..MOST_TIMES {
                 let Some(redirect) = redirect(answer) else { break };
@@ -53,15 +57,15 @@ impl Follow {
                     Redirect::To { address, asking } => {
                         asked_own = false;
                         half_moved |= asking;
-                        self.ask_at(&address, command, asking).await
+                        self.ask_at(&address, (command, wait), asking).await
                     }
                     Redirect::Later => {
                         sleep(PAUSE).await;
                         match &mut self.elsewhere {
                             Some((_, elsewhere)) if !asked_own => {
-                                ask(elsewhere, command, true).await
+                                ask(elsewhere, (command, wait), true).await
                             }
-                            _ => ask(own, command, false).await,
+                            _ => ask(own, (command, wait), false).await,
                         }
                     }
                 };
@@ -84,7 +88,7 @@ impl Follow {
     async fn ask_at(
         &mut self,
         address: &str,
-        command: &Cmd,
+        command: (&Cmd, Option<&Cmd>),
         asking: bool,
     ) -> Result<Value, RedisError> {
         let elsewhere = match self.elsewhere.take() {
@@ -142,10 +146,11 @@ async fn tell_listeners(own: &mut MultiplexedConnection, command: &Cmd) {
     let _ = own.send_packed_command(&tell).await;
 }
 
-/// There and back with one command, which is all that `ASKING` is good for.
+/// There and back with one command, which is all that `ASKING` is good for. Nothing is
+/// answered if there should be a copy and is none.
 async fn ask(
     connection: &mut MultiplexedConnection,
-    command: &Cmd,
+    (command, wait): (&Cmd, Option<&Cmd>),
     asking: bool,
 ) -> Result<Value, RedisError> {
     let mut pipeline = Pipeline::new();
@@ -153,7 +158,14 @@ async fn ask(
         pipeline.cmd("ASKING");
     }
     pipeline.add_command(command.clone());
-    let answers = connection.req_packed_commands(&pipeline, 0, pipeline.len()).await?;
+    if let Some(wait) = wait {
+        pipeline.add_command(wait.clone());
+    }
+    let mut answers = connection.req_packed_commands(&pipeline, 0, pipeline.len()).await?;
     let none = || RedisError::from((ErrorKind::Parse, "not as many replies as commands"));
-    answers.into_iter().last().ok_or_else(none)
+    let copied = wait.is_none() || is_copied(answers.pop().as_ref());
+    match answers.pop().ok_or_else(none)? {
+        error @ Value::ServerError(_) => Ok(error),
+        answer => Ok(if copied { answer } else { Value::Nil }),
+    }
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::Notify;
 
+use super::skew::{Clock, Skews};
 use crate::metrics::Metrics;
 
 /// See the module's text.
@@ -13,15 +14,17 @@ pub(super) struct Health {
     breakers_open: AtomicUsize,
     /// Something may not be where it was.
     doubt: Notify,
+    pub(super) skews: Skews,
     metrics: Arc<Metrics>,
 }
 
 impl Health {
-    pub(super) fn new(metrics: &Arc<Metrics>) -> Arc<Health> {
+    pub(super) fn new(clock: Clock, metrics: &Arc<Metrics>) -> Arc<Health> {
         Arc::new(Health {
             links_down: AtomicUsize::new(0),
             breakers_open: AtomicUsize::new(0),
             doubt: Notify::new(),
+            skews: Skews::new(clock, metrics),
             metrics: Arc::clone(metrics),
         })
     }

@@ -18,6 +18,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::breaker::Breaker;
+use super::durability::{Durability, is_copied};
 use super::follow::{Follow, is_redirect};
 use super::health::Health;
 use super::life::Life;
@@ -38,11 +39,17 @@ pub(super) struct Job {
     pub(super) bytes: usize,
     /// For which it was made, if that was known: it is not sent in a later one.
     pub(super) incarnation: Option<u64>,
+    /// It must be as durable as is asked for before it is answered.
+    pub(super) kept: bool,
     /// Dropped without an answer if there is none.
     pub(super) answer: oneshot::Sender<Value>,
     /// Its places in the primary's queue.
     pub(super) _places: [OwnedSemaphorePermit; 2],
 }
+
+/// Since when a command waits, whether it must be durable before it is answered, and
+/// who gets the answer.
+pub(super) type Asked = (Instant, bool, oneshot::Sender<Value>);
 
 /// What the lanes of a primary share: the breaker, and how many of their
 /// connections have ended.
@@ -109,6 +116,7 @@ impl Drop for Fuse {
 /// Serves one lane.
 pub(super) struct Lane {
     jobs: mpsc::Receiver<Job>,
+    durability: Durability,
     source: Arc<Source>,
     fuse: Arc<Fuse>,
     life: Arc<Life>,
@@ -126,7 +134,7 @@ pub(super) struct Lane {
 
 impl Lane {
     pub(super) fn new(
-        jobs: mpsc::Receiver<Job>,
+        (jobs, durability): (mpsc::Receiver<Job>, Durability),
         source: Arc<Source>,
         fuse: Arc<Fuse>,
         life: Arc<Life>,
@@ -135,6 +143,7 @@ impl Lane {
         let follow = source.follow();
         Lane {
             jobs,
+            durability,
             source,
             fuse,
             life,
@@ -224,39 +233,51 @@ impl Lane {
         if batch.is_empty() {
             return Ok(());
         }
-        let (commands, answers): (Vec<_>, Vec<_>) =
-            batch.into_iter().map(|job| (job.command, (job.began, job.answer))).unzip();
-        let mut pipeline = redis::Pipeline::with_capacity(commands.len());
-        for command in commands {
+        let wait = self.durability.wait().filter(|_| batch.iter().any(|job| job.kept));
+        let waits = wait.is_some();
+        let (commands, answers): (Vec<_>, Vec<_>) = batch
+            .into_iter()
+            .map(|job| (job.command, (job.began, waits && job.kept, job.answer)))
+            .unzip();
+        let mut pipeline = redis::Pipeline::with_capacity(commands.len() + 1);
+        for command in commands.into_iter().chain(wait) {
             pipeline.add_command(command);
         }
         let mut values = connection.req_packed_commands(&pipeline, 0, pipeline.len()).await?;
+        let mut copied = waits && is_copied(values.pop().as_ref());
         if let Some(first) = values.iter().position(is_unknown_script)
             && values.iter().skip(first).all(|value| is_unknown_script(value) || is_redirect(value))
         {
             // Redis has lost the scripts. Nothing behind the first of these was
             // done, so doing them again now keeps the order.
             scripts::load().exec_async(connection).await?;
-            let mut again = redis::Pipeline::with_capacity(values.len() - first);
+            let mut again = redis::Pipeline::with_capacity(pipeline.len() - first);
             for command in pipeline.cmd_iter().skip(first) {
                 again.add_command(command.clone());
             }
             values.truncate(first);
             values.extend(connection.req_packed_commands(&again, 0, again.len()).await?);
+            copied = waits && is_copied(values.pop().as_ref());
         }
         if values.len() != answers.len() {
             return Err(RedisError::from((ErrorKind::Parse, "not as many replies as commands")));
         }
+        // What goes elsewhere is waited for there.
+        let elsewhere: Vec<bool> = values.iter().map(|value| waits && is_redirect(value)).collect();
         if let Some(follow) = &mut self.follow
-            && follow.follow(connection, &pipeline, &mut values).await
+            && follow
+                .follow((connection, self.durability), (&pipeline, &answers), &mut values)
+                .await
         {
             self.fuse.doubt();
         }
         let mut unfit = None;
         let mut refused = None;
         let now = Instant::now();
-        let asked = pipeline.cmd_iter().zip(answers);
-        for (value, (command, (began, answer))) in values.into_iter().zip(asked) {
+        let mut alone = 0;
+        let asked = pipeline.cmd_iter().zip(answers).zip(elsewhere);
+        for (value, ((command, (began, kept, answer)), elsewhere)) in values.into_iter().zip(asked)
+        {
             match value {
                 Value::ServerError(error) => match error.kind() {
                     Some(
@@ -267,6 +288,10 @@ impl Lane {
                     ) => unfit = Some(error),
                     _ => refused = Some(error),
                 },
+                // It may survive, and it may not: whoever asked is not told that it does.
+                value if kept && !(if elsewhere { value != Value::Nil } else { copied }) => {
+                    alone += 1;
+                }
                 value => {
                     let took = now.saturating_duration_since(began);
                     self.metrics.histograms.redis.observe(scripts::op(command), took);
@@ -274,6 +299,14 @@ impl Lane {
                     drop(answer.send(value));
                 }
             }
+        }
+        if alone > 0 {
+            self.metrics.redis_error("replica");
+            tracing::warn!(
+                event = "redis_not_copied",
+                commands = alone,
+                "no replica has said in time that it has them: they are answered as failed"
+            );
         }
         if let Some(error) = refused {
             self.metrics.redis_error("refused");

@@ -14,6 +14,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use redis::{Cmd, RedisError, Value};
@@ -119,18 +120,18 @@ impl Counter {
         command
     }
 
-    /// Takes the answer.
+    /// Takes the answer, and says what time it is at Redis.
     ///
     /// # Errors
     /// If it is none.
-    pub(super) fn learn(&self, answer: Value) -> Result<(), RedisError> {
-        let (incarnation, count) = redis::from_redis_value(answer)?;
+    pub(super) fn learn(&self, answer: Value) -> Result<Duration, RedisError> {
+        let (incarnation, count, seconds, micros) = redis::from_redis_value(answer)?;
         self.newest.fetch_max(incarnation, Ordering::Relaxed);
         let raised = self.told.lock().learn(incarnation, count);
         if raised {
             tracing::warn!(event = "incarnation", incarnation, "Redis has lost what it had taken");
         }
-        Ok(())
+        Ok(Duration::from_secs(seconds) + Duration::from_micros(micros))
     }
 }
 
@@ -174,9 +175,11 @@ mod tests {
         assert!(Arc::ptr_eq(&first, &counters.of(names.life(0))));
         let life = Life::new(first);
         assert_eq!((life.learned(), life.incarnation()), (None, 0));
-        let answer =
-            |incarnation, count| Value::Array(vec![Value::Int(incarnation), Value::Int(count)]);
-        life.counter().learn(answer(3, 1)).unwrap();
+        let answer = |incarnation, count| {
+            Value::Array([incarnation, count, 7, 500_000].map(Value::Int).to_vec())
+        };
+        let time = life.counter().learn(answer(3, 1)).unwrap();
+        assert_eq!(time, Duration::from_millis(7_500));
         assert_eq!(life.learned(), Some(3));
         life.count_by(second);
         assert_eq!((life.learned(), life.incarnation()), (None, 3));

@@ -321,19 +321,23 @@ impl Link {
         }
     }
 
-    /// Asks each second whether Redis has lost anything. If so, every channel may
+    /// Asks each second whether Redis has lost anything, and what time it is. If so, every channel may
     /// have a stream that is not the one it had. Never ends.
     async fn watch_life(&self, generation: u64) {
         let life = self.primary.life();
         let mut known = life.incarnation();
         loop {
             sleep(BEAT_EVERY).await;
-            let counter = life.counter();
-            let asked = self.primary.call(Way::Read, counter.name(), counter.beat(), 0);
-            if let Ok(answer) = asked.await
-                && let Err(error) = counter.learn(answer)
-            {
-                tracing::error!(event = "bad_beat", %error, "what counts heartbeats is not ours");
+            let (counter, skews) = (life.counter(), &self.health.skews);
+            let sent = skews.now();
+            // Only what would survive a failover may be missed after one.
+            let asked = self.primary.call(Way::Kept, counter.name(), counter.beat(), 0);
+            match asked.await.map(|answer| counter.learn(answer)) {
+                Ok(Ok(told)) => skews.measured(self.at, sent, told),
+                Ok(Err(error)) => {
+                    tracing::error!(event = "bad_beat", %error, "what counts heartbeats is not ours");
+                }
+                Err(Unavailable) => {}
             }
             let now = life.incarnation();
             if std::mem::replace(&mut known, now) != now {
@@ -434,6 +438,7 @@ impl Link {
 /// A link that nobody needs any more is not down.
 impl Drop for Link {
     fn drop(&mut self) {
+        self.health.skews.forget(self.at);
         if !self.up.load(Ordering::Relaxed) {
             self.health.link_up();
         }

@@ -8,6 +8,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::super::{CALL_TIMEOUT, Unavailable};
+use super::durability::Durability;
 use super::health::Health;
 use super::keys::Name;
 use super::lane::{Fuse, Job, Lane};
@@ -30,6 +31,8 @@ const MOST_WAITING_KIB: usize = 64 << 10;
 pub(super) enum Way {
     /// In order with all other writes of the same name.
     Write,
+    /// The same, and not answered before it is as durable as is asked for.
+    Kept,
     /// Beside them.
     Read,
 }
@@ -49,7 +52,7 @@ impl Primary {
     /// The primary at `place`, and what serves its lanes.
     pub(super) fn new(
         place: Place,
-        life: &Arc<Life>,
+        (life, durability): (&Arc<Life>, Durability),
         health: &Arc<Health>,
         metrics: &Arc<Metrics>,
     ) -> (Primary, Vec<impl Future<Output = ()> + Send + 'static>) {
@@ -60,7 +63,8 @@ impl Primary {
             // The places bound it; a lane alone may take them all.
             let (sender, jobs) = mpsc::channel(MOST_WAITING);
             let (fuse, life) = (Arc::clone(&fuse), Arc::clone(life));
-            let lane = Lane::new(jobs, Arc::clone(&source), fuse, life, Arc::clone(metrics));
+            let source = Arc::clone(&source);
+            let lane = Lane::new((jobs, durability), source, fuse, life, Arc::clone(metrics));
             works.push(lane.run());
             lanes.push(sender);
         }
@@ -122,14 +126,15 @@ impl Primary {
             return Err(Unavailable);
         };
         let lanes = match way {
-            Way::Write => &self.writes,
+            Way::Write | Way::Kept => &self.writes,
             Way::Read => &self.reads,
         };
         let at = (name.spread() % LANES as u64) as usize;
         let (answer, answered) = oneshot::channel();
         let incarnation = self.life.learned();
         let began = Instant::now();
-        let job = Job { command, began, bytes, incarnation, answer, _places: [place, kibs] };
+        let (kept, _places) = (way == Way::Kept, [place, kibs]);
+        let job = Job { command, began, bytes, incarnation, kept, answer, _places };
         lanes.get(at).ok_or(Unavailable)?.try_send(job).map_err(|_| Unavailable)?;
         Ok(answered)
     }

@@ -35,14 +35,18 @@ macro_rules! scripts {
 
 scripts! {
     /// See its text, as with the others.
-    PUBLISH: ["answer", "stream", "publish"],
-    HISTORY: ["answer", "stream", "history"],
-    BEHIND: ["answer", "stream", "behind"],
+    PUBLISH: ["clock", "advance", "stream", "publish"],
+    HISTORY: ["clock", "stream", "history"],
+    BEHIND: ["clock", "stream", "behind"],
     BEAT: ["beat"],
-    ENTER: ["answer", "present", "enter"],
-    EXIT: ["answer", "present", "exit"],
-    PRESENCE: ["answer", "present", "presence"],
-    STATS: ["answer", "present", "stats"],
+    ENTER: ["clock", "present", "enter"],
+    EXIT: ["clock", "present", "exit"],
+    PRESENCE: ["clock", "present", "presence"],
+    STATS: ["clock", "present", "stats"],
+    LEASE: ["clock", "lease"],
+    OVERRIDE_SET: ["clock", "overrides", "override_set"],
+    OVERRIDE_REMOVE: ["clock", "overrides", "override_remove"],
+    OVERRIDE_LIST: ["clock", "overrides", "override_list"],
 }
 
 /// The same as [`PUBLISH`], to who listens at the slot's master.

@@ -49,7 +49,7 @@ impl Source {
             scripts::load().exec_async(&mut connection).await?;
             let counter = self.life.counter();
             match counter.beat().query_async(&mut connection).await {
-                Ok(answer) => counter.learn(answer),
+                Ok(answer) => counter.learn(answer).map(drop),
                 // It is counted by whoever serves that slot now.
                 Err(error) if is_moved(&error) => Ok(()),
                 Err(error) => Err(error),

@@ -9,10 +9,12 @@ use futures_util::future::{BoxFuture, FutureExt as _};
 use super::super::feed::Feed;
 use super::agreement::Agreement;
 use super::cluster::{Cluster, Parts};
+use super::durability::Durability;
 use super::endpoint::Endpoint;
 use super::health::Health;
 use super::hello::Mode;
 use super::keys::Names;
+use super::leases::Leases;
 use super::life::{Counters, Life};
 use super::link::{Arrivals, Link, Subject};
 use super::place::{Place, Unfit};
@@ -35,6 +37,8 @@ pub struct RedisConfig {
     pub topology: Topology,
     /// Tells several installations in one Redis apart.
     pub prefix: String,
+    /// When a publication counts as taken.
+    pub durability: Durability,
 }
 
 /// How what is used of Redis hangs together.
@@ -63,25 +67,28 @@ impl Topology {
 pub type Work = (&'static str, BoxFuture<'static, ()>);
 
 impl Redis {
-    /// A broker that delivers to `feed`, and what must run for it.
+    /// A broker that delivers to `feed`, and what must run for it. `clock` tells the
+    /// time since 1970: it is compared with Redis' and used for nothing else.
     ///
     /// # Errors
     /// If this Redis cannot be reached for some seconds, or will not do.
     pub async fn start(
         config: RedisConfig,
         feed: Feed,
-        metrics: &Arc<Metrics>,
+        (clock, metrics): (fn() -> Duration, &Arc<Metrics>),
     ) -> Result<(Arc<Redis>, Vec<Work>), Unfit> {
-        let RedisConfig { topology, prefix } = config;
+        let RedisConfig { topology, prefix, durability } = config;
         let names = Names::new(prefix);
         let id = uuid::Uuid::new_v4().to_string();
+        let node = id.clone();
         let tails = Arc::clone(feed.tails());
-        let health = Health::new(metrics);
+        let health = Health::new(clock, metrics);
         let seen = Arc::new(Seen::new(feed.sharding().clone()));
         let (arrivals, forwards) = Arrivals::new(feed, &seen, metrics);
         let (metrics, mode) = (Arc::clone(metrics), topology.mode());
-        let parts = Parts { names: names.clone(), id, arrivals, health, metrics };
+        let parts = Parts { names: names.clone(), id, durability, arrivals, health, metrics };
         let metrics = Arc::clone(&parts.metrics);
+        let health = Arc::clone(&parts.health);
         let (router, mut works) = match topology {
             Topology::Cluster(seeds) => {
                 let cluster = Cluster::find(seeds, parts, PATIENCE).await?;
@@ -112,7 +119,9 @@ impl Redis {
             mode,
             controls,
             router,
+            health,
             present: Present::default(),
+            leases: Leases::new(node),
             tails,
             seen,
             metrics,
@@ -120,6 +129,9 @@ impl Redis {
         let keeping = Arc::clone(&broker);
         let keep = async move { keeping.present.keep(&keeping.names, &keeping.router).await };
         works.push(("redis presence", keep.boxed()));
+        let keeping = Arc::clone(&broker);
+        let keep = async move { keeping.leases.keep(&keeping.router).await };
+        works.push(("redis leases", keep.boxed()));
         Ok((broker, works))
     }
 }
@@ -129,7 +141,7 @@ async fn independent(
     (places, identities): (Vec<Place>, Vec<String>),
     parts: &Parts,
 ) -> Result<(Arc<Router>, Vec<Work>), Unfit> {
-    let Parts { names, id, arrivals, health, metrics } = parts;
+    let Parts { names, id, durability, arrivals, health, metrics } = parts;
     let agreement = Agreement::new(names, &identities);
     let own = names.node(id, 0);
     let mut lives = Vec::new();
@@ -137,13 +149,13 @@ async fn independent(
         place.check(PATIENCE).await?;
         // Each counts for itself: a stream stays where it is.
         let counter = Counters::default().of(names.life(0));
-        fit::check(place, own, &counter).await?;
+        fit::check(place, own, (&counter, health.skews.clock(), *durability)).await?;
         agreement.check(place).await?;
         lives.push(Arc::new(Life::new(counter)));
     }
     let (mut works, mut members): (Vec<Work>, _) = (Vec::new(), BTreeMap::new());
     for (at, (place, life)) in places.into_iter().zip(&lives).enumerate() {
-        let (primary, lanes) = Primary::new(place.clone(), life, health, metrics);
+        let (primary, lanes) = Primary::new(place.clone(), (life, *durability), health, metrics);
         let primary = Arc::new(primary);
         let ends = (Arc::clone(&primary), Arc::clone(arrivals));
         let link = Link::new((at, place), Box::new(move || Some(own)), ends, health, metrics);

@@ -7,7 +7,9 @@ use super::super::secret::SecretText;
 use super::super::{Engine as Choice, Fault};
 use super::fault;
 use crate::auth::ClusterKey;
-use crate::broker::{BadEndpoint, Credentials, Endpoint, RedisConfig, Sentinels, Tls, Topology};
+use crate::broker::{
+    BadEndpoint, Credentials, Durability, Endpoint, RedisConfig, Sentinels, Tls, Topology,
+};
 
 /// Centrifugo's, which is Redis' own port on this machine.
 const ADDRESS: &str = "redis://127.0.0.1:6379";
@@ -59,6 +61,11 @@ fn redis(engine: &RedisEngine, faults: &mut Vec<Fault>) -> Option<RedisConfig> {
         db: engine.db.and_then(|db| i64::try_from(db).ok()),
         tls: tls("engine.redis.tls", &engine.tls, faults),
     };
+    let durability = Durability::parse(&engine.durability);
+    if durability.is_none() {
+        let problem = "neither everysec, always nor wait:1";
+        fault(faults, "engine.redis.durability", problem);
+    }
     let sentinels = sentinels(engine, &with, faults);
     let given = [
         ("address", &engine.address),
@@ -93,7 +100,7 @@ fn redis(engine: &RedisEngine, faults: &mut Vec<Fault>) -> Option<RedisConfig> {
             Topology::Primaries(endpoints)
         }
     };
-    Some(RedisConfig { topology, prefix: engine.prefix.clone() })
+    Some(RedisConfig { topology, prefix: engine.prefix.clone(), durability: durability? })
 }
 
 /// Who knows where the primary is, if that is asked.
@@ -239,6 +246,7 @@ mod tests {
         for (engine, place) in [
             (r#"{"type":"nats"}"#, "engine.type"),
             (r#"{"redis":{"address":"h:1"}}"#, "engine.type"),
+            (r#"{"type":"redis","redis":{"durability":"wait:2"}}"#, "engine.redis.durability"),
             (r#"{"type":"redis","redis":{"address":"http://:hunter2@h"}}"#, "engine.redis.address"),
             (r#"{"type":"redis","redis":{"address":["a:1","b:hunter2"]}}"#, "engine.redis.address"),
             (

@@ -30,6 +30,9 @@ section! {
         @restart db: Option<u64>,
         /// Tells several installations in one Redis apart.
         @restart prefix: String = "sealcast".to_owned(),
+        /// When a publication counts as taken: `everysec`, when Redis has it; `always`, when it
+        /// is on Redis' disk, which must be set up so; `wait:1`, when a replica has it too.
+        @restart durability: String = "everysec".to_owned(),
         /// TLS to Redis.
         tls: RedisTls,
         /// Instead of `address`: the sentinels that know where the primary is.

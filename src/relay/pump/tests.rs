@@ -185,6 +185,35 @@ async fn what_cannot_be_had_ends_the_positioned_subscriptions_and_no_others() {
     assert_eq!(offsets(&unaffected), [7]);
 }
 
+/// Who subscribed again while it was read, and got the epoch of the new stream, has
+/// missed nothing.
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_had_of_one_stream_ends_nothing_in_another() {
+    let bench = Bench::start();
+    let positioned = || Wants { positioned: true, ..Wants::default() };
+    let new = |offset| Some(Position { offset, epoch: "new".into() });
+    let (one, told) = bench.positioned(5).await;
+    let (early, _) = bench.subscribe(positioned(), new(0)).await;
+    bench.gap().await;
+    bench.settle().await;
+    let (late, script) = bench.subscribe(positioned(), new(1)).await;
+    // What lies behind each: of the old stream nothing that fits.
+    bench.stream([], 1);
+    bench.broker.answer(1);
+    bench.settle().await;
+    assert_eq!(bench.asked(), 2, "once for each stream");
+    let first = Arc::new(Publication { data: "1".into(), offset: 1, ..Publication::default() });
+    let position = Position { offset: 1, epoch: "new".into() };
+    *bench.broker.page.lock() = Some(Page { publications: vec![first], position });
+    bench.broker.answer(1);
+    bench.settle().await;
+    assert!(is_told(&told) && !one.is_subscribed(&channel()));
+    for connection in [early, late] {
+        assert!(connection.is_subscribed(&channel()));
+    }
+    assert!(!is_told(&script) && offsets(&script).is_empty());
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_broker_that_does_not_answer_is_asked_again_for_a_while() {
     let bench = Bench::start();

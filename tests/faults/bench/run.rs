@@ -2,7 +2,8 @@
 
 use crate::balancer::Balancer;
 use crate::checker::{
-    Answer, Attempt, Heard, Log, Ms, Verdict, Violation, What, Wrong, explain, percentile, recovery,
+    Answer, Attempt, Heard, Log, Ms, Verdict, Violation, What, Wrong, explain, latency_elsewhere,
+    percentile, recovery,
 };
 use crate::support::node::number;
 
@@ -30,6 +31,9 @@ pub(crate) struct Run {
     pub(super) numbers: Vec<String>,
     pub(super) logs: Vec<String>,
     pub(super) lag: Ms,
+    /// How long publications took elsewhere, before the fault and during it: of 100 the
+    /// slowest but one.
+    pub(super) elsewhere: Option<[Ms; 2]>,
     /// Violations that are not held against it.
     pub(super) excused: usize,
     pub(super) complaints: Vec<String>,
@@ -196,12 +200,35 @@ impl Run {
         refused.iter().map(|one| one.answered - one.sent).collect()
     }
 
+    /// How many publications were acknowledged until then.
+    pub(crate) fn acked_until(&self, until: Ms) -> usize {
+        let acked = |one: &Attempt| one.answered <= until && matches!(one.answer, Answer::Acked(_));
+        self.log.published.iter().filter(|one| one.attempts.iter().any(acked)).count()
+    }
+
     /// How many publications were acknowledged that were sent during the fault.
     pub(crate) fn acked_meanwhile(&self) -> usize {
         let during = self.began..self.ended;
         self.attempts()
             .filter(|one| during.contains(&one.sent) && matches!(one.answer, Answer::Acked(_)))
             .count()
+    }
+
+    /// Whom the fault does not touch it does not slow down. What is told is the 99th
+    /// percentile from sending to hearing, with everybody on the same two cores: a
+    /// difference between two such numbers says nothing unless it is gross.
+    pub(crate) fn others_are_as_quick(&mut self) {
+        const TIMES: Ms = 10;
+        const LEAST: Ms = 20;
+        let [before, during] = latency_elsewhere(&self.log, self.began, self.ended);
+        self.must(before.len() > 50 && during.len() > 50, "too little was heard elsewhere");
+        let [before, during] = [before, during].map(|times| percentile(&times, 0.99));
+        let within = self.allowed(TIMES * before.max(LEAST));
+        self.must(
+            during <= within,
+            format!("elsewhere p99 {before} ms, then {during} ms > {within}"),
+        );
+        self.elsewhere = Some([before, during]);
     }
 
     /// How many subscribers were never without their place.
@@ -236,11 +263,14 @@ impl Run {
         let heard = self.log.lineages.iter().map(|lineage| lineage.heard.len()).sum::<usize>();
         let times = recovery(&self.log, self.ended);
         let (half, most) = (percentile(&times, 0.5), percentile(&times, 0.99));
+        let elsewhere = self.elsewhere.map_or(String::new(), |[before, during]| {
+            format!("elsewhere p99 {before} then {during} ms | ")
+        });
         let holds = if self.complaints.is_empty() { "holds" } else { "DOES NOT HOLD" };
         eprintln!(
             "fault {:<34} seed {} | fault {:>5} ms of {:>6} | acked {acked:>5} not {refused:>4} | \
              heard {heard:>6} | lost {lost} dup {twice} excused {:>2} told {:>3} 2500 {:>3} cut {:>3} | behind {:>3}: \
-             p50 {half:>5} p99 {most:>5} ms | lag {:>4} | {holds}",
+             p50 {half:>5} p99 {most:>5} ms | lag {:>4} | {elsewhere}{holds}",
             self.name,
             self.seed,
             self.ended - self.began,

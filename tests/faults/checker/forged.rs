@@ -2,7 +2,7 @@
 
 use super::{
     Answer, Attempt, Heard, Id, Lineage, Log, Place, Published, Stream, Violation, What, Wrong,
-    check, explain, percentile, recovery,
+    check, explain, latency_elsewhere, percentile, recovery,
 };
 
 const COUNT: u64 = 9;
@@ -276,4 +276,23 @@ fn recovery_is_how_long_late_ones_came_after_the_end() {
     let times: Vec<u64> = (1..=100).collect();
     let at = |part| percentile(&times, part);
     assert_eq!((at(0.5), at(0.99), at(1.0), percentile(&[], 0.5)), (50, 99, 100, 0));
+}
+
+#[test]
+fn the_latency_elsewhere_is_of_those_who_hear_during_the_fault() {
+    let mut log = clean();
+    let [before, during] = latency_elsewhere(&log, 450, 750);
+    // What came after its end was sent after it.
+    assert_eq!((before, during), (vec![10; 8], vec![10; 6]));
+    // One hears what was sent from 500 on after the end: it is cut off.
+    for heard in &mut log.lineages[0].heard[5..=7] {
+        heard.at = 800;
+    }
+    let [before, during] = latency_elsewhere(&log, 450, 750);
+    assert_eq!((before, during), (vec![10; 4], vec![10; 3]));
+    // The other is late with one of them, and tells so.
+    log.lineages[1].heard[6].at += 40;
+    assert_eq!(latency_elsewhere(&log, 450, 750)[1], [10, 10, 50]);
+    log.lineages[1].own_pace = true;
+    assert!(latency_elsewhere(&log, 450, 750).iter().all(Vec::is_empty));
 }

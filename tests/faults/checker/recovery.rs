@@ -37,6 +37,37 @@ pub(crate) fn recovery(log: &Log, ended: Ms) -> Vec<Ms> {
     times
 }
 
+/// How long acknowledged publications took to those whom the fault does not touch, in
+/// order of size: of what was sent before it, and of what was sent during it. It touches
+/// who hears nothing of that before its end.
+pub(crate) fn latency_elsewhere(log: &Log, began: Ms, ended: Ms) -> [Vec<Ms>; 2] {
+    let sent: HashMap<Id, Ms> = log
+        .published
+        .iter()
+        .filter(|one| one.attempts.len() == 1 && one.is_acked() && one.sent() < ended)
+        .map(|one| (one.id, one.sent()))
+        .collect();
+    let mut times = [Vec::new(), Vec::new()];
+    for lineage in log.lineages.iter().filter(|lineage| !lineage.own_pace) {
+        let heard: Vec<(Ms, Ms)> = lineage
+            .heard
+            .iter()
+            .filter_map(|heard| match heard.what {
+                What::Publication { id: Some(id), .. } => Some((*sent.get(&id)?, heard.at)),
+                _ => None,
+            })
+            .collect();
+        if !heard.iter().any(|(sent, heard)| *sent >= began && *heard < ended) {
+            continue;
+        }
+        for (sent, heard) in heard {
+            times[usize::from(sent >= began)].push(heard.saturating_sub(sent));
+        }
+    }
+    times.iter_mut().for_each(|times| times.sort_unstable());
+    times
+}
+
 /// The smallest of these, in order, below which lies this part of them; 0 of none.
 pub(crate) fn percentile(sorted: &[Ms], part: f64) -> Ms {
     let at = (sorted.len() as f64 * part).ceil() as usize;

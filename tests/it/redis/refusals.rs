@@ -6,6 +6,7 @@ use sealcast::broker::{
     Credentials, Endpoint, Feed, Redis, RedisConfig, Sentinels, Sharding, Topology,
 };
 use sealcast::metrics::Metrics;
+use sealcast::server::unix_time;
 
 use super::start::refusal;
 use crate::support::proxy::{Passes, Proxy};
@@ -148,7 +149,9 @@ async fn a_redis_that_evicts_is_told() {
 async fn foreign_values_under_the_keys_of_nodes_are_told() {
     each(&[], async |used| {
         let (feed, _receivers) = Feed::new(Sharding::new(1), 0);
-        let started = Redis::start(used.config(&credentials()), feed, &Metrics::new("test")).await;
+        let started =
+            Redis::start(used.config(&credentials()), feed, (unix_time, &Metrics::new("test")))
+                .await;
         drop(started.unwrap_or_else(|unfit| panic!("{unfit}")));
         let mut foreign = 0;
         for kind in ["l", "a"] {

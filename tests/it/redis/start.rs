@@ -2,6 +2,7 @@
 
 use sealcast::broker::{Credentials, Feed, Redis, RedisConfig, Sharding};
 use sealcast::metrics::Metrics;
+use sealcast::server::unix_time;
 use serde_json::json;
 
 use crate::support::process;
@@ -9,7 +10,7 @@ use crate::support::redis::RedisServer;
 
 pub(super) async fn refusal(config: RedisConfig) -> String {
     let (feed, _receivers) = Feed::new(Sharding::new(1), 0);
-    match Redis::start(config, feed, &Metrics::new("test")).await {
+    match Redis::start(config, feed, (unix_time, &Metrics::new("test"))).await {
         Ok(_) => panic!("it starts"),
         Err(unfit) => unfit.to_string(),
     }
@@ -27,7 +28,7 @@ async fn a_password_that_is_wrong_or_missing_is_told_at_once_and_not_shown() {
     let with = Credentials { password: Some("the-right-one".into()), ..Credentials::default() };
     let (feed, _receivers) = Feed::new(Sharding::new(1), 0);
     let metrics = Metrics::new("test");
-    let started = Redis::start(server.config_with(&with), feed, &metrics).await;
+    let started = Redis::start(server.config_with(&with), feed, (unix_time, &metrics)).await;
     assert!(started.is_ok());
 }
 

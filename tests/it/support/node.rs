@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use sealcast::server::Node;
 use sealcast_client::Options;
@@ -38,12 +39,18 @@ impl TestNode {
 
     /// A node of exactly this configuration.
     pub(crate) async fn of(file: &Value) -> TestNode {
+        TestNode::by_clock(sealcast::server::unix_time, file).await
+    }
+
+    /// The same by a clock of its own.
+    pub(crate) async fn by_clock(clock: fn() -> Duration, file: &Value) -> TestNode {
         let config = sealcast::config::parse(&file.to_string());
         let config = config.unwrap_or_else(|faults| panic!("{faults:?}"));
         let dead = Arc::new(Mutex::new(None));
         let died = Arc::clone(&dead);
         let node =
-            Node::start(config, Arc::new(move |part| *died.lock().unwrap() = Some(part))).await;
+            Node::start_by(clock, config, Arc::new(move |part| *died.lock().unwrap() = Some(part)))
+                .await;
         let node = node.unwrap_or_else(|error| panic!("{error}"));
         let app = Arc::clone(node.app());
         super::eventually("ready", || app.is_ready()).await;

@@ -7,6 +7,7 @@ import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { NODES, serveCluster } from './cluster.js';
 import { within } from './event.js';
+import { TICKETS } from './transport.js';
 
 const BINARY = process.env.TESTED_SEALCAST
   ? resolve(process.env.TESTED_SEALCAST)
@@ -28,8 +29,8 @@ export function config(client = {}) {
     limits: { profile: 'none', ip_connections: 10_000 },
     sse: { enabled: true },
     http_stream: { enabled: true },
-    // The official SDK puts its connect command into the query.
-    compat: { sse_token_in_url: true },
+    // By itself the official SDK puts its connect command into the query, and its token with it.
+    compat: { sse_token_in_url: !TICKETS },
     channel: {
       without_namespace: { allow_subscribe_for_client: true, allow_publish_for_client: true },
       namespaces: [{ name: 'news', allow_subscribe_for_client: true }, { name: 'closed' }],

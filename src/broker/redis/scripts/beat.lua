@@ -1,5 +1,5 @@
 -- Counts a heartbeat of the cluster, and tells whether counts were lost: then so may
--- be the ends of streams, and there is a new incarnation.
+-- be the ends of streams, and there is a new incarnation. Tells the time as well.
 -- KEYS: life
 -- ARGV: incarnation that the node knows, and the count it was told in that; below
 --   which the incarnation must not be; the newest incarnation of any primary
@@ -12,4 +12,5 @@ end
 incarnation = math.max(incarnation, tonumber(ARGV[3]))
 count = count + 1
 redis.call('HSET', KEYS[1], 'i', string.format('%.0f', incarnation), 'n', string.format('%.0f', count))
-return {incarnation, count}
+local time = redis.call('TIME')
+return {incarnation, count, time[1], time[2]}
