@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::time::timeout;
 
 use crate::auth::{Backend, ClusterKey, NodeId, Opener, Sealer};
@@ -45,6 +45,8 @@ pub struct Cluster {
     key: ClusterKey,
     sealer: Mutex<Sealer>,
     members: Mutex<Members>,
+    /// A node was heard for the first time.
+    met: Notify,
     asked: Mutex<BTreeMap<u64, Asked>>,
     last_id: AtomicU64,
     running: Arc<Semaphore>,
@@ -75,6 +77,7 @@ impl Cluster {
             key,
             sealer: Mutex::new(Sealer::new(node)),
             members: Mutex::default(),
+            met: Notify::new(),
             asked: Mutex::default(),
             last_id: AtomicU64::new(0),
             running: Arc::new(Semaphore::new(AT_A_TIME)),
@@ -135,14 +138,16 @@ impl Cluster {
         nodes
     }
 
-    /// Says every few seconds that the node is there; never ends.
+    /// Says every few seconds that the node is there, and at once to a new one, which
+    /// could pass nothing on to it until then; never ends.
     pub async fn say_hello(&self) {
         loop {
             // A cluster that cannot be told now is told the next time.
             if self.tell(Message::Hello(self.numbers())).await.is_ok() {
                 self.relay.note_live_nodes(self.nodes().len());
             }
-            tokio::time::sleep(Duration::from_millis(HELLO_EVERY.0)).await;
+            let pause = Duration::from_millis(HELLO_EVERY.0);
+            let _ = timeout(pause, self.met.notified()).await;
         }
     }
 
@@ -177,7 +182,9 @@ impl Cluster {
         match message {
             Message::Hello(numbers) => {
                 let now = self.relay.hub().clock().now();
-                self.members.lock().hear(sender, numbers, now);
+                if self.members.lock().hear(sender, numbers, now) {
+                    self.met.notify_one();
+                }
             }
             Message::Goodbye => self.gone(sender),
             Message::OverridesChanged => self.relay.note_overrides_changed(),

@@ -38,12 +38,15 @@ pub struct Numbers {
 pub(super) struct Members(BTreeMap<NodeId, (Numbers, Millis)>);
 
 impl Members {
-    /// A node has said that it is there.
-    pub(super) fn hear(&mut self, node: NodeId, numbers: Numbers, now: Millis) {
+    /// A node has said that it is there; `true` if it was not known.
+    pub(super) fn hear(&mut self, node: NodeId, numbers: Numbers, now: Millis) -> bool {
         self.forget(now);
-        if self.0.len() < MOST || self.0.contains_key(&node) {
+        let known = self.0.contains_key(&node);
+        if known || self.0.len() < MOST {
             self.0.insert(node, (numbers, now));
+            return !known;
         }
+        false
     }
 
     /// A node has said that it leaves.

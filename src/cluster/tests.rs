@@ -117,6 +117,25 @@ fn asked(
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_node_that_comes_is_answered_at_once_and_only_once() {
+    let (one, two) = (Node::start(1, key("k")), Node::start(2, key("k")));
+    let cluster = Arc::clone(&one.cluster);
+    let greeting = tokio::spawn(async move { cluster.say_hello().await });
+    settle().await;
+    // Nobody was there to hear it.
+    one.broker.told.lock().clear();
+    let hello = async || two.cluster.tell(Message::Hello(two.cluster.numbers())).await;
+    assert!(hello().await.is_ok());
+    carry(&[&two, &one]).await;
+    carry(&[&one, &two]).await;
+    assert_eq!(two.names(), ["node-1", "node-2"]);
+    assert!(hello().await.is_ok());
+    carry(&[&two, &one]).await;
+    assert!(one.broker.told.lock().is_empty(), "it is known");
+    greeting.abort();
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_a_backend_says_to_one_node_happens_on_all() {
     let (one, two) = (Node::start(1, key("k")), Node::start(2, key("k")));
     assert_eq!(one.names(), ["node-1"]);

@@ -76,6 +76,15 @@ class Process:
         self._process.wait()
 
 
+class Balancer(Process):
+    """Its workers outlive a master that is killed, so that it is told to end."""
+
+    def close(self):
+        if self.runs():
+            self.kill(signal.SIGTERM)
+        self.wait()
+
+
 class Node(Process):
     """A node with deploy/sealcast.yaml; only its ports and its Redis are this test's own."""
 
@@ -190,6 +199,13 @@ class Cluster:
         self._stack.callback(self.nodes[index].close)
         wait_until(self.nodes[index].ready, "ready again")
 
+    def restart_balancer(self):
+        """Ends the load balancer with everything that goes through it, and starts it again."""
+        self.lb.close()
+        self.lb = self._start_balancer()
+        self._stack.callback(self.lb.close)
+        wait_until(self._all_up, "load balancer: up again")
+
     def api(self, method, body):
         """A call of the server API through the load balancer."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
@@ -236,7 +252,7 @@ class Cluster:
             **{f"LB_NODE{n + 1}": f"127.0.0.1:{node.port}" for n, node in enumerate(self.nodes)},
             **self._lb,
         }
-        return Process("lb", self._haproxy(), self.folder, environment)
+        return Balancer("lb", self._haproxy(), self.folder, environment)
 
     def _haproxy(self):
         """In the foreground, with a master that can be told to read its configuration again."""
@@ -262,7 +278,7 @@ class Cluster:
             text = text.replace(old, new)
         path = self.folder / "nginx.conf"
         path.write_text(text)
-        return Process("lb", ["nginx", "-c", path, "-e", "stderr", "-g", "daemon off;"], self.folder)
+        return Balancer("lb", ["nginx", "-c", path, "-e", "stderr", "-g", "daemon off;"], self.folder)
 
     def _all_up(self):
         if not self.lb.runs():

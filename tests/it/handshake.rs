@@ -69,10 +69,21 @@ async fn the_origin_decides_before_anything_else() {
     assert!(node.number("sealcast_origin_rejected_total") >= 15.0);
 }
 
-/// The rows about origins by what matters over any version of HTTP: a name, the headers
-/// about who asks, and whether it is let in.
-pub(crate) fn origins() -> Vec<(String, Vec<(String, Vec<u8>)>, bool)> {
-    let of = |row: Row| (row.name, who(&row.request), row.expected == [101]);
+/// Somebody who asks, as far as it matters over any version of HTTP.
+pub(crate) struct Asking {
+    pub(crate) name: String,
+    /// Those about origins and cookies.
+    pub(crate) headers: Vec<(String, Vec<u8>)>,
+    pub(crate) granted: bool,
+}
+
+/// The rows about origins.
+pub(crate) fn origins() -> Vec<Asking> {
+    let of = |row: Row| Asking {
+        name: row.name,
+        headers: who(&row.request),
+        granted: row.expected == [101],
+    };
     table::origins().into_iter().map(of).collect()
 }
 

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::node;
 use super::wire::{Heard, Http2};
+use crate::handshake::{self, Asking};
 use crate::support::client::client;
 use crate::support::node::ORIGIN;
 use crate::support::{eventually, token};
@@ -132,9 +133,9 @@ async fn each_handshake_has_its_answer() {
 async fn the_origin_decides_before_anything_else() {
     let node = node(json!({})).await;
     let http2 = Http2::open(&node).await;
-    let rows = crate::handshake::origins();
-    assert!(rows.iter().filter(|(.., granted)| !granted).count() >= 25);
-    for (name, headers, granted) in rows {
+    let rows = handshake::origins();
+    assert!(rows.iter().filter(|row| !row.granted).count() >= 25);
+    for Asking { name, headers, granted } in rows {
         let mut request = http2.websocket("/connection/websocket");
         for (name, value) in headers {
             request = request.header(name, value);
