@@ -2,6 +2,7 @@
 //! bitten before it says that all is well.
 
 mod away;
+mod batch;
 mod cluster;
 mod deaf;
 mod failover;
