@@ -43,7 +43,7 @@ if state and #state >= 179 and (not version or version == '') then
       1, 1, offset, now, gone, bytes + #body + 83, tag, before, 32, epoch)
     local record = head .. body
     call('XADD', stream, 'MAXLEN', entries, string.format('%d', offset), 'r', record)
-    call('SETRANGE', meta, 0, head)
+    call('SETRANGE', meta, '0', head)
     if answer then call('SET', answer, head, 'PX', window) end
     call('PUBLISH', topic, record)
     return head
