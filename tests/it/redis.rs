@@ -9,6 +9,7 @@ mod durable;
 mod epochs;
 mod failover;
 mod faults;
+mod formats;
 mod modes;
 mod nodes;
 mod present;

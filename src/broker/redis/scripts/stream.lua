@@ -39,7 +39,7 @@ local function begin(meta, stream, sizes, epoch, ttl, incarnation)
     return known[1], tonumber(known[2]), tonumber(known[3]), known[4],
       tonumber(known[6] or 0), tonumber(known[7] or 0)
   end
-  -- The epoch says why: its node counts that.
-  if known[1] then epoch = epoch .. 'i' end
+  -- In capitals if it replaces another: its node counts that.
+  if known[1] then epoch = string.upper(epoch) end
   return renew(meta, stream, sizes, epoch, ttl, incarnation)
 end
