@@ -7,10 +7,14 @@
 //!
 //! * [`target`] starts a node or a [`floor`]; [`kernel`] measures it.
 //! * [`crowd`] is the generator: connections ([`member`]) on one thread.
-//! * [`listeners`] check what comes ([`ledger`], [`message`]).
-//! * [`idle`], [`connect`], [`fanout`] and [`rate`] are the benches; [`report`] and
-//!   [`stats`] make their tables.
+//! * [`listeners`] and [`rooms`] check what comes ([`ledger`], [`message`]);
+//!   [`call`] calls the server API.
+//! * [`idle`], [`connect`], [`churn`], [`recover`], [`fanout`], [`rate`], [`publish`]
+//!   and [`api`] are the benches; [`report`] and [`stats`] make their tables.
 
+mod api;
+mod call;
+mod churn;
 mod clock;
 mod connect;
 mod crowd;
@@ -23,8 +27,11 @@ mod ledger;
 mod listeners;
 mod member;
 mod message;
+mod publish;
 mod rate;
+mod recover;
 mod report;
+mod rooms;
 mod stats;
 mod target;
 mod token;
@@ -50,6 +57,10 @@ enum Bench {
     Connect(connect::Options),
     Fanout(fanout::Options),
     Rate(rate::Options),
+    Publish(publish::Options),
+    Api(api::Options),
+    Recover(recover::Options),
+    Churn(churn::Options),
     /// The server of the benches that does the least.
     #[command(hide = true)]
     Floor {
@@ -83,6 +94,10 @@ pub fn run(options: &Options) -> ExitCode {
         Bench::Connect(options) => tell(|| connect::run(options), &options.common),
         Bench::Fanout(options) => tell(|| fanout::run(options), &options.common),
         Bench::Rate(options) => tell(|| rate::run(options), &options.common),
+        Bench::Publish(options) => tell(|| publish::run(options), &options.common),
+        Bench::Api(options) => tell(|| api::run(options), &options.common),
+        Bench::Recover(options) => tell(|| recover::run(options), &options.common),
+        Bench::Churn(options) => tell(|| churn::run(options), &options.common),
         Bench::Floor { kind } => floor::run(*kind),
         Bench::Node { arguments } => target::become_node(arguments),
     };

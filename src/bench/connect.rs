@@ -9,7 +9,7 @@ use super::failure::Failure;
 use super::kernel;
 use super::report::{Common, Figure, Outcome, Progress, Table};
 use super::stats::Spread;
-use super::target::{Kind, Target};
+use super::target::{Kind, Peer, Target};
 
 /// CPU time to take a connection.
 ///
@@ -21,6 +21,8 @@ pub(super) struct Options {
     /// How many connections. [default: 10000]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     connections: Option<u32>,
+    #[command(flatten)]
+    peer: Peer,
     #[command(flatten)]
     pub(super) common: Common,
 }
@@ -38,22 +40,27 @@ pub(super) fn run(options: &Options) -> Result<Outcome, Failure> {
     let runs = common.runs(5);
     let progress = Progress::new();
     let mut samples = Vec::new();
+    let kinds = Kind::list(false, &options.peer);
     for run in 1..=runs {
-        progress.say(&format!("{connections} connections, run {run} of {runs}"));
-        samples.push(measure(connections)?);
+        for &kind in &kinds {
+            let name = kind.name();
+            progress.say(&format!("{connections} connections, run {run} of {runs}: {name}"));
+            samples.push(measure(kind, connections, &options.peer)?);
+        }
     }
     drop(progress);
-    Ok(outcome(&samples, connections))
+    Ok(outcome(&samples, &kinds, connections))
 }
 
 struct Sample {
+    kind: Kind,
     connections: usize,
     cpu: Duration,
     wall: Duration,
 }
 
-fn measure(connections: usize) -> Result<Sample, Failure> {
-    let target = Target::start(Kind::Node, connections + WARM_UP + 2)?;
+fn measure(kind: Kind, connections: usize, peer: &Peer) -> Result<Sample, Failure> {
+    let target = Target::of(kind, connections + WARM_UP + 2, peer)?;
     let channels = |count| (0..count).map(|at| format!("room-{}", at % 100));
     let mut first = Crowd::gather(&target, "first", channels(WARM_UP))?;
     first.linger(SETTLE, &mut Nobody)?;
@@ -62,7 +69,7 @@ fn measure(connections: usize) -> Result<Sample, Failure> {
     let wall = crowd.gathered_in();
     crowd.linger(SETTLE, &mut Nobody)?;
     let cpu = target.cpu()?.saturating_sub(cpu);
-    Ok(Sample { connections, cpu, wall })
+    Ok(Sample { kind, connections, cpu, wall })
 }
 
 impl Sample {
@@ -77,6 +84,7 @@ impl Sample {
 
     fn json(&self) -> Value {
         json!({
+            "server": self.kind.name(),
             "connections": self.connections,
             "cpu_us_per_connection": self.cost(),
             "connections_per_second": self.rate(),
@@ -84,17 +92,25 @@ impl Sample {
     }
 }
 
-fn outcome(samples: &[Sample], connections: usize) -> Outcome {
+fn outcome(samples: &[Sample], kinds: &[Kind], connections: usize) -> Outcome {
     let mut table = Table::new(
-        "Socket, handshake, token and one subscription: median [lowest-highest]".into(),
-        &["connections", "CPU µs each", "in a second"],
+        "Socket, handshake, token and one subscription: median [lowest-highest]; the ratio is of \
+         neighbouring runs"
+            .into(),
+        &["server", "connections", "CPU µs each", "to sealcast", "in a second"],
     );
-    table.add(
-        &[("connections", connections.into())],
-        &[
-            Figure("cpu_us_per_connection", 1, Spread::of(samples.iter().map(Sample::cost))),
-            Figure("connections_per_second", 0, Spread::of(samples.iter().map(Sample::rate))),
-        ],
-    );
-    Outcome { name: "connect", table, runs: samples.iter().map(Sample::json).collect() }
+    for &kind in kinds {
+        let of = |kind| samples.iter().filter(move |sample| sample.kind == kind);
+        let costs = |kind| of(kind).map(Sample::cost).collect::<Vec<_>>();
+        let ratio = Spread::of_ratios(&costs(kind), &costs(Kind::Node));
+        table.add(
+            &[("server", kind.name().into()), ("connections", connections.into())],
+            &[
+                Figure("cpu_us_per_connection", 1, Spread::of(costs(kind))),
+                Figure("ratio_to_sealcast", 2, ratio.filter(|_| kind != Kind::Node)),
+                Figure("connections_per_second", 0, Spread::of(of(kind).map(Sample::rate))),
+            ],
+        );
+    }
+    Outcome::new("connect", table, samples.iter().map(Sample::json).collect())
 }

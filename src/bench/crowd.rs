@@ -1,5 +1,5 @@
-//! The load generator: many connections and one that publishes, on one thread
-//! with epoll.
+//! The load generator: many connections that listen and some that publish, on one
+//! thread with epoll.
 
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
@@ -11,7 +11,7 @@ use socket2::SockRef;
 
 use super::clock;
 use super::failure::{Failure, While};
-use super::member::{Member, Part, Surprise};
+use super::member::{Joined, Member, Part, Surprise};
 use super::target::{Kind, Target};
 
 /// Connections that are being made at the same time.
@@ -39,7 +39,7 @@ pub(super) trait Audience {
 }
 
 /// See the module's text. The subscribers come first, in the order of their
-/// channels; the publisher is the last.
+/// channels; the publishers are the last.
 pub(super) struct Crowd {
     poll: Poll,
     events: Events,
@@ -49,6 +49,7 @@ pub(super) struct Crowd {
     /// Those who are live; they are the first of `seats` or still opening.
     live: usize,
     kind: Kind,
+    publishers: usize,
     gathered_in: Duration,
 }
 
@@ -70,34 +71,65 @@ impl Crowd {
         name: &str,
         channels: impl ExactSizeIterator<Item = String>,
     ) -> Result<Crowd, Failure> {
-        let mut parts = Vec::with_capacity(channels.len() + 1);
+        Crowd::gather_with(target, name, channels, 1)
+    }
+
+    /// The same, with so many that publish.
+    ///
+    /// # Errors
+    /// As [`Crowd::gather`].
+    pub(super) fn gather_with(
+        target: &Target,
+        name: &str,
+        channels: impl ExactSizeIterator<Item = String>,
+        publishers: usize,
+    ) -> Result<Crowd, Failure> {
+        let mut subscribers = Vec::with_capacity(channels.len());
         for (at, channel) in channels.enumerate() {
-            parts.push(match target.kind() {
+            subscribers.push(match target.kind() {
                 Kind::Floor(_) => Part::FloorSubscriber,
-                Kind::Node => Part::Subscriber {
-                    token: target.tokens().of(&format!("{name}-{at}"))?,
-                    channel,
-                },
+                _ => {
+                    let token = target.tokens().of(&format!("{name}-{at}"))?;
+                    Part::Subscriber { token, channel, from: None }
+                }
             });
         }
-        let publisher = match target.kind() {
-            Kind::Floor(_) => Part::FloorPublisher,
-            Kind::Node => Part::Publisher { token: target.tokens().of(&format!("{name}-editor"))? },
+        Crowd::of(target, name, subscribers, publishers)
+    }
+
+    /// These who subscribe, and so many that publish.
+    ///
+    /// # Errors
+    /// As [`Crowd::gather`].
+    pub(super) fn of(
+        target: &Target,
+        name: &str,
+        subscribers: Vec<Part>,
+        publishers: usize,
+    ) -> Result<Crowd, Failure> {
+        let editor = |at| match target.kind() {
+            Kind::Floor(_) => Ok(Part::FloorPublisher),
+            _ => {
+                let token = target.tokens().of(&format!("{name}-editor-{at}"))?;
+                Ok(Part::Publisher { token })
+            }
         };
+        let editors = (0..publishers).map(editor).collect::<Result<Vec<_>, Failure>>()?;
         let mut crowd = Crowd {
             poll: Poll::new().during("make a poll")?,
             events: Events::with_capacity(1_024),
             scratch: vec![0; READ],
             address: target.address(),
-            seats: Vec::with_capacity(parts.len() + 1),
+            seats: Vec::with_capacity(subscribers.len() + publishers),
             live: 0,
             kind: target.kind(),
+            publishers,
             gathered_in: Duration::ZERO,
         };
         let start = clock::now();
-        crowd.fill(parts.into_iter())?;
+        crowd.fill(subscribers.into_iter())?;
         // A floor's publisher comes last, when it can see all the others.
-        crowd.fill(std::iter::once(publisher))?;
+        crowd.fill(editors.into_iter())?;
         crowd.gathered_in = start.elapsed();
         Ok(crowd)
     }
@@ -109,16 +141,33 @@ impl Crowd {
 
     /// How many subscribers there are.
     pub(super) fn subscribers(&self) -> usize {
-        self.seats.len().saturating_sub(1)
+        self.seats.len().saturating_sub(self.publishers)
     }
 
-    /// Publishes these payloads, back to back in one write: for a node to a
-    /// channel, for a floor as `push` makes a text of each.
+    /// What came with the reply to each subscriber's subscribe.
+    pub(super) fn joined(&self) -> impl Iterator<Item = Option<&Joined>> {
+        self.seats.iter().take(self.subscribers()).map(|seat| seat.member.joined())
+    }
+
+    /// The first publisher publishes these payloads, back to back in one write: for
+    /// a node to a channel, for a floor as `push` makes a text of each.
     ///
     /// # Errors
     /// If the connection is broken.
     pub(super) fn publish(&mut self, publications: &[Publication<'_>]) -> Result<(), Failure> {
-        let at = self.subscribers();
+        self.publish_by(0, publications)
+    }
+
+    /// The same by another of the publishers.
+    ///
+    /// # Errors
+    /// If the connection is broken.
+    pub(super) fn publish_by(
+        &mut self,
+        publisher: usize,
+        publications: &[Publication<'_>],
+    ) -> Result<(), Failure> {
+        let at = self.subscribers() + publisher;
         let Some(Seat { member, .. }) = self.seats.get_mut(at) else { return Ok(()) };
         for publication in publications {
             match publication {
@@ -132,7 +181,7 @@ impl Crowd {
     /// Whether what is published goes to a floor, and so has to be the text that
     /// subscribers get.
     pub(super) fn is_floor(&self) -> bool {
-        matches!(self.kind, Kind::Floor(_))
+        self.kind.is_floor()
     }
 
     /// Reads whatever comes, until everything did that is owed, and every publish
@@ -210,7 +259,7 @@ impl Crowd {
     }
 
     fn unconfirmed(&self) -> usize {
-        self.seats.last().map_or(0, |seat| seat.member.unconfirmed())
+        self.seats.iter().skip(self.subscribers()).map(|seat| seat.member.unconfirmed()).sum()
     }
 
     /// Makes these connections, a bounded number at a time.

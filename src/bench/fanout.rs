@@ -13,7 +13,7 @@ use super::listeners::Listeners;
 use super::message::{SHORTEST, Shape};
 use super::report::{Common, Figure, Outcome, Progress, Table};
 use super::stats::Spread;
-use super::target::{Kind, Target};
+use super::target::{Kind, Peer, Target};
 
 /// CPU time for each delivery, beside the least that it takes
 ///
@@ -27,7 +27,8 @@ use super::target::{Kind, Target};
 ///   floorbatch  the same, one send for each subscriber with all publications of
 ///               one read
 /// The ratios are of neighbouring runs. "writes" is how many writes Sealcast
-/// counted for each subscriber and burst.
+/// counted for each subscriber and burst. With --redis or --against a second table
+/// has these servers beside Sealcast.
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(super) struct Options {
@@ -44,6 +45,11 @@ pub(super) struct Options {
     /// [default: 200000]
     #[arg(long, value_name = "N")]
     deliveries: Option<usize>,
+    /// Also a node with a Redis; redis-server must be in PATH.
+    #[arg(long)]
+    redis: bool,
+    #[command(flatten)]
+    peer: Peer,
     #[command(flatten)]
     pub(super) common: Common,
 }
@@ -75,11 +81,12 @@ pub(super) fn run(options: &Options) -> Result<Outcome, Failure> {
     let progress = Progress::new();
     let mut samples = Vec::new();
     let runs = common.runs(5);
+    let others: Vec<Kind> = Kind::list(options.redis, &options.peer).into_iter().skip(1).collect();
     for &subscribers in &sizes {
         // The floors send what the node sent in the first run.
         let mut shape = None;
         for run in 1..=runs {
-            for kind in KINDS {
+            for &kind in KINDS.iter().chain(&others) {
                 let name = kind.name();
                 progress.say(&format!("{subscribers} subscribers, run {run} of {runs}: {name}"));
                 let bench = Bench {
@@ -89,12 +96,13 @@ pub(super) fn run(options: &Options) -> Result<Outcome, Failure> {
                     waiting: &waiting,
                     deliveries,
                 };
-                samples.extend(bench.run(&mut shape)?);
+                samples.extend(bench.run(&mut shape, &options.peer)?);
             }
         }
     }
     drop(progress);
-    Ok(outcome(&samples, &sizes, &waiting, options.bytes))
+    let beside = beside(&samples, &others, &sizes, &waiting);
+    Ok(outcome(&samples, &sizes, &waiting, options.bytes).also(beside))
 }
 
 /// One server from its start to its end.
@@ -118,13 +126,13 @@ struct Sample {
 }
 
 impl Bench<'_> {
-    fn run(&self, shape: &mut Option<Shape>) -> Result<Vec<Sample>, Failure> {
+    fn run(&self, shape: &mut Option<Shape>, peer: &Peer) -> Result<Vec<Sample>, Failure> {
         let Bench { kind, subscribers, bytes, .. } = *self;
-        let target = Target::start(kind, subscribers + 1)?;
+        let target = Target::of(kind, subscribers + 1, peer)?;
         let channels = (0..subscribers).map(|_| CHANNEL.to_owned());
         let mut crowd = Crowd::gather(&target, "fan", channels)?;
         // The publisher's id is in each push, and another in each run of a node.
-        let known = if kind == Kind::Node { None } else { shape.clone() };
+        let known = if kind.is_floor() { shape.clone() } else { None };
         let mut listeners = Listeners::new(CHANNEL, subscribers, bytes, known);
         listeners.bursts(&mut crowd, WARM_UP, 1)?;
         let samples = self
@@ -135,7 +143,9 @@ impl Bench<'_> {
         // Whatever is doubled must have the time to come.
         crowd.linger(SETTLE, &mut listeners)?;
         listeners.check()?;
-        *shape = listeners.shape().cloned();
+        if kind == Kind::Node {
+            *shape = listeners.shape().cloned();
+        }
         samples
     }
 
@@ -166,7 +176,7 @@ impl Bench<'_> {
     fn bursts(&self, waiting: usize) -> usize {
         let cheaper = match self.kind {
             Kind::Floor(floor::Kind::One) => 1,
-            Kind::Floor(floor::Kind::Batch) | Kind::Node => waiting.min(8),
+            _ => waiting.min(8),
         };
         (self.deliveries * cheaper / (self.subscribers * waiting)).clamp(2, 2_000)
     }
@@ -248,5 +258,43 @@ fn outcome(samples: &[Sample], sizes: &[usize], waiting: &[usize], bytes: usize)
             ],
         );
     }
-    Outcome { name: "fanout", table, runs: samples.iter().map(Sample::json).collect() }
+    Outcome::new("fanout", table, samples.iter().map(Sample::json).collect())
+}
+
+/// Servers that are no floors, beside Sealcast; `None` if there are none.
+fn beside(
+    samples: &[Sample],
+    others: &[Kind],
+    sizes: &[usize],
+    waiting: &[usize],
+) -> Option<Table> {
+    let mut table = Table::new(
+        "The same of other servers, and the ratio to Sealcast of neighbouring runs".into(),
+        &["subscribers", "waiting", "server", "CPU", "to sealcast", "deliveries/s"],
+    );
+    for (&size, &waiting, &kind) in sizes
+        .iter()
+        .flat_map(|size| waiting.iter().map(move |waiting| (size, waiting)))
+        .flat_map(|(size, waiting)| others.iter().map(move |kind| (size, waiting, kind)))
+    {
+        let of = |kind| {
+            samples
+                .iter()
+                .filter(move |it| (it.kind, it.subscribers, it.waiting) == (kind, size, waiting))
+        };
+        let costs = |kind| of(kind).map(Sample::cost).collect::<Vec<_>>();
+        table.add(
+            &[
+                ("subscribers", size.into()),
+                ("waiting", waiting.into()),
+                ("server", kind.name().into()),
+            ],
+            &[
+                Figure("cpu_us", 2, Spread::of(costs(kind))),
+                Figure("ratio_to_sealcast", 2, Spread::of_ratios(&costs(kind), &costs(Kind::Node))),
+                Figure("deliveries_per_second", 0, Spread::of(of(kind).map(Sample::rate))),
+            ],
+        );
+    }
+    (!others.is_empty()).then_some(table)
 }

@@ -195,5 +195,5 @@ fn outcome(samples: &[Sample], kinds: &[Channels], connections: usize) -> Outcom
             ],
         );
     }
-    Outcome { name: "idle", table, runs: samples.iter().map(Sample::json).collect() }
+    Outcome::new("idle", table, samples.iter().map(Sample::json).collect())
 }

@@ -149,11 +149,11 @@ impl Audience for Listeners {
             Some(shape) => shape,
             None => {
                 let first = message::payload(0, self.bytes);
-                let learnt = Shape::learn(line, &first).ok_or_else(|| unknown(line))?;
+                let learnt = Shape::learn(line, &first).ok_or_else(|| Surprise::unknown(line))?;
                 self.shape.insert(learnt)
             }
         };
-        let number = shape.number(line).ok_or_else(|| unknown(line))?;
+        let number = shape.number(line).ok_or_else(|| Surprise::unknown(line))?;
         self.ledger.note(subscriber, number);
         if let Some(latencies) = &mut self.latencies
             && let Some(sent) = usize::try_from(number).ok().and_then(|at| self.sent.get(at))
@@ -225,12 +225,14 @@ impl Audience for Each {
     fn hear(&mut self, subscriber: usize, line: &str, _: Instant) -> Result<(), Surprise> {
         let reply = Encoding::Json.replies(line.as_bytes()).next().and_then(Result::ok);
         let Some(Body::Push(push)) = reply.map(|reply| reply.body) else {
-            return Err(unknown(line));
+            return Err(Surprise::unknown(line));
         };
-        let Event::Publication(publication) = push.event else { return Err(unknown(line)) };
+        let Event::Publication(publication) = push.event else {
+            return Err(Surprise::unknown(line));
+        };
         let expected = message::payload(subscriber as u64, self.bytes);
         if *push.channel != *Each::channel(subscriber) || publication.data != expected.as_bytes() {
-            return Err(unknown(line));
+            return Err(Surprise::unknown(line));
         }
         if let Some(came) = self.came.get_mut(subscriber) {
             *came += 1;
@@ -254,11 +256,6 @@ impl Audience for Each {
             Some((at, came)) => Err(format!("subscriber {at} got its publication {came} times")),
         }
     }
-}
-
-fn unknown(line: &str) -> Surprise {
-    let short: String = line.chars().take(200).collect();
-    Surprise::new(format!("it got what was not published: {short}"))
 }
 
 #[cfg(test)]

@@ -6,10 +6,12 @@ use std::ops::ControlFlow;
 
 use sealcast_client::handshake::{self, Response};
 use sealcast_wire::command::{Connect, Publish, Subscribe, Token};
+use sealcast_wire::reply::SubscribeResult;
 use sealcast_wire::ws::{Incoming, Limits, Opcode, Receiver, Role, put_masked_frame};
 use sealcast_wire::{Body, Command, Data, Encoding, Reply, Request};
 
 use super::floor;
+use super::message;
 
 /// The largest message that is read, bytes.
 const MESSAGE: usize = 4 << 20;
@@ -19,8 +21,9 @@ const CONNECT: u32 = 1;
 /// What a connection is to become.
 #[derive(Clone, Debug)]
 pub(super) enum Part {
-    /// Connects with the token, and subscribes to the channel.
-    Subscriber { token: String, channel: String },
+    /// Connects with the token, and subscribes to the channel; behind a position, if
+    /// there is one.
+    Subscriber { token: String, channel: String, from: Option<Position> },
     /// Connects with the token, and publishes.
     Publisher { token: String },
     /// Only upgrades; a floor sends it everything.
@@ -29,11 +32,38 @@ pub(super) enum Part {
     FloorPublisher,
 }
 
+/// Where a stream stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Position {
+    pub(super) offset: u64,
+    pub(super) epoch: String,
+}
+
+/// What a subscribe was answered by.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Joined {
+    pub(super) position: Position,
+    pub(super) recovered: bool,
+    /// The numbers of the publications that were missed; `None` of one that is none
+    /// of the bench's.
+    pub(super) missed: Vec<Option<u64>>,
+}
+
+impl Joined {
+    fn of(result: SubscribeResult) -> Joined {
+        let SubscribeResult { offset, epoch, recovered, publications, .. } = result;
+        let missed = publications.iter().map(|publication| message::number(&publication.data));
+        Joined { position: Position { offset, epoch }, recovered, missed: missed.collect() }
+    }
+}
+
 /// See the module's text.
 pub(super) struct Member {
     part: Part,
     stage: Stage,
     receiver: Receiver,
+    /// Of a stream that has positions.
+    joined: Option<Box<Joined>>,
     /// To be written by whoever owns the socket.
     pub(super) out: Vec<u8>,
     /// Publishes that the server has not confirmed.
@@ -57,6 +87,12 @@ impl Surprise {
     pub(super) fn new(what: impl Into<String>) -> Surprise {
         Surprise(what.into())
     }
+
+    /// Something came that nobody was waiting for.
+    pub(super) fn unknown(line: &str) -> Surprise {
+        let short: String = line.chars().take(200).collect();
+        Surprise(format!("it got what was not published: {short}"))
+    }
 }
 
 impl fmt::Display for Surprise {
@@ -77,6 +113,7 @@ impl Member {
             out: handshake::request(host, path, &key, None, &[]),
             stage: Stage::Upgrading(Box::new(Response::new(&key, None))),
             receiver: Receiver::new(Role::Client, Limits { message: MESSAGE, fragments: 64 }),
+            joined: None,
             part,
             unconfirmed: 0,
             id: CONNECT + 1,
@@ -86,6 +123,11 @@ impl Member {
     /// Whether it has become what it is to be.
     pub(super) fn is_live(&self) -> bool {
         matches!(self.stage, Stage::Live)
+    }
+
+    /// What its subscribe was answered by, of a stream that has positions.
+    pub(super) fn joined(&self) -> Option<&Joined> {
+        self.joined.as_deref()
     }
 
     /// Publishes that the server has not confirmed. A floor confirms nothing.
@@ -144,7 +186,7 @@ impl Member {
         bytes: &mut [u8],
         heard: &mut impl FnMut(&str) -> Result<(), Surprise>,
     ) -> Result<(), Surprise> {
-        let Member { part, stage, receiver, out, unconfirmed, .. } = self;
+        let Member { part, stage, receiver, out, unconfirmed, joined, .. } = self;
         let mut outcome = Ok(());
         let fed = receiver.feed(bytes, |incoming| {
             outcome = match incoming {
@@ -156,7 +198,7 @@ impl Member {
                         }
                         (Stage::Live, Part::Publisher { .. }) => confirm(line, unconfirmed),
                         (Stage::Live, _) => heard(line),
-                        _ => answered(line, stage, part, out),
+                        _ => answered(line, stage, part, out, joined),
                     })
                 }
                 Incoming::Ping(payload) => {
@@ -178,21 +220,44 @@ impl Member {
 }
 
 /// Takes the reply that the next stage waits for.
-fn answered(line: &str, stage: &mut Stage, part: &Part, out: &mut Vec<u8>) -> Result<(), Surprise> {
+fn answered(
+    line: &str,
+    stage: &mut Stage,
+    part: &Part,
+    out: &mut Vec<u8>,
+    joined: &mut Option<Box<Joined>>,
+) -> Result<(), Surprise> {
     for reply in replies(line)? {
         *stage = match (&*stage, reply.body, part) {
-            (Stage::Connecting, Body::Connect(_), Part::Subscriber { channel, .. }) => {
-                let subscribe =
-                    Subscribe { channel: channel.as_str().into(), ..Subscribe::default() };
-                put_command(out, CONNECT + 1, Request::Subscribe(Box::new(subscribe)));
+            (Stage::Connecting, Body::Connect(_), Part::Subscriber { channel, from, .. }) => {
+                put_command(
+                    out,
+                    CONNECT + 1,
+                    Request::Subscribe(Box::new(subscribe(channel, from))),
+                );
                 Stage::Subscribing
             }
-            (Stage::Connecting, Body::Connect(_), _)
-            | (Stage::Subscribing, Body::Subscribe(_), _) => Stage::Live,
+            (Stage::Subscribing, Body::Subscribe(result), _) => {
+                if result.positioned || result.recoverable {
+                    *joined = Some(Box::new(Joined::of(*result)));
+                }
+                Stage::Live
+            }
+            (Stage::Connecting, Body::Connect(_), _) => Stage::Live,
             _ => return Err(Surprise(format!("instead of a result came {line}"))),
         };
     }
     Ok(())
+}
+
+fn subscribe<'a>(channel: &'a str, from: &'a Option<Position>) -> Subscribe<'a> {
+    let mut subscribe = Subscribe { channel: channel.into(), ..Subscribe::default() };
+    if let Some(Position { offset, epoch }) = from {
+        subscribe.recover = true;
+        subscribe.offset = *offset;
+        subscribe.epoch = epoch.as_str().into();
+    }
+    subscribe
 }
 
 fn confirm(line: &str, unconfirmed: &mut usize) -> Result<(), Surprise> {
@@ -272,8 +337,11 @@ mod tests {
 
     #[test]
     fn a_subscriber_connects_subscribes_and_hears() {
-        let mut member =
-            upgraded(Part::Subscriber { token: "t0ken".into(), channel: "news".into() });
+        let mut member = upgraded(Part::Subscriber {
+            token: "t0ken".into(),
+            channel: "news".into(),
+            from: None,
+        });
         assert!(sent(&mut member)[0].contains(r#""token":"t0ken""#));
         hear(&mut member, r#"{"id":1,"connect":{"client":"c","version":"v","ping":25}}"#).unwrap();
         assert!(sent(&mut member)[0].contains(r#""channel":"news""#) && !member.is_live());

@@ -15,6 +15,17 @@ pub(super) fn payload(number: u64, bytes: usize) -> String {
     format!("{OPEN}{number:0DIGITS$}{BETWEEN}{pad}{CLOSE}")
 }
 
+/// The number in a payload; `None` if it is none of these.
+pub(super) fn number(payload: &[u8]) -> Option<u64> {
+    let rest = payload.strip_prefix(OPEN.as_bytes())?;
+    let (digits, rest) = rest.split_at_checked(DIGITS)?;
+    let ends = rest.starts_with(BETWEEN.as_bytes()) && rest.ends_with(CLOSE.as_bytes());
+    if !ends || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
 /// The push of a payload, as a server writes it to every subscriber: the same
 /// text each time, but for the number.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,7 +71,10 @@ mod tests {
             assert_eq!(payload.len(), bytes);
             let value: serde_json::Value = serde_json::from_str(&payload).unwrap();
             assert_eq!(value["n"], "0000000042");
+            assert_eq!(number(payload.as_bytes()), Some(42));
         }
+        assert_eq!(number(b"{}"), None);
+        assert_eq!(number(payload(1, 64).replace("0001", "000x").as_bytes()), None);
     }
 
     #[test]

@@ -123,7 +123,7 @@ fn measure(
     let target = Target::start(kind, subscribers + 1)?;
     let channels = (0..subscribers).map(|_| CHANNEL.to_owned());
     let mut crowd = Crowd::gather(&target, "rate", channels)?;
-    let known = if kind == Kind::Node { None } else { shape.clone() };
+    let known = if kind.is_floor() { shape.clone() } else { None };
     let mut listeners = Listeners::new(CHANNEL, subscribers, bytes, known);
     listeners.bursts(&mut crowd, WARM_UP, 1)?;
     crowd.linger(SETTLE, &mut listeners)?;
@@ -182,5 +182,5 @@ fn outcome(samples: &[Sample], sizes: &[usize], deliveries: u32) -> Outcome {
             );
         }
     }
-    Outcome { name: "rate", table, runs: samples.iter().map(Sample::json).collect() }
+    Outcome::new("rate", table, samples.iter().map(Sample::json).collect())
 }

@@ -1,5 +1,7 @@
 //! What a bench prints and writes.
 
+mod html;
+
 use std::fs;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
@@ -20,6 +22,9 @@ pub(super) struct Common {
     /// Writes every run and the medians to this file, as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Writes the tables with plots to this file, as a page for people.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
     /// Few connections and short runs: to see that everything works, not for figures. Other
     /// options still count.
     #[arg(long)]
@@ -32,18 +37,23 @@ impl Common {
         usize::from(self.runs.unwrap_or(if self.quick { 2 } else { usual }))
     }
 
-    /// Whether the file can be written that is to be: known before the bench runs,
+    /// Whether the files can be written that are to be: known before the bench runs,
     /// not after.
     ///
     /// # Errors
     /// If not.
     pub(super) fn check(&self) -> Result<(), Failure> {
-        let Some(path) = &self.json else { return Ok(()) };
-        let opened = fs::OpenOptions::new().create(true).append(true).open(path);
-        opened.map(drop).map_err(|error| {
-            let path = path.display();
-            Failure::Options(format!("cannot write {path}: {error}; name another file for --json"))
-        })
+        for (option, path) in [("--json", &self.json), ("--html", &self.html)] {
+            let Some(path) = path else { continue };
+            let opened = fs::OpenOptions::new().create(true).append(true).open(path);
+            opened.map_err(|error| {
+                let path = path.display();
+                Failure::Options(format!(
+                    "cannot write {path}: {error}; name another file for {option}"
+                ))
+            })?;
+        }
+        Ok(())
     }
 
     /// One of two, by `--quick`.
@@ -54,31 +64,59 @@ impl Common {
 
 /// What a bench found.
 pub(super) struct Outcome {
-    pub(super) name: &'static str,
-    pub(super) table: Table,
+    name: &'static str,
+    tables: Vec<Table>,
     /// Each run as it was.
-    pub(super) runs: Vec<Value>,
+    runs: Vec<Value>,
 }
 
 impl Outcome {
-    /// Prints the table, and writes the file if one was asked for.
+    pub(super) fn new(name: &'static str, table: Table, runs: Vec<Value>) -> Outcome {
+        Outcome { name, tables: vec![table], runs }
+    }
+
+    /// With one more table, if there is one.
+    pub(super) fn also(mut self, table: Option<Table>) -> Outcome {
+        self.tables.extend(table);
+        self
+    }
+
+    /// Prints the tables, and writes the files that were asked for.
     ///
     /// # Errors
     /// If that cannot be done.
     pub(super) fn tell(&self, common: &Common) -> Result<(), Failure> {
-        let text = format!("{}: {}\n{}", self.name, kernel::machine(), self.table.text());
+        let machine = kernel::machine();
+        let texts: Vec<String> = self.tables.iter().map(Table::text).collect();
+        let text = format!("{}: {machine}\n{}", self.name, texts.join("\n"));
         io::stdout().lock().write_all(text.as_bytes()).during("print the result")?;
+        if let Some(path) = &common.html {
+            let version = env!("CARGO_PKG_VERSION");
+            let about = format!("Version {version}, {}; {machine}", build(common.quick));
+            let page = html::page(self.name, &about, &self.tables);
+            fs::write(path, page).during("write the HTML file")?;
+        }
         let Some(path) = &common.json else { return Ok(()) };
+        let medians: Vec<&Value> = self.tables.iter().flat_map(|table| &table.medians).collect();
         let value = json!({
             "bench": self.name,
             "version": env!("CARGO_PKG_VERSION"),
-            "machine": kernel::machine(),
+            "machine": machine,
             "debug_build": cfg!(debug_assertions),
             "quick": common.quick,
-            "medians": self.table.medians,
+            "medians": medians,
             "runs": self.runs,
         });
         fs::write(path, format!("{value:#}\n")).during("write the JSON file")
+    }
+}
+
+/// What must be known of a figure's build and run.
+fn build(quick: bool) -> &'static str {
+    match (cfg!(debug_assertions), quick) {
+        (true, _) => "a debug build, whose figures mean nothing",
+        (false, true) => "a quick run, whose figures mean little",
+        (false, false) => "a release build",
     }
 }
 
@@ -89,16 +127,18 @@ pub(super) struct Table {
     title: String,
     head: &'static [&'static str],
     rows: Vec<Vec<String>>,
+    figures: Vec<Vec<Figure>>,
     medians: Vec<Value>,
 }
 
 /// A figure's name for machines, its decimals for people, and what it is, if it
 /// could be measured.
+#[derive(Clone)]
 pub(super) struct Figure(pub(super) &'static str, pub(super) usize, pub(super) Option<Spread>);
 
 impl Table {
     pub(super) fn new(title: String, head: &'static [&'static str]) -> Table {
-        Table { title, head, rows: Vec::new(), medians: Vec::new() }
+        Table { title, head, rows: Vec::new(), figures: Vec::new(), medians: Vec::new() }
     }
 
     /// Adds a row: what was measured, and the figures, a column each.
@@ -114,7 +154,13 @@ impl Table {
         let spreads = figures.iter().map(|Figure(name, _, spread)| {
             ((*name).to_owned(), spread.map_or(Value::Null, Spread::json))
         });
+        self.figures.push(figures.to_vec());
         self.medians.push(Value::Object(labels.chain(spreads).collect::<Map<_, _>>()));
+    }
+
+    /// How many figures are in a row.
+    fn columns(&self) -> usize {
+        self.figures.first().map_or(0, Vec::len)
     }
 
     fn text(&self) -> String {

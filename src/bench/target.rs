@@ -1,16 +1,22 @@
-//! What is measured: a node, or a floor, as a process of its own that ends with
-//! its [`Target`].
+//! What is measured: a node, with a Redis of its own or without, or a floor, as
+//! processes that end with their [`Target`]; or a peer that runs anyway.
+
+mod config;
+mod peer;
+mod redis;
 
 use std::ffi::OsString;
-use std::fs::{self, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
+
+use config::Config;
+pub(super) use config::{HISTORY, namespace};
+pub(super) use peer::Peer;
+use redis::Redis;
 
 use super::failure::{Failure, While};
 use super::floor;
@@ -27,14 +33,31 @@ const METRICS: Duration = Duration::from_secs(10);
 pub(super) enum Kind {
     /// `sealcast serve`, of this same program.
     Node,
+    /// The same with a Redis of its own.
+    OnRedis,
+    /// Another that runs already.
+    Peer,
     /// A floor.
     Floor(floor::Kind),
 }
 
 impl Kind {
+    /// What benches compare that have no floor.
+    pub(super) fn list(redis: bool, peer: &Peer) -> Vec<Kind> {
+        let others = [(redis, Kind::OnRedis), (peer.is_given(), Kind::Peer)];
+        let others = others.into_iter().filter_map(|(wanted, kind)| wanted.then_some(kind));
+        std::iter::once(Kind::Node).chain(others).collect()
+    }
+
+    pub(super) fn is_floor(self) -> bool {
+        matches!(self, Kind::Floor(_))
+    }
+
     pub(super) fn name(self) -> &'static str {
         match self {
             Kind::Node => "sealcast",
+            Kind::OnRedis => "sealcast on Redis",
+            Kind::Peer => "peer",
             Kind::Floor(floor::Kind::One) => "floor",
             Kind::Floor(floor::Kind::Batch) => "floorbatch",
         }
@@ -44,10 +67,18 @@ impl Kind {
 /// A server that runs.
 pub(super) struct Target {
     kind: Kind,
-    child: Child,
+    process: Process,
     address: SocketAddr,
     metrics: Option<SocketAddr>,
     tokens: Tokens,
+    /// A key of the server API.
+    api_key: Option<String>,
+    redis: Option<Redis>,
+}
+
+enum Process {
+    Own(Child),
+    Other(u32),
 }
 
 impl Target {
@@ -60,11 +91,13 @@ impl Target {
         let program = std::env::current_exe().during("find this program")?;
         let tokens = Tokens::new();
         let mut command = Command::new(program);
+        let redis = if kind == Kind::OnRedis { Some(Redis::start()?) } else { None };
         let mut config = None;
         match kind {
-            Kind::Node => {
-                let config = config.insert(Config::write(&tokens, connections)?);
-                command.args(["bench", "node", "--", "--config"]).arg(&config.0);
+            Kind::Node | Kind::OnRedis => {
+                let url = redis.as_ref().map(Redis::url);
+                let config = config.insert(Config::write(&tokens, connections, url.as_deref())?);
+                command.args(["bench", "node", "--", "--config"]).arg(config.path());
                 command.args(["--ready-json", "--port", "0", "--metrics-port", "0"]);
                 command.args(["--log-level", "error"]);
             }
@@ -75,14 +108,19 @@ impl Target {
                     floor::Kind::Batch => "batch",
                 });
             }
+            Kind::Peer => return Err(Failure::Options("a peer runs already".into())),
         }
         command.stdin(Stdio::null()).stdout(Stdio::piped());
-        let child = command
+        let mut child = command
             .spawn()
             .map_err(|error| Failure::Server(format!("cannot start {}: {error}", kind.name())))?;
+        let stdout = child.stdout.take();
         let unspecified = SocketAddr::from(([0, 0, 0, 0], 0));
-        let mut target = Target { kind, child, address: unspecified, metrics: None, tokens };
-        let line = target.first_line()?;
+        let api_key = Some(tokens.secret().to_owned());
+        let process = Process::Own(child);
+        let mut target =
+            Target { kind, process, address: unspecified, metrics: None, tokens, api_key, redis };
+        let line = first_line(kind, stdout)?;
         let ready: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
         let address = |name: &str| ready.get(name)?.as_str()?.parse().ok();
         target.address = address("public").ok_or_else(|| {
@@ -90,6 +128,30 @@ impl Target {
         })?;
         target.metrics = address("metrics");
         Ok(target)
+    }
+
+    /// As [`Target::start`]; but a peer is only looked at.
+    ///
+    /// # Errors
+    /// Also if the peer cannot be reached.
+    pub(super) fn of(kind: Kind, connections: usize, peer: &Peer) -> Result<Target, Failure> {
+        if kind != Kind::Peer {
+            return Target::start(kind, connections);
+        }
+        let peer = peer.reach()?;
+        let unreachable =
+            |error| Failure::Server(format!("cannot reach the peer at {}: {error}", peer.address));
+        TcpStream::connect_timeout(&peer.address, METRICS).map_err(unreachable)?;
+        kernel::cpu(peer.pid)?;
+        Ok(Target {
+            kind,
+            process: Process::Other(peer.pid),
+            address: peer.address,
+            metrics: None,
+            tokens: Tokens::with(peer.secret),
+            api_key: peer.api_key,
+            redis: None,
+        })
     }
 
     pub(super) fn kind(&self) -> Kind {
@@ -108,53 +170,70 @@ impl Target {
 
     /// See [`kernel::cpu`].
     pub(super) fn cpu(&self) -> Result<Duration, Failure> {
-        kernel::cpu(self.child.id())
+        kernel::cpu(self.pid())
+    }
+
+    /// The CPU time of its Redis; nothing without one.
+    ///
+    /// # Errors
+    /// If that has gone.
+    pub(super) fn redis_cpu(&self) -> Result<Duration, Failure> {
+        self.redis.as_ref().map_or(Ok(Duration::ZERO), |redis| kernel::cpu(redis.pid()))
+    }
+
+    /// A key of its server API.
+    ///
+    /// # Errors
+    /// If a peer came without one.
+    pub(super) fn api_key(&self) -> Result<&str, Failure> {
+        let missing = || Failure::Options("--against needs --api-key-file here".into());
+        self.api_key.as_deref().ok_or_else(missing)
     }
 
     /// See [`kernel::resident`].
     pub(super) fn resident(&self) -> Result<u64, Failure> {
-        kernel::resident(self.child.id())
+        kernel::resident(self.pid())
     }
 
-    /// How many writes to clients it has counted; `None` of a floor, which does
-    /// not count.
+    /// How many writes to clients it has counted; `None` of what does not count.
     ///
     /// # Errors
     /// If it does not tell.
     pub(super) fn writes(&self) -> Result<Option<u64>, Failure> {
+        self.count("sealcast_writes_total ")
+    }
+
+    /// What a counter of this server stands at, by its name and labels as the metrics
+    /// have them, and a space; `None` of a floor or a peer.
+    ///
+    /// # Errors
+    /// If it does not tell.
+    pub(super) fn count(&self, series: &str) -> Result<Option<u64>, Failure> {
         let Some(address) = self.metrics else { return Ok(None) };
         let text = get_metrics(address).during("read the server's metrics")?;
-        let value = text.lines().find_map(|line| line.strip_prefix("sealcast_writes_total "));
-        match value.and_then(|value| value.trim().parse().ok()) {
-            Some(count) => Ok(Some(count)),
-            None => Err(Failure::Server("the metrics lack sealcast_writes_total".into())),
+        // A counter with labels is not there before it first counts.
+        let value = text.lines().find_map(|line| line.strip_prefix(series));
+        match value.map_or(Ok(0.0), |value| value.trim().parse::<f64>()) {
+            Ok(count) => Ok(Some(count as u64)),
+            Err(_) => Err(Failure::Server(format!("the metrics have no number for {series}"))),
         }
     }
 
-    /// The first line that it prints; empty if it ends before.
-    fn first_line(&mut self) -> Result<String, Failure> {
-        let Some(stdout) = self.child.stdout.take() else { return Ok(String::new()) };
-        let (send, receive) = sync_channel(1);
-        // Reads on after the line, so that the server never writes in vain.
-        std::thread::spawn(move || {
-            let mut stdout = BufReader::new(stdout);
-            let mut line = String::new();
-            let _ = stdout.read_line(&mut line);
-            let _ = send.send(line);
-            let _ = std::io::copy(&mut stdout, &mut std::io::sink());
-        });
-        receive.recv_timeout(START).map_err(|_| {
-            let (name, seconds) = (self.kind.name(), START.as_secs());
-            Failure::Server(format!("{name} was not ready after {seconds} s"))
-        })
+    fn pid(&self) -> u32 {
+        match &self.process {
+            Process::Own(child) => child.id(),
+            Process::Other(pid) => *pid,
+        }
     }
 }
 
 impl Drop for Target {
     fn drop(&mut self) {
         // It has nothing to lose, and draining would take its time.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        if let Process::Own(child) = &mut self.process {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 }
 
@@ -168,47 +247,22 @@ pub(super) fn become_node(arguments: &[OsString]) -> Result<(), Failure> {
     Err(Command::new(program).arg("serve").args(arguments).exec()).during("become a node")
 }
 
-/// A configuration file, which is removed with it: it holds a secret.
-struct Config(PathBuf);
-
-impl Config {
-    fn write(tokens: &Tokens, connections: usize) -> Result<Config, Failure> {
-        let connections = (connections + 100).max(20_000);
-        let text = serde_json::json!({
-            "client": {
-                "token": { "hmac_secret_key": tokens.secret() },
-                "connection_limit": connections,
-                "user_connection_limit": 0,
-            },
-            "channel": { "without_namespace": {
-                "allow_subscribe_for_client": true,
-                "allow_publish_for_client": true,
-            } },
-            "http_api": { "key": tokens.secret() },
-            // All come from one address, and as fast as they can.
-            "limits": {
-                "profile": "none",
-                "ip_connections": connections,
-                "waiting_connections": connections,
-                "http_sockets": 4_000,
-            },
-        });
-        let name = format!("sealcast-bench-{:032x}.json", rand::random::<u128>());
-        let path = std::env::temp_dir().join(name);
-        write_private(&path, &text.to_string()).during("write a configuration file")?;
-        Ok(Config(path))
-    }
-}
-
-impl Drop for Config {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
-    }
-}
-
-fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(text.as_bytes())
+/// The first line that a server prints; empty if it ends before.
+fn first_line(kind: Kind, stdout: Option<ChildStdout>) -> Result<String, Failure> {
+    let Some(stdout) = stdout else { return Ok(String::new()) };
+    let (send, receive) = sync_channel(1);
+    // Reads on after the line, so that the server never writes in vain.
+    std::thread::spawn(move || {
+        let mut stdout = BufReader::new(stdout);
+        let mut line = String::new();
+        let _ = stdout.read_line(&mut line);
+        let _ = send.send(line);
+        let _ = std::io::copy(&mut stdout, &mut std::io::sink());
+    });
+    receive.recv_timeout(START).map_err(|_| {
+        let (name, seconds) = (kind.name(), START.as_secs());
+        Failure::Server(format!("{name} was not ready after {seconds} s"))
+    })
 }
 
 fn get_metrics(address: SocketAddr) -> std::io::Result<String> {

@@ -12,18 +12,24 @@ use super::failure::Failure;
 /// How long a token lasts, seconds; longer than any bench.
 const LIFETIME: u64 = 3_600;
 
-/// A fresh HMAC secret and what is signed with it.
+/// An HMAC secret and what is signed with it.
 pub(super) struct Tokens {
     secret: String,
 }
 
 impl Tokens {
+    /// With a fresh secret.
     pub(super) fn new() -> Tokens {
         let bytes: [u8; 32] = rand::random();
         let secret = bytes.iter().fold(String::new(), |mut text, byte| {
             let _ = write!(text, "{byte:02x}");
             text
         });
+        Tokens { secret }
+    }
+
+    /// Of a server that has this secret already.
+    pub(super) fn with(secret: String) -> Tokens {
         Tokens { secret }
     }
 

@@ -45,8 +45,8 @@ use sealcast_wire::{Channel, Epoch, Position, Publication};
 use tokio::time::{Instant, timeout};
 
 use super::{
-    Broker, CALL_TIMEOUT, HistoryError, HistoryQuery, IDEMPOTENCY_WINDOW, IdempotencyKey, Outgoing,
-    Page, Presence, PresenceStats, Retention, Since, Tails, Unavailable, Unrecoverable,
+    Broker, CALL_TIMEOUT, HistoryError, HistoryQuery, IDEMPOTENCY_WINDOW, Outgoing, Page, Presence,
+    PresenceStats, Retention, Since, Tails, Unavailable, Unrecoverable,
 };
 use crate::metrics::Metrics;
 use health::Health;
@@ -55,7 +55,7 @@ use keys::{Kind, Name, Names};
 use link::Subject;
 use present::Present;
 use primary::{Way, answered};
-use record::Record;
+use record::{Head, Record};
 use router::Router;
 use seen::Seen;
 
@@ -65,6 +65,9 @@ pub use fit::Fault;
 pub use place::Unfit;
 pub use sentinel::Sentinels;
 pub use start::{RedisConfig, Topology, Work};
+
+/// The largest number that scripts are given: sums of them are still exact there.
+const MOST: u64 = 1 << 50;
 
 /// See [`Broker`] and the module's text.
 pub struct Redis {
@@ -98,31 +101,28 @@ impl Redis {
                 command.arg(topic).arg(record);
                 (name, command, bytes)
             }
-            (None, key @ Some(_)) => {
+            (None, Some(key)) => {
                 let record = record::unkept(channel, &publication, delta);
                 let bytes = record.len();
-                let mut command = publish_once(self.mode, name, &topic, key.as_ref());
-                command.arg(record);
+                let mut command = scripts::publish(self.mode).call(&[name.answer(&key)]);
+                command.arg(topic).arg(record).arg(millis(IDEMPOTENCY_WINDOW));
                 (name, command, bytes)
             }
             (Some(keep), key) => {
-                let body = record::body(channel, &publication);
+                let body = record::flagged(channel, &publication, delta);
                 let bytes = body.len();
-                let mut command = publish_once(self.mode, name, &topic, key.as_ref());
-                let Retention { entries, bytes: most_bytes, ttl, meta_ttl } = keep;
-                let version = version.map(|(version, of)| (format!("{version:020}"), of));
-                let (version, counts_in) = version.unwrap_or_default();
-                let flags = if delta { record::DELTA } else { 0 };
+                let mut keys = vec![name.key(Kind::Meta), name.key(Kind::Stream)];
+                keys.extend(key.as_ref().map(|key| name.answer(key)));
+                let mut command = scripts::publish(self.mode).call(&keys);
+                let asked = asked(&keep, self.router.incarnation(name));
                 let tag: [u8; 8] = rand::random();
-                command.arg(fresh).arg(millis(meta_ttl)).arg(self.router.incarnation(name));
-                command
-                    .arg(entries)
-                    .arg(most_bytes)
-                    .arg(millis(ttl))
-                    .arg(version)
-                    .arg(counts_in)
-                    .arg(flags);
-                command.arg(&tag).arg(body);
+                command.arg(topic).arg(body).arg(count(keep.entries)).arg(&asked[..]);
+                command.arg(fresh).arg(&tag);
+                if key.is_some() || version.is_some() {
+                    let version = version.map(|(version, of)| (format!("{version:020}"), of));
+                    let (version, counts_in) = version.unwrap_or_default();
+                    command.arg(millis(IDEMPOTENCY_WINDOW)).arg(version).arg(counts_in);
+                }
                 (name, command, bytes)
             }
         }
@@ -149,6 +149,21 @@ impl Redis {
         Ok(publications)
     }
 
+    /// What scripts that read a stream answer: where it stands, and what comes behind.
+    fn page(&self, read: Value) -> Result<(Head, std::vec::IntoIter<Value>), Unavailable> {
+        let Value::Array(parts) = read else { return Err(Unavailable) };
+        let mut parts = parts.into_iter();
+        let Some(Value::BulkString(at)) = parts.next() else { return Err(Unavailable) };
+        Ok((self.head(at)?, parts))
+    }
+
+    fn head(&self, at: Vec<u8>) -> Result<Head, Unavailable> {
+        record::read_head(at).map_err(|error| {
+            link::bad_record(error, &self.metrics);
+            Unavailable
+        })
+    }
+
     /// A call that answers nothing worth knowing.
     async fn done(&self, name: Name, command: Cmd, bytes: usize) -> Result<(), Unavailable> {
         self.router.call(Way::Write, name, command, bytes).await.map(|_| ())
@@ -166,9 +181,9 @@ impl Broker for Redis {
             let (name, command, bytes) = self.publish_command(&channel, outgoing, &fresh);
             match self.router.call(Way::Kept, name, command, bytes).await? {
                 Value::Int(_) => Ok(None),
-                Value::BulkString(text) if text.is_empty() => Ok(None),
-                Value::BulkString(text) => {
-                    let position = position(&text)?;
+                Value::BulkString(at) if at.is_empty() => Ok(None),
+                Value::BulkString(at) => {
+                    let position = position(self.head(at)?);
                     self.note_epoch(&fresh, &position.epoch);
                     Ok(Some(position))
                 }
@@ -205,15 +220,15 @@ impl Broker for Redis {
             let fresh = epoch::new();
             let command = history_command(name, &query, (&fresh, meta_ttl, incarnation));
             let read = self.router.call(Way::Read, name, command, 0).await?;
-            let (position, mut rest) = page(read)?;
-            self.note_epoch(&fresh, &position.epoch);
+            let (head, mut rest) = self.page(read)?;
+            self.note_epoch(&fresh, &head.epoch);
             let entries = match rest.next() {
                 None => return Err(Unrecoverable.into()),
                 Some(Value::Array(entries)) => entries,
                 Some(_) => return Err(Unavailable.into()),
             };
             let publications = self.publications(&channel, entries)?;
-            Ok(Page { publications, position })
+            Ok(Page { publications, position: position(head) })
         })
     }
 
@@ -230,8 +245,9 @@ impl Broker for Redis {
     fn remove_history(&self, channel: Channel) -> BoxFuture<'_, Result<(), Unavailable>> {
         Box::pin(async move {
             let name = self.names.channel(&channel);
-            let mut command = redis::cmd("DEL");
-            command.arg(&[name.key(Kind::Stream), name.key(Kind::Sizes)]);
+            // The key stays as long as it would have, which is what its position says.
+            let mut command = redis::cmd("XTRIM");
+            command.arg(name.key(Kind::Stream)).arg("MAXLEN").arg(0);
             let erased = record::erased();
             let bytes = erased.len();
             let mut tell = redis::cmd(self.mode.publish());
@@ -348,17 +364,15 @@ impl Broker for Redis {
     }
 }
 
-/// A call of the publish script, up to its window.
-fn publish_once(mode: Mode, name: Name, topic: &str, key: Option<&IdempotencyKey>) -> Cmd {
-    let answer = match key {
-        Some(key) => name.answer(key),
-        None => name.key(Kind::Meta),
-    };
-    let keys = [name.key(Kind::Meta), name.key(Kind::Stream), name.key(Kind::Sizes), answer];
-    let mut command = scripts::publish(mode).call(&keys);
-    let window = key.map(|_| millis(IDEMPOTENCY_WINDOW).to_string()).unwrap_or_default();
-    command.arg(topic).arg(window);
-    command
+/// What a publication asks for of its stream, in the form that the script compares
+/// with what was asked for before: big-endian, so that a script reads it in one call.
+fn asked(keep: &Retention, incarnation: u64) -> [u8; 32] {
+    let numbers = [incarnation, millis(keep.meta_ttl), count(keep.bytes), millis(keep.ttl)];
+    let mut asked = [0; 32];
+    for (part, number) in asked.chunks_exact_mut(8).zip(numbers) {
+        part.copy_from_slice(&number.to_be_bytes());
+    }
+    asked
 }
 
 fn history_command(
@@ -366,7 +380,7 @@ fn history_command(
     query: &HistoryQuery,
     (fresh, meta_ttl, incarnation): (&str, Duration, u64),
 ) -> Cmd {
-    let keys = [name.key(Kind::Meta), name.key(Kind::Stream), name.key(Kind::Sizes)];
+    let keys = [name.key(Kind::Meta), name.key(Kind::Stream)];
     let mut command = scripts::HISTORY.call(&keys);
     let (epoch, since) = match &query.since {
         Some(Since { offset, epoch }) => (&**epoch, Some(*offset)),
@@ -395,24 +409,15 @@ fn stored(entry: Value) -> Option<Vec<u8>> {
     }
 }
 
-/// What scripts that read a stream answer: where it stands, and what comes behind.
-fn page(read: Value) -> Result<(Position, std::vec::IntoIter<Value>), Unavailable> {
-    let Value::Array(parts) = read else { return Err(Unavailable) };
-    let mut parts = parts.into_iter();
-    let Some(Value::BulkString(at)) = parts.next() else { return Err(Unavailable) };
-    Ok((position(&at)?, parts))
-}
-
-/// Reads what the scripts answer: the offset, a space, the epoch.
-fn position(text: &[u8]) -> Result<Position, Unavailable> {
-    let parse = || {
-        let (offset, epoch) = std::str::from_utf8(text).ok()?.split_once(' ')?;
-        Some(Position { offset: offset.parse().ok()?, epoch: Epoch::from(epoch) })
-    };
-    parse().ok_or(Unavailable)
+fn position(head: Head) -> Position {
+    Position { offset: head.offset, epoch: Epoch::from(head.epoch) }
 }
 
 /// Redis counts in milliseconds, and does not take none for an age.
 fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX).max(1)
+    u64::try_from(time.as_millis()).map_or(MOST, |millis| millis.clamp(1, MOST))
+}
+
+fn count(number: usize) -> u64 {
+    u64::try_from(number).map_or(MOST, |number| number.min(MOST))
 }

@@ -2,6 +2,7 @@
 //! "Transport"). Answers are 200 with `result` or `error`; 401 has no body.
 
 mod absent;
+mod ahead;
 mod answer;
 mod batch;
 mod channel;

@@ -34,8 +34,11 @@ impl Relay {
             self.hub.metrics().recoveries_from_tail.increment(1);
             return Ok(page);
         }
-        self.read(channel, HistoryQuery { limit: most, since: Some(since), reverse: false }, keep)
-            .await
+        let mark = self.tails.mark(channel);
+        let query = HistoryQuery { limit: most, since: Some(since.clone()), reverse: false };
+        let page = self.read(channel, query, keep).await?;
+        self.tails.fill(channel, mark, &since, &page, keep);
+        Ok(page)
     }
 
     /// A page of the stream as it is after the call began.

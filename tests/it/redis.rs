@@ -2,6 +2,7 @@
 //! bitten before it says that all is well.
 
 mod away;
+mod batch;
 mod clock;
 mod cluster;
 mod deaf;
@@ -22,6 +23,7 @@ mod start;
 mod stored;
 mod survivors;
 mod tls;
+mod wide;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -168,5 +168,5 @@ fn outcome(samples: &[Sample], sizes: &[usize]) -> Outcome {
             ],
         );
     }
-    Outcome { name: "rate --beside", table, runs: samples.iter().map(Sample::json).collect() }
+    Outcome::new("rate --beside", table, samples.iter().map(Sample::json).collect())
 }

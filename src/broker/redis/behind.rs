@@ -10,10 +10,7 @@ use super::super::{HistoryError, Page, Unrecoverable};
 use super::keys::{Kind, Name};
 use super::primary::Way;
 use super::seen::Entry;
-use super::{Redis, epoch, millis, page, record, scripts};
-
-/// Bytes of a tag.
-const TAG: usize = 8;
+use super::{Redis, epoch, millis, position, record, scripts};
 
 impl Redis {
     /// See [`super::Broker::behind`].
@@ -26,7 +23,7 @@ impl Redis {
     ) -> Result<Page, HistoryError> {
         let name = self.names.channel(channel);
         let seen = self.seen.last(channel, &from.epoch);
-        let keys = [name.key(Kind::Meta), name.key(Kind::Stream), name.key(Kind::Sizes)];
+        let keys = [name.key(Kind::Meta), name.key(Kind::Stream)];
         let mut command = scripts::BEHIND.call(&keys);
         let fresh = epoch::new();
         command.arg(&fresh).arg(millis(meta_ttl)).arg(self.router.incarnation(name));
@@ -36,11 +33,11 @@ impl Redis {
             None => command.arg("").arg(""),
         };
         let read = self.router.call(Way::Read, name, command, 0).await?;
-        let (position, mut rest) = page(read)?;
+        let (head, mut rest) = self.page(read)?;
         let entries = match rest.next() {
             Some(Value::Array(entries)) => entries,
             None => {
-                self.note_epoch(&fresh, &position.epoch);
+                self.note_epoch(&fresh, &head.epoch);
                 self.begins_anew(channel);
                 return Err(Unrecoverable.into());
             }
@@ -53,12 +50,10 @@ impl Redis {
             }
         };
         let publications = self.publications(channel, entries)?;
-        if let Some(Value::BulkString(tag)) = rest.next()
-            && let Some(tag) = tag.first_chunk::<TAG>().map(|tag| u64::from_be_bytes(*tag))
-        {
-            let Position { offset, epoch } = position.clone();
-            self.seen.read(channel, Entry { epoch, offset, tag });
-        }
+        let tag = head.tag;
+        let position = position(head);
+        let Position { offset, epoch } = position.clone();
+        self.seen.read(channel, Entry { epoch, offset, tag });
         Ok(Page { publications, position })
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, ErrorKind, RedisError};
 
-use super::super::MOST_SKEW;
+use super::super::{MOST_SKEW, Retention};
 use super::durability::Durability;
 use super::follow::is_moved;
 use super::hello::Mode;
@@ -14,10 +14,10 @@ use super::keys::{Kind, Name};
 use super::life::Counter;
 use super::place::{self, Place, Unfit};
 use super::skew::{self, Clock};
-use super::{endpoint, record, scripts};
+use super::{asked, endpoint, epoch, millis, record, scripts};
 
 /// How long what is tried out stays.
-const TRIAL_MILLIS: u32 = 1_000;
+const TRIAL: Duration = Duration::from_secs(1);
 
 /// What a Redis does that a node cannot live with.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -181,26 +181,38 @@ impl Facts {
 
 /// Every script and every command that a node sends, on keys of its own.
 fn trial(own: Name, mode: Mode) -> Vec<Cmd> {
-    let stream = [own.key(Kind::Meta), own.key(Kind::Stream), own.key(Kind::Sizes)];
+    let stream = [own.key(Kind::Meta), own.key(Kind::Stream)];
     let present = [own.key(Kind::Present), own.key(Kind::Until), own.key(Kind::Users)];
-    let mut publish = scripts::publish(mode).call(&[&stream[..], &[own.key(Kind::Meta)]].concat());
-    publish.arg(own.key(Kind::Topic)).arg("").arg("trial").arg(TRIAL_MILLIS).arg(0);
-    publish.arg(1).arg(1_000).arg(TRIAL_MILLIS).arg("1").arg("trial").arg(0).arg(&[0_u8; 8]);
-    publish.arg(record::erased());
+    let keep = Retention { entries: 1, bytes: 1_000, ttl: TRIAL, meta_ttl: TRIAL };
+    let mut publish = scripts::publish(mode).call(&stream);
+    publish.arg(own.key(Kind::Topic)).arg(record::erased()).arg(1).arg(&asked(&keep, 0)[..]);
+    publish.arg(epoch::new()).arg(&[0_u8; 8]);
     let mut history = scripts::HISTORY.call(&stream);
-    history.arg("trial").arg(TRIAL_MILLIS).arg(0).arg("").arg(1).arg("+").arg("-").arg(1);
+    history.arg(epoch::new()).arg(millis(TRIAL)).arg(0).arg("").arg(1).arg("+").arg("-").arg(1);
     let mut behind = scripts::BEHIND.call(&stream);
-    behind.arg("trial").arg(TRIAL_MILLIS).arg(0).arg("trial").arg(0).arg(1).arg(1).arg("").arg("");
+    behind
+        .arg(epoch::new())
+        .arg(millis(TRIAL))
+        .arg(0)
+        .arg("trial")
+        .arg(0)
+        .arg(1)
+        .arg(1)
+        .arg("")
+        .arg("");
     let mut enter = scripts::ENTER.call(&present);
-    enter.arg("trial").arg([record::VERSION; 17].as_slice()).arg(TRIAL_MILLIS);
+    enter.arg("trial").arg([record::VERSION; 17].as_slice()).arg(millis(TRIAL));
     let mut exit = scripts::EXIT.call(&present);
     exit.arg("trial");
-    let mut remove = redis::cmd("DEL");
+    let (mut erase, mut remove) = (redis::cmd("XTRIM"), redis::cmd("DEL"));
+    erase.arg(own.key(Kind::Stream)).arg("MAXLEN").arg(0);
     remove.arg(&stream);
     let mut tell = redis::cmd(mode.publish());
     tell.arg(own.key(Kind::Topic)).arg("");
     let (presence, stats) = (scripts::PRESENCE.call(&present), scripts::STATS.call(&present));
-    vec![publish, history, behind, enter, presence, stats, exit, remove, tell]
+    // The first publication looks at more than the second.
+    let next = publish.clone();
+    vec![publish, next, history, behind, enter, presence, stats, exit, erase, remove, tell]
 }
 
 /// Whether the user lacks a permission; scripts say it in their own words.

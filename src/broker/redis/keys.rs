@@ -25,14 +25,10 @@ pub(super) struct Name([u8; BYTES]);
 /// What is kept under a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// Hash: the stream's epoch, top, bytes, last tag, incarnation and version, and
-    /// until when it stays.
+    /// String: where the stream stands; see `scripts/stream.lua`.
     Meta,
     /// Stream: the publications.
     Stream,
-    /// List: for each entry of the stream, when it is gone and how many bytes
-    /// came before it.
-    Sizes,
     /// Hash: who is present.
     Present,
     /// Sorted set: until when each of those is.
@@ -52,7 +48,6 @@ impl Kind {
         match self {
             Kind::Meta => "m",
             Kind::Stream => "s",
-            Kind::Sizes => "z",
             Kind::Present => "p",
             Kind::Until => "x",
             Kind::Users => "u",

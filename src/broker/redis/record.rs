@@ -3,17 +3,20 @@
 //!
 //! ```text
 //! version 1 | kind 1 | of the kind
-//! publication: flags 1 | offset 8 | time 8 | gone 8 | tag 8 | before 8 | epoch 1 + n | body
+//! publication: offset 8 | time 8 | gone 8 | bytes 8 | tag 8 | before 8 | epoch 1 + n
+//!              | flags 1 | body
 //! join, leave: body
 //! erased, missed: nothing
 //! probe, heartbeat: number 8
 //! ```
 //!
 //! Numbers are big-endian; texts and bytes stand behind their length. Times are
-//! milliseconds on Redis' clock. `tag` names an entry and `before` its
-//! predecessor, so that a rewritten history can be told from the one that was
-//! seen. The script that publishes writes the head of a kept publication, because
-//! only there its offset is known; see `scripts/publish.lua`.
+//! milliseconds on Redis' clock. `bytes` counts all records that the stream ever had
+//! up to this one. `tag` names an entry and `before` its predecessor, so that a
+//! rewritten history can be told from the one that was seen. The script that publishes
+//! writes the head of a kept publication, up to its epoch, because only there its
+//! offset is known; see `scripts/advance.lua`. The head of the last one also says where
+//! the stream stands.
 
 use bytes::{Buf as _, Bytes};
 use sealcast_wire::reply::ClientInfo;
@@ -33,7 +36,7 @@ const ERASED: u8 = 6;
 const MISSED: u8 = 7;
 
 /// Bit of the flags: subscribers who asked for deltas may get one.
-pub(super) const DELTA: u8 = 1;
+const DELTA: u8 = 1;
 
 /// What a record of a channel says.
 #[derive(Clone, Debug, PartialEq)]
@@ -69,6 +72,18 @@ pub(super) struct Stored {
     pub(super) before: u64,
 }
 
+/// The place of a publication in its stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Head {
+    /// 0 of one that is not kept, and before the first.
+    pub(super) offset: u64,
+    /// Its own name, and its predecessor's.
+    pub(super) tag: u64,
+    before: u64,
+    /// Empty of one that is not kept.
+    pub(super) epoch: String,
+}
+
 /// Bytes that are not a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum BadRecord {
@@ -83,8 +98,14 @@ pub(super) enum BadRecord {
     Broken,
 }
 
-/// The body of a publication, sealed.
-pub(super) fn body(channel: &Channel, publication: &Publication) -> Vec<u8> {
+/// What stands behind the head of a publication: its flags, and its body, sealed.
+pub(super) fn flagged(channel: &Channel, publication: &Publication, delta: bool) -> Vec<u8> {
+    let mut flagged = vec![if delta { DELTA } else { 0 }];
+    flagged.extend(body(channel, publication));
+    flagged
+}
+
+fn body(channel: &Channel, publication: &Publication) -> Vec<u8> {
     let mut body = Vec::with_capacity(publication.data.len() + 64);
     put(&mut body, &publication.data);
     match &publication.info {
@@ -104,11 +125,10 @@ pub(super) fn body(channel: &Channel, publication: &Publication) -> Vec<u8> {
 
 /// The whole record of a publication that is not kept.
 pub(super) fn unkept(channel: &Channel, publication: &Publication, delta: bool) -> Vec<u8> {
-    let flags = if delta { DELTA } else { 0 };
-    let mut record = vec![VERSION, PUBLICATION, flags];
-    record.extend([0; 5 * 8]);
+    let mut record = vec![VERSION, PUBLICATION];
+    record.extend([0; 6 * 8]);
     record.push(0);
-    record.extend(body(channel, publication));
+    record.extend(flagged(channel, publication, delta));
     record
 }
 
@@ -201,15 +221,32 @@ pub(super) fn read_info(channel: &Channel, sealed: Bytes) -> Result<ClientInfo, 
     if body.is_empty() { Ok(who) } else { Err(BadRecord::Broken) }
 }
 
+/// Reads the head with which begins what says where a stream stands.
+///
+/// # Errors
+/// If it is anything else than what the scripts of this version write.
+pub(super) fn read_head(at: Vec<u8>) -> Result<Head, BadRecord> {
+    let (kind, mut rest) = open(at)?;
+    match kind {
+        PUBLICATION => take_head(&mut rest),
+        kind => Err(BadRecord::Kind(kind)),
+    }
+}
+
+fn take_head(from: &mut Bytes) -> Result<Head, BadRecord> {
+    let offset = from.try_get_u64().map_err(|_| BadRecord::Broken)?;
+    // The times and the bytes are for the scripts.
+    take_bytes(from, 3 * 8)?;
+    let tag = from.try_get_u64().map_err(|_| BadRecord::Broken)?;
+    let before = from.try_get_u64().map_err(|_| BadRecord::Broken)?;
+    let length = usize::from(from.try_get_u8().map_err(|_| BadRecord::Broken)?);
+    let epoch = text(take_bytes(from, length)?)?;
+    Ok(Head { offset, tag, before, epoch })
+}
+
 fn read_publication(channel: &Channel, mut rest: Bytes) -> Result<Stored, BadRecord> {
+    let Head { offset, tag, before, epoch } = take_head(&mut rest)?;
     let flags = rest.try_get_u8().map_err(|_| BadRecord::Broken)?;
-    let offset = rest.try_get_u64().map_err(|_| BadRecord::Broken)?;
-    // The times are for the streams' keeper.
-    take_bytes(&mut rest, 2 * 8)?;
-    let tag = rest.try_get_u64().map_err(|_| BadRecord::Broken)?;
-    let before = rest.try_get_u64().map_err(|_| BadRecord::Broken)?;
-    let length = usize::from(rest.try_get_u8().map_err(|_| BadRecord::Broken)?);
-    let epoch = text(take_bytes(&mut rest, length)?)?;
     if (offset == 0) != epoch.is_empty() || flags & !DELTA != 0 {
         return Err(BadRecord::Broken);
     }
@@ -330,6 +367,35 @@ mod tests {
         assert_eq!(read_info(&channel(), info(&channel(), &who()).into()), Ok(who()));
     }
 
+    /// What says where a stream stands begins like the record of its last publication.
+    #[test]
+    fn the_place_of_a_publication_is_read_whatever_stands_behind_its_head() {
+        let (tag, before, epoch) = (7, 6, "e".repeat(32));
+        let mut at = vec![VERSION, PUBLICATION];
+        for number in [5, 0, 0, 0, tag, before] {
+            at.extend(u64::to_be_bytes(number));
+        }
+        at.push(32);
+        at.extend(epoch.as_bytes());
+        for length in 0..at.len() {
+            assert!(read_head(at[..length].to_vec()).is_err(), "cut at {length}");
+        }
+        at.extend(flagged(&channel(), &publication(), true));
+        let head = Head { offset: 5, tag, before, epoch: epoch.clone() };
+        assert_eq!(read_head(at.clone()), Ok(head));
+        let stored = Stored {
+            publication: Publication { offset: 5, ..publication() },
+            epoch: Some(epoch.into()),
+            delta: true,
+            tag,
+            before,
+        };
+        assert_eq!(read(&channel(), at.clone()), Ok(Record::Publication(stored)));
+        at[0] = 2;
+        assert_eq!(read_head(at), Err(BadRecord::Version(2)));
+        assert_eq!(read_head(erased()), Err(BadRecord::Kind(ERASED)));
+    }
+
     #[test]
     fn nothing_else_is_read() {
         let whole = unkept(&channel(), &publication(), true);
@@ -357,7 +423,7 @@ mod tests {
                     *place = byte;
                 }
             }
-            let _ = read(&channel(), bytes);
+            let _ = (read(&channel(), bytes.clone()), read_head(bytes));
         }
     }
 }

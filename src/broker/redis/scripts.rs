@@ -35,14 +35,14 @@ macro_rules! scripts {
 
 scripts! {
     /// See its text, as with the others.
-    PUBLISH: ["answer", "stream", "publish"],
-    HISTORY: ["answer", "stream", "history"],
-    BEHIND: ["answer", "stream", "behind"],
+    PUBLISH: ["clock", "advance", "stream", "publish"],
+    HISTORY: ["clock", "stream", "history"],
+    BEHIND: ["clock", "stream", "behind"],
     BEAT: ["beat"],
-    ENTER: ["answer", "present", "enter"],
-    EXIT: ["answer", "present", "exit"],
-    PRESENCE: ["answer", "present", "presence"],
-    STATS: ["answer", "present", "stats"],
+    ENTER: ["clock", "present", "enter"],
+    EXIT: ["clock", "present", "exit"],
+    PRESENCE: ["clock", "present", "presence"],
+    STATS: ["clock", "present", "stats"],
 }
 
 /// The same as [`PUBLISH`], to who listens at the slot's master.

@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn everything_of_a_name_is_in_one_slot() {
         let name = Names::new("sealcast".into()).channel(&Channel::parse("room").unwrap());
-        for kind in [Kind::Meta, Kind::Stream, Kind::Sizes, Kind::Present, Kind::Topic] {
+        for kind in [Kind::Meta, Kind::Stream, Kind::Present, Kind::Topic] {
             assert_eq!(of_key(name.key(kind).as_bytes()), of(name));
         }
     }

@@ -2,12 +2,15 @@
 //! without `result` around its replies.
 
 use std::collections::BTreeMap;
+use std::future::ready;
 
 use axum::http::StatusCode;
+use futures_util::future::BoxFuture;
 use sealcast_wire::ErrorCode;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::ahead::Ahead;
 use super::answer::{Problem, error_text};
 use super::{ApiMethod, App, ServerApi, admit, method, parse};
 
@@ -29,9 +32,11 @@ pub(super) struct Batch<'a> {
 /// Requests by the names of methods; `null` is none.
 type Command<'a> = BTreeMap<String, Option<&'a RawValue>>;
 
-/// Carries the commands out one after the other, each as if it came alone, also in
-/// what the caller's key allows. A command that cannot be read or is not carried
-/// out has its error among the replies.
+/// Carries the commands out in order, each as if it came alone, also in what the
+/// caller's key allows. Publications that follow one another are sent together; any
+/// other command waits for what stands before it, and what stands behind it for it.
+/// A command that cannot be read or is not carried out has its error among the
+/// replies.
 pub(super) async fn answer(
     app: &App,
     caller: &ServerApi,
@@ -44,26 +49,35 @@ pub(super) async fn answer(
     if commands.is_empty() {
         return Ok("{}".into());
     }
-    let mut replies = String::new();
-    for command in commands {
-        if !replies.is_empty() {
-            replies.push(',');
+    let mut replies = Ahead::new();
+    let mut length = 0;
+    for command in &commands {
+        let asked = asked(command);
+        let publishes = asked.is_some_and(|(method, _)| method == ApiMethod::Publish);
+        if !publishes {
+            length = replies.end().await.iter().map(String::len).sum();
         }
-        let reply = if replies.len() < MAX_REPLIES {
-            one(app, caller, &command).await
+        let reply: BoxFuture<'_, String> = if length < MAX_REPLIES {
+            Box::pin(one(app, caller, asked))
         } else {
-            error(ErrorCode::LimitExceeded)
+            Box::pin(ready(error(ErrorCode::LimitExceeded)))
         };
-        replies.push_str(&reply);
+        replies.begin(reply).await;
+        if !publishes {
+            replies.end().await;
+        }
     }
-    Ok(format!(r#"{{"replies":[{replies}]}}"#))
+    Ok(format!(r#"{{"replies":[{}]}}"#, replies.end().await.join(",")))
 }
 
 /// Of several methods only the first is called, in the order of [`ApiMethod::ALL`].
-async fn one(app: &App, caller: &ServerApi, command: &Command<'_>) -> String {
-    let asked = |method: &ApiMethod| command.get(method.name()).copied().flatten();
-    let first = ApiMethod::ALL.iter().find_map(|method| Some((*method, asked(method)?)));
-    let Some((method, request)) = first else { return error(ErrorCode::MethodNotFound) };
+fn asked<'a>(command: &Command<'a>) -> Option<(ApiMethod, &'a RawValue)> {
+    let request = |method: &ApiMethod| command.get(method.name()).copied().flatten();
+    ApiMethod::ALL.iter().find_map(|method| Some((*method, request(method)?)))
+}
+
+async fn one(app: &App, caller: &ServerApi, asked: Option<(ApiMethod, &RawValue)>) -> String {
+    let Some((method, request)) = asked else { return error(ErrorCode::MethodNotFound) };
     if admit::admit_call(app, caller.name()).is_err() {
         return error(ErrorCode::TooManyRequests);
     }

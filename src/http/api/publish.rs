@@ -8,6 +8,7 @@ use sealcast_wire::{Data, ErrorCode};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::ahead::Ahead;
 use super::{App, ErrorMode, ServerApi, done, find, told};
 use crate::broker::IdempotencyKey;
 use crate::relay::How;
@@ -74,12 +75,13 @@ pub(super) async fn broadcast(
     if channels.is_empty() || channels.len() > MAX_CHANNELS {
         return Err(ErrorCode::BadRequest);
     }
-    let mut responses = Vec::with_capacity(channels.len());
+    let mut outcomes = Ahead::new();
     for channel in channels {
-        let outcome = done(publish_to(app, caller, Some(channel), &wish).await);
-        let (_, text) = told(&outcome, ErrorMode::Body);
-        responses.push(RawValue::from_string(text).map_err(|_| ErrorCode::Internal)?);
+        let publish = publish_to(app, caller, Some(channel), &wish);
+        outcomes.begin(Box::pin(async { told(&done(publish.await), ErrorMode::Body).1 })).await;
     }
+    let texts = outcomes.end().await.iter().cloned().map(RawValue::from_string);
+    let responses = texts.collect::<Result<_, _>>().map_err(|_| ErrorCode::Internal)?;
     Ok(Broadcast { responses })
 }
 

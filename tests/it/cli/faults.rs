@@ -108,6 +108,10 @@ async fn each_fault_has_its_code_and_its_line() {
         (&["bench", "connect", "--runs", "few"], 2, "--runs"),
         (&["bench", "fanout", "--json", missing], 1, "another file for --json"),
         (&["bench", "rate", "--json", directory], 1, "another file for --json"),
+        (&["bench", "publish", "--bytes", "3"], 1, "--bytes must be at least"),
+        (&["bench", "api", "--html", missing], 1, "another file for --html"),
+        (&["bench", "recover", "--missed", "0"], 2, "--missed"),
+        (&["bench", "churn", "--pace", "0"], 2, "--pace"),
         (&["nothing"], 2, "nothing"),
         (&["\u{1b}[31m"], 2, ""),
     ];

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use redis::{AsyncConnectionConfig, Cmd, FromRedisValue};
+use redis::{AsyncConnectionConfig, Cmd, FromRedisValue, IntoConnectionInfo as _};
 use rustix::process::{Pid, Signal, kill_process};
 use sealcast::broker::{Credentials, Durability, Endpoint, RedisConfig, Topology};
 use serde_json::{Value, json};
@@ -114,6 +114,14 @@ impl RedisServer {
     /// How the configuration of a node says that.
     pub(crate) fn as_node(&self) -> Value {
         as_node(json!({ "address": self.address() }))
+    }
+
+    /// A client that is let in as a node is, and may do as little.
+    pub(crate) fn client_as_node(&self) -> redis::Client {
+        let info = format!("redis://{}", self.address()).into_connection_info().unwrap();
+        let settings = info.redis_settings().clone().set_skip_set_lib_name();
+        let settings = settings.set_username(NODE).set_password(PASSWORD);
+        redis::Client::open(info.set_redis_settings(settings)).unwrap()
     }
 
     /// How a broker uses it through something in between.

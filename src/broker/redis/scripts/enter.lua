@@ -2,7 +2,6 @@
 -- KEYS: present, until, users
 -- ARGV: client, record, ttl (ms)
 local client, record, ttl = ARGV[1], ARGV[2], ARGV[3]
-local now = clock()
 expire(now)
 local known = redis.call('HGET', present, client)
 if known ~= record then

@@ -1,4 +1,4 @@
 -- Who is there: clients and their records in turn.
 -- KEYS: present, until, users
-expire(clock())
+expire(now)
 return redis.call('HGETALL', present)

@@ -1,64 +1,51 @@
--- Publishes once, in order, and keeps it if asked to.
--- KEYS: meta, stream, sizes, answer
--- ARGV: topic, window of the idempotency key (ms, empty without one), and either
---   the whole record, to keep nothing, or
---   epoch if there is none, ttl of the position (ms), incarnation, most entries,
---   most bytes, ttl (ms), version and what it counts in (both may be empty), flags, tag, body
-local meta, stream, sizes, answer = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local topic, window = ARGV[1], ARGV[2]
+-- Looks at all that advance.lua does not.
+local incarnation, meta_ttl, most, ttl = unpack('>I8I8I8I8', asked)
+state = begin(state, meta, stream, ARGV[5], meta_ttl, incarnation)
+if not state then return unknown() end
+local offset, _, last, bytes, before, _, _, epoch = unpack('>I8I8I8I8c8c8Bc32', state, 3)
+local oldest, stays, known, behind, of = unpack('>I8I8I8I8I8', state, 140)
 
-if window ~= '' then
-  local answered = call('GET', answer)
-  if answered then return answered end
-end
-
-if #ARGV == 3 then
-  if window ~= '' then call('SET', answer, '', 'PX', window) end
-  call('PUBLISH', topic, ARGV[3])
-  return ''
-end
-
-local meta_ttl, entries, bytes, ttl = tonumber(ARGV[4]), tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
-local version, counts_in, flags, tag, body = ARGV[9], ARGV[10], ARGV[11], ARGV[12], ARGV[13]
-
-local epoch, top, total, before, stays, known = begin(meta, stream, sizes, ARGV[3], ARGV[4], ARGV[5])
-if version ~= '' then
-  local newest = call('HMGET', meta, 'v', 'w')
+local versions = string.sub(state, LEAST + 1)
+if version and version ~= '' then
   -- Of equal length, so that comparing texts compares numbers beyond 2^53.
-  if newest[1] and newest[2] == counts_in and version <= newest[1] then
-    return position(top, epoch)
+  local newest = string.sub(versions, 1, 20)
+  if newest ~= '' and string.sub(versions, 21) == ARGV[9] and version <= newest then
+    return state
   end
-  call('HSET', meta, 'v', version, 'w', counts_in)
+  versions = version .. ARGV[9]
 end
 
-local now = clock()
-local offset = top + 1
-local gone = now + ttl
-local record = struct.pack('>BBBI8I8I8', 1, 1, tonumber(flags), offset, now, gone)
-  .. tag .. before .. string.char(#epoch) .. epoch .. body
-
-local at = string.format('%.0f', offset)
-call('XADD', stream, at, 'r', record)
-local count = call('RPUSH', sizes, string.format('%.0f %.0f', gone, total))
-total = total + #record
-call('HSET', meta, 'o', at, 'b', string.format('%.0f', total), 't', tag)
-trim(stream, sizes, now, offset, total, entries, bytes, count)
-
--- They stay a little longer than they must, so that not every publication has to
--- see to it. What begins anew has no time yet.
-if count == 1 or stays < gone then
-  local longer = ttl + math.floor(ttl / 16)
-  call('PEXPIRE', stream, longer)
-  call('PEXPIRE', sizes, longer)
-  call('HSET', meta, 'x', string.format('%.0f', now + longer))
+local gone = math.max(now + ttl, last)
+local upto = bytes + #body + 83
+if oldest <= now or upto - behind > most then
+  oldest, behind = trim(stream, now, upto, most)
+  if oldest == false then return unknown() end
+  if not oldest then oldest, behind = gone, bytes end
 end
-if known < now + meta_ttl then
-  local longer = meta_ttl + math.floor(meta_ttl / 16)
-  call('PEXPIRE', meta, longer)
-  call('HSET', meta, 'y', string.format('%.0f', now + longer))
+if upto - bytes > most then entries = 0 end
+
+local head = pack('>BBI8I8I8I8c8c8Bc32',
+  1, 1, offset + 1, now, gone, upto, tag, before, 32, epoch)
+local record = head .. body
+call('XADD', stream, 'MAXLEN', entries, string.format('%d', offset + 1), 'r', record)
+
+-- Both stay a little longer than they must, so that not every publication has to see
+-- to it.
+if stays < gone then
+  stays = gone + math.floor(ttl / 16)
+  call('PEXPIRE', stream, math.ceil(stays - now))
+end
+local renewed = known < now + meta_ttl
+if renewed then known = now + meta_ttl + math.floor(meta_ttl / 16) end
+local look_at = math.min(oldest, stays - ttl, known - meta_ttl)
+state = head .. pack('>I8I8I8', look_at, math.max(behind + most - 83, 0), ttl) .. asked
+  .. pack('>I8I8I8I8I8', oldest, stays, known, behind, of) .. versions
+if renewed then
+  call('SET', meta, state, 'PX', math.ceil(known - now))
+else
+  call('SET', meta, state, 'KEEPTTL')
 end
 
-local result = at .. ' ' .. epoch
-if window ~= '' then call('SET', answer, result, 'PX', window) end
+if answer then call('SET', answer, head, 'PX', window) end
 call('PUBLISH', topic, record)
-return result
+return head

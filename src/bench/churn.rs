@@ -1,0 +1,152 @@
+//! `sealcast bench churn`: connections that come and go.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::clock;
+use super::crowd::{Crowd, Nobody};
+use super::failure::Failure;
+use super::kernel;
+use super::report::{Common, Figure, Outcome, Progress, Table};
+use super::stats::Spread;
+use super::target::{Kind, Target};
+
+/// What connections cost that come and go, and what they leave behind.
+///
+/// Connections with a token and a subscription are made and dropped, some at a time, as fast as it
+/// goes or --pace a second. The CPU is the server's, in microseconds for each. "left" is by how many bytes the
+/// server's resident memory grew for each connection after the first fifth of them, which fills
+/// what every server keeps for later; nothing or less means that it does not grow.
+#[derive(clap::Args)]
+pub(super) struct Options {
+    /// How many connections, all together. [default: 50000]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(10..))]
+    connections: Option<u32>,
+    /// How many of them at the same time.
+    #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..))]
+    at_once: u32,
+    /// How many in a second, at most. [default: as fast as it goes]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pace: Option<u32>,
+    #[command(flatten)]
+    pub(super) common: Common,
+}
+
+const SETTLE: Duration = Duration::from_millis(300);
+/// Of these parts the first does not count for what is left.
+const PARTS: usize = 5;
+
+/// # Errors
+/// If there is no figure.
+pub(super) fn run(options: &Options) -> Result<Outcome, Failure> {
+    let common = &options.common;
+    let connections = options.connections.unwrap_or(common.either(500, 50_000)) as usize;
+    let at_once = (options.at_once as usize).min(connections / PARTS).max(1);
+    kernel::allow_connections(2 * at_once)?;
+    let runs = common.runs(3);
+    let progress = Progress::new();
+    let mut samples = Vec::new();
+    for run in 1..=runs {
+        let bench = Bench { connections, at_once, pace: options.pace };
+        let say = |done| {
+            progress.say(&format!("{done} of {connections} connections, run {run} of {runs}"));
+        };
+        samples.push(bench.run(say)?);
+    }
+    drop(progress);
+    Ok(outcome(&samples, connections, at_once))
+}
+
+struct Bench {
+    connections: usize,
+    at_once: usize,
+    pace: Option<u32>,
+}
+
+struct Sample {
+    connections: usize,
+    cpu: Duration,
+    wall: Duration,
+    /// Resident bytes, and after how many connections.
+    resident: Vec<(usize, u64)>,
+}
+
+impl Bench {
+    fn run(&self, say: impl Fn(usize)) -> Result<Sample, Failure> {
+        let target = Target::start(Kind::Node, 2 * self.at_once)?;
+        let mut resident = Vec::new();
+        let mut done = 0;
+        let cpu = target.cpu()?;
+        let start = clock::now();
+        while done < self.connections {
+            let some = self.at_once.min(self.connections - done);
+            let channels = (0..some).map(|at| format!("room-{}", (done + at) % 100));
+            let crowd = Crowd::gather_with(&target, &format!("user-{done}"), channels, 0)?;
+            self.rest(crowd, done + some, start)?;
+            done += some;
+            say(done);
+            if resident.len() < done * PARTS / self.connections {
+                std::thread::sleep(SETTLE);
+                resident.push((done, target.resident()?));
+            }
+        }
+        let wall = start.elapsed();
+        let cpu = target.cpu()?.saturating_sub(cpu);
+        Ok(Sample { connections: done, cpu, wall, resident })
+    }
+
+    /// Keeps them as long as the pace wants, and drops them.
+    fn rest(
+        &self,
+        mut crowd: Crowd,
+        done: usize,
+        start: std::time::Instant,
+    ) -> Result<(), Failure> {
+        let Some(pace) = self.pace else { return Ok(()) };
+        let due = start + Duration::from_secs_f64(done as f64 / f64::from(pace));
+        crowd.linger(due.saturating_duration_since(clock::now()), &mut Nobody)
+    }
+}
+
+impl Sample {
+    fn cost(&self) -> f64 {
+        self.cpu.as_secs_f64() * 1e6 / self.connections as f64
+    }
+
+    fn rate(&self) -> f64 {
+        self.connections as f64 / self.wall.as_secs_f64()
+    }
+
+    /// Bytes for each connection behind the first part.
+    fn left(&self) -> Option<f64> {
+        let ((first, before), (last, after)) = (self.resident.first()?, self.resident.last()?);
+        (last > first).then(|| (*after as f64 - *before as f64) / (last - first) as f64)
+    }
+
+    fn json(&self) -> Value {
+        json!({
+            "connections": self.connections,
+            "cpu_us_per_connection": self.cost(),
+            "connections_per_second": self.rate(),
+            "resident_bytes": self.resident,
+            "left_bytes_per_connection": self.left(),
+        })
+    }
+}
+
+fn outcome(samples: &[Sample], connections: usize, at_once: usize) -> Outcome {
+    let mut table = Table::new(
+        format!("Connections that come and go, {at_once} at a time: median [lowest-highest]"),
+        &["connections", "CPU µs each", "left, bytes each", "in a second"],
+    );
+    table.add(
+        &[("connections", connections.into())],
+        &[
+            Figure("cpu_us_per_connection", 1, Spread::of(samples.iter().map(Sample::cost))),
+            Figure("left_bytes_each", 1, Spread::of(samples.iter().filter_map(Sample::left))),
+            Figure("connections_per_second", 0, Spread::of(samples.iter().map(Sample::rate))),
+        ],
+    );
+    Outcome::new("churn", table, samples.iter().map(Sample::json).collect())
+}
