@@ -3,7 +3,8 @@
 #   deploy/backup.sh FOLDER [DATA]     DATA is Redis' folder; unless given, that of the stack
 #   deploy/backup.sh --restore FILE DATA      unpacks FILE into DATA, which must be empty
 # Environment: RECOVERY_CERT, a PEM certificate: the backup is encrypted for it, and who writes
-# backups cannot read them. RECOVERY_KEY, its private key, to restore.
+# backups cannot read them. RECOVERY_KEY, its private key, to restore. REDIS_SERVICE, which Redis of
+# the stack (default redis): with a Redis Cluster back up each primary into a folder of its own.
 set -euo pipefail
 umask 077
 
@@ -51,7 +52,7 @@ in_data() {
   if [ -n "$data" ]; then
     (cd "$data" && "$@")
   else
-    (cd "$(dirname "$0")/.." && docker compose exec -T redis "$@")
+    (cd "$(dirname "$0")/.." && docker compose exec -T "${REDIS_SERVICE:-redis}" "$@")
   fi
 }
 

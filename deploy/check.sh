@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
 # Looks at the stack that runs as a person would, and says what is not well.
 #   deploy/check.sh
-# Environment: STACK_HTTP_PORT, STACK_HTTPS_PORT as for docker compose.
+# Environment: STACK_HTTP_PORT, STACK_HTTPS_PORT, COMPOSE_FILE as for docker compose.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-http=http://127.0.0.1:${STACK_HTTP_PORT:-8000}
 https=https://127.0.0.1:${STACK_HTTPS_PORT:-8443}
+http=http://127.0.0.1:${STACK_HTTP_PORT:-8000}
+# With deploy/compose/tls.yml there is TLS alone.
+docker compose config 2> /dev/null | grep -q 'target: 8000' || http=$https
 bad=0
 
 main() {
@@ -51,10 +53,25 @@ services() {
       'running 0 healthy' | 'exited 0 none') [ "$restarts" = 0 ] && continue ;;
     esac
     echo "$name: $state, $health, started again $restarts times"
+    why "$id"
     wrong=1
   done
   [ -n "${id:-}" ] || { echo 'nothing runs: docker compose up -d'; wrong=1; }
   return $wrong
+}
+
+# why CONTAINER: what the engine, or who asks whether it is well, says of it.
+why() {
+  local said
+  said=$(docker inspect --format '{{.State.Error}}{{with .State.Health}}{{range .Log}}|{{.Output}}{{end}}{{end}}' "$1" |
+    tr '|' '\n' | sed '/^ *$/d' | tail -n 1)
+  # A node that ends says why in its log.
+  [ -n "$said" ] || said=$(docker logs --tail 1 "$1" 2>&1)
+  [ -z "$said" ] || echo "    $said"
+  case $said in
+    *'in use'* | *'already allocated'*)
+      echo '    something else has this port: end it, or set STACK_HTTP_PORT, STACK_HTTPS_PORT or STACK_GRAFANA_PORT' ;;
+  esac
 }
 
 # In the load balancer's container, which reaches the nodes.
@@ -68,16 +85,16 @@ message() {
 
 sticky() {
   local cookie again
-  cookie=$(curl -sS -o /dev/null -D - "$http/health/ready" | tr -d '\r' | sed -n 's/^[Ss]et-[Cc]ookie: \([^;]*\).*/\1/p')
+  cookie=$(curl -sS --max-time 10 --insecure -o /dev/null -D - "$http/health/ready" | tr -d '\r' | sed -n 's/^[Ss]et-[Cc]ookie: \([^;]*\).*/\1/p')
   [ -n "$cookie" ] || { echo 'no cookie is set'; return 1; }
   for _ in $(seq 50); do
-    again=$(curl -sS -o /dev/null -D - -H "Cookie: $cookie" "$http/health/ready")
+    again=$(curl -sS --max-time 10 --insecure -o /dev/null -D - -H "Cookie: $cookie" "$http/health/ready")
     case $again in *[Ss]et-[Cc]ookie*) echo 'another node was given'; return 1 ;; esac
   done
 }
 
 tls() {
-  curl -sS --insecure --fail -o /dev/null "$https/health/ready"
+  curl -sS --max-time 10 --insecure --fail -o /dev/null "$https/health/ready"
 }
 
 closed() {
@@ -90,16 +107,17 @@ closed() {
     echo 'the load balancer reaches Redis'
     return 1
   fi
-  [ "$(curl -s -o /dev/null -w '%{http_code}' "$http/metrics")" = 404 ] || { echo '/metrics is public'; return 1; }
+  [ "$(curl -s --max-time 10 --insecure -o /dev/null -w '%{http_code}' "$http/metrics")" = 404 ] || { echo '/metrics is public'; return 1; }
 }
 
 redis_users() {
-  docker compose exec -T redis redis-cli ping 2>&1 | grep NOAUTH
+  docker compose exec -T redis sh -c 'redis-cli ping || redis-cli --tls --insecure ping' 2>&1 | grep NOAUTH
 }
 
 scraped() {
   local down tries
-  for tries in $(seq 30); do
+  # What has just begun may not be known yet; where something is bad, waiting does not help.
+  for tries in $(seq $((bad > 0 ? 1 : 30))); do
     down=$(query 'count(up==0) or vector(0)')
     [ "$down" = 0 ] && [ "$(query 'count(up{job="sealcast"}==1)')" = 3 ] && return
     sleep 2

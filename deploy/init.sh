@@ -3,7 +3,9 @@
 # there stays; what is at fault stops the stack.
 #   deploy/init.sh FOLDER       FOLDER/node, /lb, /redis, /metrics, /grafana, /alerts,
 #                               /load and /person, who has all of them
-# Environment: OWNERS=no to leave the files to who calls. OWN, a folder with what is yours, each
+# Environment: OWNERS=no to leave the files to who calls. REDIS_TLS=yes for a certificate of Redis,
+# and its authority for those who ask it; REDIS_CLUSTER=yes for what members of a Redis Cluster
+# need. OWN, a folder with what is yours, each
 # in the place of what is made here: tls.pem, a PEM file with certificate, chain and key;
 # page_url, ticket_url and watchdog_url, where alerts go.
 set -eu
@@ -25,6 +27,7 @@ main() {
   random "$folder/person/ops_password"
   random "$folder/person/cluster_key"
   random "$folder/person/cookie_key"
+  random "$folder/person/cluster_password"
 
   copy api_key node 10001
   copy token_key node 10001
@@ -34,12 +37,16 @@ main() {
   copy cookie.cfg lb 99
   # The exporter asks by address, newer ones with the user in it.
   ops=$(cat "$folder/person/ops_password")
-  printf '{"redis://redis:6379":"%s","redis://ops@redis:6379":"%s"}\n' "$ops" "$ops" > "$folder/person/redis_passwords.json"
+  for address in redis redis2 redis3 redis4 redis5 redis6; do
+    printf '"%s":"%s",' "redis://$address:6379" "$ops" "redis://ops@$address:6379" "$ops"
+  done | sed 's/.*/{&"rediss:\/\/redis:6379":"OPS","rediss:\/\/ops@redis:6379":"OPS"}/' |
+    sed "s/OPS/$ops/g" > "$folder/person/redis_passwords.json"
   copy redis_passwords.json metrics 59000
   copy grafana_password grafana 472
   copy api_key load 12345
   copy token_key load 12345
   users
+  [ "${REDIS_TLS:-no}" = no ] || redis_certificate
   certificate
   alerts
   echo 'init: every secret is there'
@@ -72,11 +79,40 @@ users() {
   list=$folder/redis/users.acl
   relay=$(sha256sum < "$folder/person/relay_password")
   ops=$(sha256sum < "$folder/person/ops_password")
+  cluster=$(sha256sum < "$folder/person/cluster_password")
+  set -- "$here/redis/users.acl"
+  if [ "${REDIS_CLUSTER:-no}" != no ]; then
+    set -- "$@" "$here/redis/users-cluster.acl"
+    copy cluster_password redis 999
+    printf 'masteruser cluster\nmasterauth %s\n' "$(cat "$folder/person/cluster_password")" > "$folder/person/cluster.conf"
+    copy cluster.conf redis 999
+  fi
   # Redis takes no comments in this file.
-  sed -e '/^#/d' -e "s/RELAY_PASSWORD_SHA256/${relay%% *}/" -e "s/OPS_PASSWORD_SHA256/${ops%% *}/" \
-    "$here/redis/users.acl" > "$folder/person/users.acl"
+  cat "$@" | sed -e '/^#/d' -e "s/RELAY_PASSWORD_SHA256/${relay%% *}/" -e "s/OPS_PASSWORD_SHA256/${ops%% *}/" \
+    -e "s/CLUSTER_PASSWORD_SHA256/${cluster%% *}/" > "$folder/person/users.acl"
   grep -q '^user default off' "$folder/person/users.acl" || fail 'users.acl does not switch the default user off'
   put "$folder/person/users.acl" "$list" 999
+}
+
+# An authority of the stack's own, and Redis' certificate by it; both anew before they end.
+redis_certificate() {
+  ca=$folder/person/redis_ca
+  own=$folder/person/redis
+  if ! openssl x509 -in "$own.pem" -noout -checkend 2592000 > /dev/null 2>&1; then
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 800 -subj '/CN=Sealcast Redis' \
+      -keyout "$ca.key" -out "$ca.pem" 2> /dev/null || fail 'no authority for Redis could be made'
+    openssl req -x509 -CA "$ca.pem" -CAkey "$ca.key" -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 799 \
+      -subj '/CN=redis' -addext 'subjectAltName=DNS:redis' -addext 'basicConstraints=critical,CA:FALSE' \
+      -keyout "$own.key" -out "$own.crt" 2> /dev/null || fail 'no certificate for Redis could be made'
+    cat "$own.crt" "$own.key" > "$own.new"
+    # Nobody else is to be vouched for.
+    rm "$own.key" "$own.crt" "$ca.key"
+    mv "$own.new" "$own.pem"
+  fi
+  copy redis.pem redis 999
+  copy redis_ca.pem redis 999
+  copy redis_ca.pem node 10001
+  copy redis_ca.pem metrics 59000
 }
 
 certificate() {

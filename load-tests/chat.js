@@ -1,6 +1,8 @@
 // Rooms of people who write: 20 in a room, each writes every few seconds and hears the others.
 // Everything arrives once, in order, in time.
-import { Client, Ledger, deliveryTime, goals, scaled } from './protocol.js';
+import { Client, Ledger, deliveryTime, goals, scaled, trendStats } from './protocol.js';
+
+export { handleSummary } from './protocol.js';
 
 const seconds = 60;
 const inRoom = 20;
@@ -8,6 +10,7 @@ const rooms = scaled(15);
 const rest = 10;
 
 export const options = {
+  summaryTrendStats: trendStats,
   scenarios: {
     rooms: { executor: 'per-vu-iterations', vus: rooms, iterations: 1, maxDuration: `${seconds + 60}s` },
   },

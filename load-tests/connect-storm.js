@@ -1,11 +1,14 @@
 // Everybody comes at once: after a network was away, a release, a reboot of the load balancer.
 // Each connects within a second or two, and nobody is refused.
-import { Client, connected, goals, scaled } from './protocol.js';
+import { Client, connected, goals, scaled, trendStats } from './protocol.js';
+
+export { handleSummary } from './protocol.js';
 
 const sockets = 20; // of one virtual user: that costs half the memory of a user for each
 const users = scaled(50);
 
 export const options = {
+  summaryTrendStats: trendStats,
   scenarios: {
     storm: { executor: 'per-vu-iterations', vus: users, iterations: 1, maxDuration: '90s' },
   },

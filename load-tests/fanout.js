@@ -1,7 +1,9 @@
 // One backend says something to many listeners, several times a second. Everybody hears
 // everything once, in order, in time.
 import exec from 'k6/execution';
-import { Client, Ledger, api, deliveryTime, goals, scaled, unexpected } from './protocol.js';
+import { Client, Ledger, api, deliveryTime, goals, scaled, trendStats, unexpected } from './protocol.js';
+
+export { handleSummary } from './protocol.js';
 
 const seconds = 40;
 const sockets = 20;
@@ -9,6 +11,7 @@ const users = scaled(20);
 const perSecond = 5;
 
 export const options = {
+  summaryTrendStats: trendStats,
   scenarios: {
     listeners: { executor: 'per-vu-iterations', vus: users, iterations: 1, maxDuration: `${seconds + 60}s` },
     backend: {

@@ -3,12 +3,15 @@
 import http from 'k6/http';
 import { sleep } from 'k6';
 import { Counter } from 'k6/metrics';
-import { base } from './protocol.js';
+import { base, trendStats } from './protocol.js';
+
+export { handleSummary } from './protocol.js';
 
 const refused = new Counter('refused');
 const served = new Counter('served');
 
 export const options = {
+  summaryTrendStats: trendStats,
   scenarios: { flood: { executor: 'per-vu-iterations', vus: 1, iterations: 300, maxDuration: '60s' } },
   noConnectionReuse: true,
   thresholds: { refused: ['count>100'], served: ['count>50'] },

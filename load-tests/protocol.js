@@ -40,6 +40,25 @@ export const goals = {
   unexpected: ['count==0'],
 };
 
+// With the percentiles that goals are about.
+export const trendStats = ['med', 'p(95)', 'p(99)', 'max'];
+
+// What k6 prints at the end: each goal with what was measured, and what was missed.
+export function handleSummary(data) {
+  const lines = [];
+  for (const [name, { thresholds, values, type }] of Object.entries(data.metrics)) {
+    if (!thresholds) {
+      continue;
+    }
+    const numbers = type === 'trend' ? ['med', 'p(95)', 'p(99)'] : type === 'rate' ? ['rate'] : type === 'gauge' ? ['value'] : ['count'];
+    const measured = numbers.map((key) => `${key} ${Number((values[key] || 0).toFixed(type === 'rate' ? 5 : 2))}`).join(', ');
+    for (const [goal, { ok }] of Object.entries(thresholds)) {
+      lines.push(`  ${ok ? 'met   ' : 'MISSED'} ${name}: ${goal}; ${measured}\n`);
+    }
+  }
+  return { stdout: lines.sort().join('') };
+}
+
 export function token(user, seconds = 600) {
   const part = (value) => encoding.b64encode(JSON.stringify(value), 'rawurl');
   const exp = Math.floor(Date.now() / 1000) + seconds;
@@ -97,6 +116,7 @@ export class Client {
       for (const pub of result.publications || []) {
         this.publication(pub);
       }
+      this.isSubscribed = true;
       if (this.options.subscribed) {
         this.options.subscribed(result, this);
       }

@@ -2,7 +2,9 @@
 // has everything once.
 import exec from 'k6/execution';
 import { Counter, Rate } from 'k6/metrics';
-import { Client, Ledger, api, goals, scaled, unexpected } from './protocol.js';
+import { Client, Ledger, api, goals, scaled, trendStats, unexpected } from './protocol.js';
+
+export { handleSummary } from './protocol.js';
 
 const seconds = 50;
 const sockets = 10;
@@ -13,6 +15,7 @@ const recovered = new Rate('recovered');
 const returns = new Counter('returns');
 
 export const options = {
+  summaryTrendStats: trendStats,
   scenarios: {
     clients: { executor: 'per-vu-iterations', vus: users, iterations: 1, maxDuration: `${seconds + 60}s` },
     backend: {

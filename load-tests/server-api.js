@@ -1,8 +1,11 @@
 // Backends: publish, broadcast, presence, history, each a share of a steady rate.
 import { check } from 'k6';
-import { api, scaled } from './protocol.js';
+import { api, scaled, trendStats } from './protocol.js';
+
+export { handleSummary } from './protocol.js';
 
 export const options = {
+  summaryTrendStats: trendStats,
   scenarios: {
     backends: {
       executor: 'constant-arrival-rate', rate: scaled(150), timeUnit: '1s', duration: '30s',

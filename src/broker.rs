@@ -48,6 +48,10 @@ use futures_util::future::BoxFuture;
 use sealcast_wire::reply::ClientInfo;
 use sealcast_wire::{Channel, Epoch, Position, Publication};
 
+#[cfg(doc)]
+use crate::limit::MOST_OVERRIDES;
+use crate::limit::{Network, Override, Subject};
+
 mod arrivals;
 mod feed;
 mod memory;
@@ -174,6 +178,51 @@ pub struct PresenceStats {
     pub users: usize,
 }
 
+/// Whose connections are counted over all nodes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Holder {
+    /// A user.
+    User(String),
+    /// Whoever comes from an address.
+    Address(Network),
+    /// A tenant of the application.
+    Tenant(String),
+}
+
+impl Holder {
+    fn kind(&self) -> &'static str {
+        match self {
+            Holder::User(_) => "user",
+            Holder::Address(_) => "address",
+            Holder::Tenant(_) => "tenant",
+        }
+    }
+
+    fn name(&self) -> String {
+        match self {
+            Holder::User(name) | Holder::Tenant(name) => name.clone(),
+            Holder::Address(network) => network.to_string(),
+        }
+    }
+}
+
+/// The broker could not be asked; this node has so many connections of the holder, the
+/// new one among them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Away {
+    /// How many.
+    pub here: usize,
+}
+
+/// Every override of limits in force.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct OverrideList {
+    /// Another one after each change.
+    pub version: String,
+    /// Each, and how long it holds from now on.
+    pub all: Vec<(Override, Duration)>,
+}
+
 /// See the module's text for what is promised.
 pub trait Broker: Send + Sync + 'static {
     /// Publishes to everyone who is subscribed to `channel`, on any node. Answers
@@ -242,10 +291,51 @@ pub trait Broker: Send + Sync + 'static {
     /// No longer wants them.
     fn unsubscribe(&self, channel: Channel) -> BoxFuture<'_, Result<(), Unavailable>>;
 
+    /// Keeps a value for `ttl`, for one to take. Nothing is put over another, and what
+    /// was kept may be lost, but is never taken twice.
+    fn put_once(
+        &self,
+        id: [u8; 32],
+        value: Bytes,
+        ttl: Duration,
+    ) -> BoxFuture<'_, Result<(), Unavailable>>;
+
+    /// Takes it; `None` if there is none, or no more.
+    fn take_once(&self, id: [u8; 32]) -> BoxFuture<'_, Result<Option<Bytes>, Unavailable>>;
+
     /// Sends a message to every other node; it comes on their feeds as
     /// [`Delivery::Told`], and may come on this one's as well. Messages may be lost,
     /// or overtake each other.
     fn tell(&self, message: Bytes) -> BoxFuture<'_, Result<(), Unavailable>>;
+
+    /// Whether other nodes may use the same broker.
+    fn is_shared(&self) -> bool;
+
+    /// Counts one more connection of a holder on this node, if there are fewer than
+    /// `most` on all nodes together. `false` if not. Until [`Broker::release`], or,
+    /// a minute later at most, until this node is gone.
+    ///
+    /// # Errors
+    /// If the broker is away: it is counted here, and there when it is back.
+    fn hold(&self, of: Holder, most: Option<usize>) -> BoxFuture<'_, Result<bool, Away>>;
+
+    /// One of those has gone.
+    fn release(&self, of: &Holder);
+
+    /// Puts an override in force for so long, in the place of one of the same subject.
+    /// `false` if there are [`MOST_OVERRIDES`] already.
+    fn set_override(
+        &self,
+        one: Override,
+        ttl: Duration,
+    ) -> BoxFuture<'_, Result<bool, Unavailable>>;
+
+    /// Takes an override back. `false` if there is none.
+    fn remove_override(&self, of: Subject) -> BoxFuture<'_, Result<bool, Unavailable>>;
+
+    /// The overrides in force; `None` if they are still those that were read with the
+    /// version `known`, which is empty where nothing was. What is over ends by itself.
+    fn overrides(&self, known: String) -> BoxFuture<'_, Result<Option<OverrideList>, Unavailable>>;
 
     /// Sends a mark through the broker to every shard of this node's feed, by
     /// the way that publications take. Whoever reads the feed tells whether it

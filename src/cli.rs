@@ -5,6 +5,7 @@ mod config;
 mod exit;
 mod health;
 mod input;
+mod limits;
 mod log;
 mod process;
 mod serve;
@@ -45,6 +46,9 @@ enum Command {
     CheckToken(token::Check),
     /// Ask a node whether it is ready.
     Health(health::Options),
+    /// Set, list and remove limits for one user, client, address or API key.
+    #[command(subcommand)]
+    Limits(limits::Command),
     /// Look at a configuration, or at the options there are.
     #[command(subcommand)]
     Config(config::Command),
@@ -85,6 +89,7 @@ pub fn main() -> ExitCode {
         Command::GenSubToken(options) => token::subscription(&options),
         Command::CheckToken(options) => token::check(&options),
         Command::Health(options) => health::run(&options),
+        Command::Limits(command) => limits::run(&command),
         Command::Config(command) => config::run(command),
         Command::CheckConfig(options) => config::check(options),
         Command::GenConfig(options) => config::generate(&options),

@@ -139,7 +139,9 @@ impl Cluster {
     pub async fn say_hello(&self) {
         loop {
             // A cluster that cannot be told now is told the next time.
-            let _ = self.tell(Message::Hello(self.numbers())).await;
+            if self.tell(Message::Hello(self.numbers())).await.is_ok() {
+                self.relay.note_live_nodes(self.nodes().len());
+            }
             tokio::time::sleep(Duration::from_millis(HELLO_EVERY.0)).await;
         }
     }
@@ -147,6 +149,12 @@ impl Cluster {
     /// Says that the node leaves.
     pub async fn say_goodbye(&self) {
         let _ = self.tell(Message::Goodbye).await;
+    }
+
+    /// Says that overrides of limits have changed. Who does not hear it reads them
+    /// within a second all the same.
+    pub async fn say_overrides_changed(&self) {
+        let _ = self.tell(Message::OverridesChanged).await;
     }
 
     /// Hears what other nodes say, until there is no more.
@@ -172,6 +180,7 @@ impl Cluster {
                 self.members.lock().hear(sender, numbers, now);
             }
             Message::Goodbye => self.gone(sender),
+            Message::OverridesChanged => self.relay.note_overrides_changed(),
             Message::Ask { id, command } => {
                 // Never closed. While all places are taken, the others wait.
                 let place = Arc::clone(&self.running).acquire_owned().await;

@@ -8,7 +8,6 @@
 
 mod build;
 mod doc;
-mod duration;
 mod environment;
 mod file;
 mod kind;
@@ -20,6 +19,7 @@ mod reader;
 mod secret;
 mod section;
 mod settings;
+mod shaping;
 mod start;
 mod tree;
 mod unreadable;
@@ -51,6 +51,8 @@ pub struct Config {
     pub proxies: Proxies,
     /// Those speak the PROXY protocol.
     pub proxy_protocol: bool,
+    /// The public listener speaks HTTP/2 too.
+    pub http2: bool,
     /// Pages that may connect.
     pub origins: Origins,
     /// Verifies tokens, if a key is configured.

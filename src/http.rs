@@ -108,13 +108,14 @@ type Route = (&'static str, MethodRouter<Live>);
 
 fn public_routes() -> Vec<Route> {
     vec![
-        ("/connection/websocket", get(websocket::upgrade)),
+        (websocket::PATH, websocket::route(false)),
         ("/connection/sse", stream::route(stream::Transport::Sse)),
         ("/connection/http_stream", stream::route(stream::Transport::HttpStream)),
         ("/emulation", any(stream::emulate)),
+        ("/connection/ticket", any(stream::issue_ticket)),
         ("/connection/uni_sse", stream::route(stream::Transport::UniSse)),
         ("/connection/uni_http_stream", stream::route(stream::Transport::UniHttpStream)),
-        ("/connection/uni_websocket", get(websocket::upgrade_listener)),
+        (websocket::LISTENERS_PATH, websocket::route(true)),
         ("/health", any(health::live)),
         ("/health/live", get(health::live)),
         ("/health/ready", get(health::ready)),

@@ -28,12 +28,14 @@ use crate::limit::{Budget, Cap, Limits};
 use crate::metrics::Metrics;
 
 pub use batch::{BATCH_BYTES, BATCH_MESSAGES, Batch, Item, for_delta};
-pub use connection::{Connection, ConnectionId, NotAdded, Noted, Notes, Pings, Status};
+pub use connection::{
+    Connection, ConnectionId, Duplex, NotAdded, Noted, Notes, Pings, Socket, Status,
+};
 pub use deadlines::{Clock, Deadline, Millis};
 pub use format::{Format, Framing, OVER};
 pub use marks::Marks;
 pub use outbox::{Terms, Traces};
-pub use registry::{Client, Registration, UserPlace};
+pub use registry::{Client, Known, Registration, UserPlace};
 pub use shard::{Advance, Content, FanOut, Membership, Slot};
 pub use subscriber::{Selection, Wants};
 
@@ -332,6 +334,11 @@ impl Hub {
     #[must_use]
     pub fn connections(&self) -> Vec<Arc<Connection>> {
         self.registry.all()
+    }
+
+    /// Shows every connection to `see`, and whose it is.
+    pub fn each_connection(&self, see: impl FnMut(Known)) {
+        self.registry.each(see);
     }
 
     /// The authenticated connections of a user; all anonymous ones are of one.

@@ -9,15 +9,19 @@ use std::sync::Arc;
 use metrics::{Counter, Gauge, Key, Label, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
+mod attempt;
+mod auth;
 mod histogram;
+mod limits;
 mod machine;
 mod process;
 mod redis;
 mod state;
 mod text;
 
+pub use attempt::Attempt;
 pub use histogram::{HISTOGRAMS, Histogram, Histograms, Labelled, REDIS_OPS};
-pub use state::States;
+pub use state::{Shaped, States};
 
 /// Commands by name, the fixed values of the label `method`.
 const METHODS: [&str; 13] = [
@@ -35,29 +39,6 @@ const METHODS: [&str; 13] = [
     "sub_refresh",
     "ping",
 ];
-
-/// How an attempt to connect ended: the label `result` of
-/// `sealcast_connect_attempts_total`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Attempt {
-    /// The connection stands.
-    Ok,
-    /// The client sent something that is not acceptable.
-    ClientError,
-    /// A cap or a limit refused it.
-    Limited,
-    /// The node failed.
-    ServerError,
-}
-
-impl Attempt {
-    const ALL: [(Attempt, &'static str); 4] = [
-        (Attempt::Ok, "ok"),
-        (Attempt::ClientError, "client_error"),
-        (Attempt::Limited, "limited"),
-        (Attempt::ServerError, "server_error"),
-    ];
-}
 
 /// The handles of one node. See [`Metrics::describe`] for what each means.
 pub struct Metrics {
@@ -212,18 +193,6 @@ impl Metrics {
         self.count("sealcast_disconnects_total", vec![Label::new("code", code)]);
     }
 
-    /// Counts a token's verification; `reason` is one of a fixed few.
-    pub fn auth(&self, result: &'static str, reason: &'static str) {
-        self.count(
-            "sealcast_auth_total",
-            vec![
-                Label::new("method", "jwt"),
-                Label::new("result", result),
-                Label::new("reason", reason),
-            ],
-        );
-    }
-
     /// Counts bytes that break the protocol; `kind` is one of a fixed few.
     pub fn violation(&self, kind: &'static str) {
         self.count("sealcast_protocol_violations_total", vec![Label::new("kind", kind)]);
@@ -257,32 +226,6 @@ impl Metrics {
     /// Says whether the node takes what Centrifugo takes and it should not.
     pub fn compat_mode(&self, on: bool) {
         self.gauge("sealcast_compat_mode", f64::from(u8::from(on)));
-    }
-
-    /// Says which limits on rates hold: `local`, those of this node; or `off`, none,
-    /// because the limit profile is none.
-    pub fn ratelimit_mode(&self, off: bool) {
-        for (mode, on) in [("local", !off), ("off", off)] {
-            let name = Key::from_parts("sealcast_ratelimit_mode", vec![Label::new("mode", mode)]);
-            self.recorder.register_gauge(&name, &METADATA).set(f64::from(u8::from(on)));
-        }
-    }
-
-    /// Exports a limit, in its own unit, and of a rate how many may come at once.
-    pub fn limit(&self, limit: &'static str, number: f64, burst: Option<u32>) {
-        let set = |name, value| {
-            let name = Key::from_parts(name, vec![Label::new("limit", limit)]);
-            self.recorder.register_gauge(&name, &METADATA).set(value);
-        };
-        set("sealcast_limit", number);
-        if let Some(burst) = burst {
-            set("sealcast_limit_burst", f64::from(burst));
-        }
-    }
-
-    /// Counts what a limit refused; `scope` is one of a fixed few.
-    pub fn rate_limited(&self, scope: &'static str) {
-        self.count("sealcast_rate_limited_total", vec![Label::new("scope", scope)]);
     }
 
     /// Counts a reload of the configuration.
@@ -361,7 +304,7 @@ pub const COUNTERS: &[(&str, &str)] = &[
         "sealcast_disconnects_total",
         "Ended connections, by disconnect code; 3000 is the client's own wish",
     ),
-    ("sealcast_auth_total", "Token verifications, by result and reason"),
+    ("sealcast_auth_total", "Verifications of tokens, and uses of tickets, by result and reason"),
     ("sealcast_recover_total", "Recoveries that were asked for, by whether they succeeded"),
     ("sealcast_recover_from_tail_total", "Recoveries served from the node's own tail"),
     (
@@ -379,6 +322,7 @@ pub const COUNTERS: &[(&str, &str)] = &[
     ("sealcast_epoch_changes_total", "Streams that this node made or began anew, by cause"),
     ("sealcast_gap_repairs_total", "Positioned channels looked at after a gap, by how it ended"),
     (state::NAME, "Publications, by how far they got on this node"),
+    (state::SHAPED, "Messages of shaped channels, by mode and what became of them"),
     (process::CPU_SECONDS, "CPU time of the process, user and system"),
 ];
 
@@ -405,6 +349,14 @@ pub const GAUGES: &[(&str, &str)] = &[
     ("sealcast_limit", "Each limit: a number, bytes, seconds, or of a rate how many in a second"),
     ("sealcast_limit_burst", "How many of a rate may come at once"),
     ("sealcast_ratelimit_mode", "1 for the mode in force: local, or off with the profile none"),
+    (
+        "sealcast_limits_local_share",
+        "1 while Redis is away and each node keeps its share of limits; only of nodes that use one",
+    ),
+    (
+        "sealcast_limit_overrides",
+        "Limits that an operator has set for one user, client, address or key and that hold",
+    ),
     ("sealcast_insecure_mode", "1 in a mode that must never face the internet"),
     ("sealcast_compat_mode", "1 if compat.centrifugo is on"),
     (
@@ -452,6 +404,7 @@ pub const LABELS: &[(&str, &[&str])] = &[
     ("sealcast_command_duration_seconds", &["method"]),
     ("sealcast_redis_op_seconds", &["op"]),
     (state::NAME, &["state"]),
+    (state::SHAPED, &["mode", "step"]),
     ("sealcast_connections", &["transport"]),
     ("sealcast_connection_limit", &["transport"]),
     ("sealcast_build_info", &["version"]),

@@ -4,17 +4,20 @@
 mod accept;
 mod drain;
 mod handover;
+mod http2;
 mod lived;
 mod proxy_protocol;
 mod socket;
 mod stream;
 mod strict;
+mod upgrade;
 mod websocket;
 
-pub use accept::{Acceptor, Announces, Peer};
+pub use accept::{Acceptor, Announces, HEADERS, Peer};
 pub use drain::close_spread;
 pub use handover::{Handing, Handover};
 pub use socket::{Untrusted, check_exposure, listen};
 pub use stream::{Opening, drive as drive_stream};
 pub use strict::Strict;
-pub use websocket::{drive, into_socket, receiver_limits};
+pub use upgrade::Upgrade;
+pub use websocket::{drive, receiver_limits};

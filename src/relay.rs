@@ -4,14 +4,17 @@
 mod away;
 mod check;
 mod gate;
+mod leases;
 mod linger;
+mod overrides;
 mod probe;
 mod pump;
 mod recovery;
 mod repair;
+mod shaping;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -32,10 +35,14 @@ use away::Unconfirmed;
 use check::{Checks, Doubts};
 use gate::Gates;
 use linger::Linger;
+use overrides::Reading;
 use probe::Probes;
 use recovery::Reads;
+use shaping::Shaper;
 
+pub use leases::Lease;
 pub use probe::READY_WITHIN;
+pub use shaping::Shape;
 
 /// How often the node proves that its broker carries messages.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
@@ -71,6 +78,11 @@ pub struct Relay {
     told: (mpsc::Sender<Bytes>, Mutex<Option<mpsc::Receiver<Bytes>>>),
     /// Repairs of gaps that may run now, on all shards.
     repairs: Semaphore,
+    overrides: Reading,
+    /// When the broker was last there.
+    live_nodes: AtomicUsize,
+    /// What waits to go out of shaped channels.
+    shaper: Shaper,
 }
 
 /// How a publication is kept, and whether it is one at all.
@@ -84,6 +96,9 @@ pub struct How {
     pub version: Option<(u64, String)>,
     /// Whether subscribers who asked for deltas may get one.
     pub delta: bool,
+    /// Thin it out or join it with others; for publications of clients that are not
+    /// kept.
+    pub shape: Option<Shape>,
 }
 
 /// A subscription that was made and does not receive yet; taken back if dropped.
@@ -150,6 +165,7 @@ impl Relay {
             broker,
             probes: Probes::new(sharding.count()),
             doubts: Doubts::new(sharding.count()),
+            shaper: Shaper::new(sharding.count()),
             unconfirmed: Unconfirmed::default(),
             told_stale: AtomicU64::new(0),
             checks: Mutex::default(),
@@ -160,6 +176,8 @@ impl Relay {
             linger: Linger::default(),
             told: (tell, Mutex::new(Some(told))),
             repairs: Semaphore::new(repair::AT_A_TIME),
+            overrides: Reading::default(),
+            live_nodes: AtomicUsize::new(1),
         })
     }
 
@@ -174,6 +192,7 @@ impl Relay {
     ) {
         for (shard, inbox) in feed.into_iter().enumerate() {
             self.watch("pump", stop, fatal, pump::Pump::new(shard, Arc::clone(self), inbox).run());
+            self.watch("shaper", stop, fatal, Arc::clone(self).send_shaped(shard));
         }
         let relay = Arc::clone(self);
         self.watch("probe", stop, fatal, async move {
@@ -255,7 +274,12 @@ impl Relay {
         let metrics = self.hub.metrics();
         metrics.messages_in.increment(1);
         metrics.states.received.increment(1);
-        let How { keep, idempotency, version, delta } = how;
+        let How { keep, idempotency, version, delta, shape } = how;
+        if let (Some(shape), Some(publisher)) = (shape, &publication.info) {
+            let publisher = publisher.clone();
+            self.shape(channel, (publication, publisher), shape).await?;
+            return Ok(None);
+        }
         let kept = keep.is_some();
         let outgoing = Outgoing { publication, keep, idempotency, version, delta };
         let published = self.broker.publish(channel, outgoing).await;

@@ -114,7 +114,7 @@ impl Node {
         if config.dev.is_some() {
             relay.watch("warnings", &works, &fatal, modes::keep_warning());
         }
-        let (drain, proxy_protocol) = (config.drain, config.proxy_protocol);
+        let (drain, spoken) = (config.drain, (config.proxy_protocol, config.http2));
         let settings = Mutex::new(std::mem::take(&mut config.settings));
         let app = Arc::new(app(config, (relay, usage, clock), &tasks, public));
         let live = Live::new(Arc::clone(&app));
@@ -125,13 +125,14 @@ impl Node {
         let accepting = CancellationToken::new();
         let acceptor = |sockets, stop: &CancellationToken, announces: Option<Announces>| Acceptor {
             announces,
+            http2: false,
             sockets: Cap::new(sockets),
             header_timeout: app.policy.limits.header_timeout,
             tasks: tasks.clone(),
             stop: stop.clone(),
             metrics: Arc::clone(&metrics),
         };
-        doors.serve(&live, acceptor, (&accepting, &works), proxy_protocol);
+        doors.serve(&live, acceptor, (&accepting, &works), spoken);
         Ok(Node {
             drain,
             app,
@@ -166,6 +167,7 @@ impl Node {
             net::close_spread(hub, spread).await;
             self.tasks.close();
             self.tasks.wait().await;
+            self.app.policy.relay.settle().await;
             self.app.cluster.say_goodbye().await;
         };
         if tokio::time::timeout(deadline, leaving).await.is_err() {
@@ -203,6 +205,10 @@ async fn start_relay(
     for (name, part) in parts {
         relay.watch(name, works, fatal, part);
     }
+    // Whoever connects first meets them already, unless the broker is away.
+    let _ = relay.renew_overrides(usage).await;
+    let overrides = Arc::clone(&relay).keep_overrides(Arc::clone(usage));
+    relay.watch("overrides", works, fatal, overrides);
     let usage = Arc::clone(usage);
     relay.watch("sweep", works, fatal, async move {
         let mut every = tokio::time::interval(SWEEP_EVERY);

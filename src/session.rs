@@ -4,6 +4,7 @@ mod answer;
 mod client;
 mod connect;
 mod emulation;
+mod ephemeral;
 mod expiry;
 mod form;
 mod inflight;
@@ -11,6 +12,7 @@ mod listener;
 mod meter;
 mod operation;
 mod policies;
+mod refusal;
 mod server_side;
 mod subscribe;
 
@@ -22,7 +24,7 @@ use sealcast_wire::User;
 
 use crate::auth::{Namespaces, PersonalChannels, Pseudonyms, Verifier};
 use crate::limit::{Limits, Permit, Share, Usage};
-use crate::relay::Relay;
+use crate::relay::{Lease, Relay};
 
 pub use client::Client;
 pub use emulation::{Binding, Emulated, Frame, SessionKey, Sessions, Undelivered};
@@ -133,7 +135,16 @@ pub struct Places {
     /// Among those that have not authenticated.
     pub waiting: Permit,
     /// Among those of its address; `None` if nobody counts them.
-    pub address: Option<Share>,
+    pub address: Option<Box<AddressPlace>>,
+}
+
+/// A place among the connections of an address: on this node, and in the cluster if
+/// there is one.
+pub struct AddressPlace {
+    /// On this node.
+    pub here: Share,
+    /// In the cluster.
+    pub lease: Option<Lease>,
 }
 
 #[cfg(test)]

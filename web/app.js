@@ -8,6 +8,7 @@ import { onSubmit, part } from './elements.js';
 import * as inspector from './inspector.js';
 import { faultOfPerson, faultOfRoom, suggestion } from './names.js';
 import { learnAdvice } from './notice.js';
+import { choose, chosen } from './streams.js';
 import { mark, nameRoom, place } from './tabs.js';
 
 /**
@@ -37,6 +38,8 @@ function start() {
   });
   onSubmit('join-form', () => join(part('name').value, part('room').value));
   part('leave').addEventListener('click', leave);
+  part('transport').value = chosen();
+  part('transport').addEventListener('change', changeTransport);
   addEventListener('hashchange', look);
   document.addEventListener('visit', ({ detail }) => visit(detail));
   learnAdvice();
@@ -69,6 +72,20 @@ function leave() {
   connection = null;
   look();
   part('name').focus();
+}
+
+/** Comes back by another way, if the visitor is here. */
+function changeTransport() {
+  choose(part('transport').value);
+  if (!connection) return;
+  const { name } = connection;
+  for (const view of Object.values(VIEWS)) view.exit();
+  disconnect(connection);
+  connection = connect(name);
+  for (const view of Object.values(VIEWS)) view.enter(connection);
+  if (shown) VIEWS[shown].hide();
+  shown = null;
+  look();
 }
 
 /** Goes to another room. */

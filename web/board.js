@@ -1,6 +1,7 @@
-// The board of a room: lines are kept by history, so that whoever comes later sees them; cursors and lines that are still
-// being drawn go over a channel that keeps nothing.
+// The board of a room: lines are kept by history, so that whoever comes later sees them. Cursors go over a channel of which
+// only the newest counts, and what is still being drawn over one that joins what comes close together; neither is kept.
 
+import { messages } from './batch.js';
 import { Cursors, placeOf } from './cursors.js';
 import { avatar, element, part } from './elements.js';
 import { hush, refused } from './notice.js';
@@ -15,6 +16,9 @@ const WIDTH_NAMES = ['Fine', 'Medium', 'Broad'];
 /** As many as the server keeps. */
 const LINES = 300;
 const PEOPLE_SHOWN = 20;
+/** Open lines of others that are followed, and numbers in each. */
+const GROWING = 200;
+const LONGEST = 1_000;
 const OWN = 'own';
 
 let connection = null;
@@ -59,7 +63,7 @@ export function hide() {
   const { client } = connection;
   pen.lift();
   visit.outbox.close();
-  for (const subscription of [visit.lines, visit.moves]) {
+  for (const subscription of [visit.lines, visit.moves, visit.strokes]) {
     subscription.unsubscribe();
     client.removeSubscription(subscription);
   }
@@ -75,7 +79,11 @@ function open(room) {
   const { client } = connection;
   const lines = client.newSubscription(`board:${room}`, { recoverable: true });
   const moves = client.newSubscription(`cursors:${room}`, { joinLeave: true });
-  const opened = { room, lines, moves, at: null, line: null, early: null, dried: new Map(), people: null, outbox: null, pace: null };
+  const strokes = client.newSubscription(`strokes:${room}`);
+  const opened = {
+    room, lines, moves, strokes, at: null, line: null, sent: 0, early: null, dried: new Map(), growing: new Map(),
+    people: null, outbox: null, pace: null, strokePace: null,
+  };
   const isOpen = () => visit === opened;
 
   opened.people = new Presence(() => connection?.facts.client, moves, (came, went) => isOpen() && showPeople(opened.people, came, went));
@@ -87,10 +95,12 @@ function open(room) {
       refused('What you drew did not reach the others.', error);
     },
   });
-  opened.pace = new Pace(() => newest(opened), (message) => moves.publish(message), (gap, error) => {
+  const slower = (what) => (gap, error) => {
     if (isOpen() && !error) hush();
-    else if (isOpen()) refused(`Your cursor is sent every ${Math.round(gap)} ms for now.`, error);
-  });
+    else if (isOpen()) refused(`${what} is sent every ${Math.round(gap)} ms for now.`, error);
+  };
+  opened.pace = new Pace(() => newest(opened), (message) => moves.publish(message), slower('Your cursor'));
+  opened.strokePace = new Pace(() => fresh(opened), (message) => strokes.publish(message), slower('What you draw'));
 
   lines.on('subscribed', ({ wasRecovering, recovered }) => (wasRecovering && recovered) || load(opened, isOpen));
   lines.on('publication', (publication) => (opened.early ? opened.early.push(publication) : take(opened, publication)));
@@ -99,7 +109,8 @@ function open(room) {
   moves.on('publication', (publication) => follow(opened, publication));
   moves.on('leave', ({ info }) => forget(opened, info.client));
   moves.on('subscribing', () => cursors.clear());
-  for (const subscription of [lines, moves]) {
+  strokes.on('publication', (publication) => messages(publication).forEach((one) => grow(opened, one)));
+  for (const subscription of [lines, moves, strokes]) {
     subscription.on('unsubscribed', ({ code, reason }) => code && isOpen() && refused('This board is closed to you.', { code, message: reason }));
     subscription.subscribe();
   }
@@ -141,12 +152,28 @@ function take(opened, { data, info }) {
 function follow(opened, { data, info }) {
   if (!info || info.client === connection?.facts.client || visit !== opened) return;
   cursors.move(info.client, info.user, placeOf(data?.at));
+}
+
+/** Further points of a line. Whoever has missed its beginning sees it when it is done. */
+function grow(opened, { data, info }) {
   const line = unpack(data?.line);
-  if (line && Number.isInteger(data.n) && !(data.n <= opened.dried.get(info.client))) sheet.wet(keyOf(info.client, data.n), line);
+  if (!info || info.client === connection?.facts.client || visit !== opened || !line) return;
+  const { n, from } = data;
+  if (!Number.isInteger(n) || n <= opened.dried.get(info.client)) return;
+  if (from > 0) {
+    const known = opened.growing.get(info.client);
+    if (known?.n !== n || known.points.length !== from || from > LONGEST) return;
+    line.points = known.points.concat(line.points);
+  }
+  opened.growing.delete(info.client);
+  opened.growing.set(info.client, { n, points: line.points });
+  if (opened.growing.size > GROWING) opened.growing.delete(opened.growing.keys().next().value);
+  sheet.wet(keyOf(info.client, n), line);
 }
 
 function forget(opened, client) {
   opened.dried.delete(client);
+  opened.growing.delete(client);
   cursors.remove(client);
   sheet.dryUp((key) => key.startsWith(`${client}/`));
 }
@@ -165,7 +192,7 @@ function drawn(points) {
   if (!visit) return;
   visit.line = { ...chosen(), points };
   sheet.wet(`${OWN}/${number}`, visit.line);
-  visit.pace.ask();
+  visit.strokePace.ask();
 }
 
 function done(points) {
@@ -175,13 +202,22 @@ function done(points) {
   sheet.wet(`${OWN}/${number}`, line);
   visit.outbox.push({ n: number, line: pack(line) });
   visit.line = null;
+  visit.sent = 0;
   number += 1;
 }
 
-/** What the others are to see of us now; null while nobody would get it. */
-function newest({ moves, at, line }) {
-  if (moves.state !== 'subscribed') return null;
-  return line ? { at, n: number, line: pack(line) } : { at };
+/** Where the others are to see us now; null while nobody would get it. */
+function newest({ moves, at }) {
+  return moves.state === 'subscribed' ? { at } : null;
+}
+
+/** The points of the open line that the others have not got; null if there are none. */
+function fresh(opened) {
+  const { strokes, line, sent } = opened;
+  const points = line?.points.slice(sent) ?? [];
+  if (strokes.state !== 'subscribed' || !points.length) return null;
+  opened.sent = line.points.length;
+  return { n: number, from: sent, line: pack({ ...line, points }) };
 }
 
 // Showing

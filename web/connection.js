@@ -3,6 +3,7 @@
 import { part } from './elements.js';
 import { Frames } from './frames.js';
 import { hush, refused } from './notice.js';
+import { chosen, endpoints, nameOf, overStreams } from './streams.js';
 
 const { Centrifuge } = globalThis;
 
@@ -12,9 +13,10 @@ const TOKEN_REFUSED = 3500;
 /** Connects as `name`: the SDK's client, its frames, and a few numbers that the inspector shows. */
 export function connect(name) {
   const frames = new Frames();
-  const client = new Centrifuge(`${location.origin.replace(/^http/, 'ws')}/connection/websocket`, {
+  const client = new Centrifuge(endpoints(), {
     name: 'sealcast-demo',
     websocket: frames.socketClass(),
+    ...overStreams(frames),
     getToken: () => fetchToken(name),
     maxReconnectDelay: 5000,
   });
@@ -26,6 +28,7 @@ export function connect(name) {
   client.on('connecting', ({ code, reason }) => {
     if (wasConnected) showState('reconnecting', 'Reconnecting', `${reason} (${code})`);
     else showState('connecting', 'Connecting');
+    showTransport('');
     frames.event(wasConnected ? `connection lost: ${reason} (${code})` : 'connecting');
   });
   client.on('connected', (context) => {
@@ -34,6 +37,7 @@ export function connect(name) {
     wasConnected = true;
     triedFreshToken = false;
     showState('connected', 'Connected');
+    showTransport(context.transport);
     hush();
     frames.event(`connected over ${context.transport}`);
   });
@@ -60,6 +64,7 @@ export function connect(name) {
 export function disconnect({ client }) {
   client.disconnect();
   showState('idle', 'Not connected');
+  showTransport('');
   hush();
 }
 
@@ -85,6 +90,14 @@ function nodeOf(frames) {
   } catch {
     return { node: '', version: '' };
   }
+}
+
+/** Which transport is in use; of what was chosen, `auto` does not say it. */
+function showTransport(used) {
+  part('state-via').textContent = used && `over ${nameOf(used)}`;
+  const choice = part('transport');
+  choice.dataset.used = used;
+  choice.options[0].textContent = used && chosen() === 'auto' ? `Auto: ${nameOf(used)}` : 'Auto';
 }
 
 function showState(state, label, reason = '') {

@@ -11,7 +11,7 @@ const COUNTED = 8;
 const BURST = 200;
 /** How long the last messages may take to come back. */
 const LAST_MS = 2_000;
-const BURST_CHANNEL = 'cursors:burst';
+const BURST_CHANNEL = 'burst:dashboard';
 
 const bytesASecond = (value) => `${bytes(value)}/s`;
 const milliseconds = (value) => `${(value ?? 0).toFixed(1)} ms`;

@@ -6,6 +6,7 @@ const CHARACTERS_KEPT = 65_536;
 /** Far above the ids that the SDK gives, which ignores answers to ids that are not its own. */
 const FIRST_OWN_ID = 1_000_000_000;
 const WAITING = 1_000;
+const AWAY = 'There is no connection now.';
 
 const encoder = new TextEncoder();
 
@@ -14,10 +15,12 @@ export class Frames {
   seen = 0;
   /** Round trip of the last answered command, milliseconds. */
   latency = null;
+  /** What names this page's session where each command is a request of its own. */
+  session = null;
   #number = 0;
   #ownId = FIRST_OWN_ID;
   #waiting = new Map();
-  #socket = null;
+  #send = null;
   #told = new Set();
 
   /** A WebSocket for the SDK that shows what passes. */
@@ -26,16 +29,24 @@ export class Frames {
     return class extends WebSocket {
       constructor(...address) {
         super(...address);
-        frames.#socket = this;
-        frames.#waiting.clear();
-        this.addEventListener('message', ({ data }) => frames.#note('in', data));
+        frames.opened((text) => {
+          if (this.readyState !== WebSocket.OPEN) throw new Error(AWAY);
+          this.send(text);
+        });
+        this.addEventListener('message', ({ data }) => frames.note('in', data));
       }
 
       send(data) {
-        frames.#note('out', data);
+        frames.note('out', data);
         super.send(data);
       }
     };
+  }
+
+  /** There is another connection, over which `send` sends. */
+  opened(send) {
+    this.#send = send;
+    this.#waiting.clear();
   }
 
   /** Calls `told` after each change; gives what ends it. */
@@ -46,8 +57,8 @@ export class Frames {
 
   /** Sends a command as it is, under an id of its own. */
   command(members) {
-    if (this.#socket?.readyState !== WebSocket.OPEN) throw new Error('There is no connection now.');
-    this.#socket.send(JSON.stringify({ ...members, id: (this.#ownId += 1) }));
+    if (!this.#send) throw new Error(AWAY);
+    this.#send(JSON.stringify({ ...members, id: (this.#ownId += 1) }));
   }
 
   /** Notes what happened beside frames: connections that begin and end. */
@@ -60,8 +71,11 @@ export class Frames {
     this.#tell();
   }
 
-  #note(direction, text) {
+  /** Notes what went `in` or `out`. */
+  note(direction, text) {
     const parts = parse(text);
+    const { session, node } = (direction === 'in' && parts.find((one) => one?.connect)?.connect) || {};
+    if (session) this.session = { session, node };
     this.#measure(direction, parts);
     const size = encoder.encode(text).length;
     const isPing = parts.every((one) => one && !Object.keys(one).length);
@@ -90,8 +104,8 @@ export class Frames {
   }
 }
 
-/** What is copied from here may be pasted anywhere: of a token only the beginning is kept. */
-const hideTokens = (text) => text.replace(/("token":"[^"]{12})[^"]*/g, '$1…');
+/** What is copied from here may be pasted anywhere: of a token or a session only the beginning is kept. */
+const hideTokens = (text) => text.replace(/("(?:token|session)":"[^"]{12})[^"]*/g, '$1…');
 
 /** The objects of a frame, one a line; null for what is none. */
 function parse(text) {

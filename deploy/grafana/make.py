@@ -68,6 +68,7 @@ def content():
         panel("Fan-out", [("out for one in", rate("sealcast_messages_total", labels='dir="out"') + " / " + rate("sealcast_messages_total", labels='dir="in"'))]),
         panel("Bytes", [("{{dir}}", rate("sealcast_bytes_total", "dir"))], "Bps"),
         panel("Messages in one write", [("messages", rate("sealcast_messages_total", labels='dir="out"') + " / " + rate("sealcast_writes_total"))]),
+        panel("Publications, by how far they got", [("{{state}}", rate("sealcast_message_state_total", "state"))], "cps"),
         panel("Recoveries", [("recovered: {{recovered}}", rate("sealcast_recover_total", "recovered")), ("from the node's tail", rate("sealcast_recover_from_tail_total"))], "cps"),
         panel("Gaps and repairs", [("gaps", rate("sealcast_gaps_total")), ("{{result}}", rate("sealcast_gap_repairs_total", "result"))], "cps", "GapRepairs"),
         panel("Dropped before they were taken", [("{{instance}}", rate("sealcast_pubsub_dropped_total", "instance"))], "cps"),
@@ -109,12 +110,14 @@ def content():
         panel("Nodes with Redis", [("{{instance}}", f"sealcast_redis_up{NODES}")]),
         panel("Nodes that refuse what needs Redis", [("{{instance}}", f"sealcast_redis_breaker_state{NODES}")]),
         panel("Failed trips", [("{{kind}}", rate("sealcast_redis_errors_total", "kind"))], "cps", "RedisErrors"),
+        panel("Until Redis answers", latency("sealcast_redis_op_seconds"), "s", "RedisLatency"),
+        panel("Until Redis answers, p99 by operation", [("{{op}}", f"histogram_quantile(0.99, {rate('sealcast_redis_op_seconds_bucket', 'le, op')})")], "s"),
         panel("Memory of the limit", [("{{instance}}", "redis_memory_used_bytes / redis_memory_max_bytes")], "percentunit", "RedisMemoryHigh"),
         panel("Keys thrown away", [("{{instance}}", "increase(redis_evicted_keys_total[5m])")], alert="RedisEvictions"),
         panel("Commands", [("{{instance}}", "rate(redis_commands_processed_total[$__rate_interval])")], "cps"),
         panel("Clients", [("{{instance}}", "redis_connected_clients")]),
         panel("Channels that nodes listen to", [("{{instance}}", "redis_pubsub_channels")]),
-        panel("Keys", [("{{db}}", "redis_db_keys")]),
+        panel("Keys", [("{{instance}}", "sum by (instance) (redis_db_keys)")]),
         panel("Appending works", [("{{instance}}", "redis_aof_last_write_status")]),
         panel("Network", [("in", "rate(redis_net_input_bytes_total[$__rate_interval])"), ("out", "rate(redis_net_output_bytes_total[$__rate_interval])")], "Bps"),
         panel("Link lost", [("{{instance}}", rate("sealcast_pubsub_reconnects_total", "instance"))], "cps"),
@@ -130,7 +133,7 @@ def content():
         panel("Waiting for a node", [("nodes", 'haproxy_backend_current_queue{proxy="nodes"}')], alert="LoadBalancerQueue"),
         panel("Tried again elsewhere", [("retries {{server}}", 'rate(haproxy_server_retry_warnings_total{proxy="nodes"}[$__rate_interval])'), ("another node", 'rate(haproxy_backend_redispatch_warnings_total{proxy="nodes"}[$__rate_interval])')], "cps"),
         panel("Failed checks", [("{{server}}", 'rate(haproxy_server_check_failures_total{proxy="nodes"}[$__rate_interval])')], "cps"),
-        panel("Addresses with a count", [("{{proxy}}", 'haproxy_sticktable_used{name="addresses"}')]),
+        panel("Addresses with a count", [("addresses", 'haproxy_sticktable_used{name="addresses"}')]),
     ]
 
 

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use sealcast_wire::name::BadName;
 use sealcast_wire::{Channel, ErrorCode, Payload, User, reply::ClientInfo};
 
-use super::namespace::{Namespaces, Readers};
+use super::namespace::{Namespace, Namespaces, Readers};
 use super::personal::PersonalChannels;
 use super::token::{Claims, SubscriptionOptions};
 
@@ -175,11 +175,16 @@ impl Identity {
         wish: Publish,
         subscribed: bool,
     ) -> Result<Authorized<Publish>, Denied> {
-        let namespace = namespaces.of(&wish.channel)?;
-        let known = !self.user.is_anonymous() || namespace.publish_for_anonymous;
-        let allowed = known
-            && (namespace.publish_for_client || (namespace.publish_for_subscriber && subscribed));
+        let allowed = self.may_publish(namespaces.of(&wish.channel)?, subscribed);
         if allowed { Ok(Authorized(wish)) } else { Err(Denied::Permission) }
+    }
+
+    /// Whether this identity may publish to channels of a namespace; `subscribed` as
+    /// in [`Identity::authorize_publish`].
+    #[must_use]
+    pub fn may_publish(&self, namespace: &Namespace, subscribed: bool) -> bool {
+        let known = !self.user.is_anonymous() || namespace.publish_for_anonymous;
+        known && (namespace.publish_for_client || (namespace.publish_for_subscriber && subscribed))
     }
 }
 
@@ -189,7 +194,6 @@ mod tests {
 
     use sealcast_wire::Data;
 
-    use super::super::namespace::Namespace;
     use super::*;
 
     fn identity(user: &str) -> Identity {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use sealcast_wire::name::MAX_NAME;
-use sealcast_wire::{Channel, Data, Payload};
+use sealcast_wire::{Channel, Data, Joining, Payload};
 
 use super::channel_regex::ChannelRegex;
 use super::grants::Denied;
@@ -108,6 +108,8 @@ pub struct Namespace {
     pub read_presence: Readers,
     /// Who may read the history.
     pub read_history: Readers,
+    /// What clients publish goes out more seldom than it comes, and is not kept.
+    pub shaping: Option<Shaping>,
 }
 
 impl Namespace {
@@ -128,6 +130,33 @@ impl Namespace {
             force_positioning: force_positioning.unwrap_or(self.force_positioning),
             force_recovery: force_recovery.unwrap_or(self.force_recovery),
             ..self.clone()
+        }
+    }
+}
+
+/// How what a client publishes to a channel goes out more seldom than it comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shaping {
+    /// Of each publisher the newest, one in so long.
+    Latest {
+        /// How long.
+        every: Duration,
+    },
+    /// Of each publisher everything, in order, joined in one publication in so long.
+    Batch {
+        /// How long.
+        every: Duration,
+        /// How it is joined.
+        joining: Joining,
+    },
+}
+
+impl Shaping {
+    /// The time from one publication of a publisher to the next.
+    #[must_use]
+    pub fn every(self) -> Duration {
+        match self {
+            Shaping::Latest { every } | Shaping::Batch { every, .. } => every,
         }
     }
 }
@@ -170,6 +199,7 @@ pub struct Namespaces {
     without: Option<Namespace>,
     named: HashMap<String, Namespace>,
     longest_name: usize,
+    shaped: bool,
 }
 
 impl Default for Namespaces {
@@ -182,13 +212,20 @@ impl Namespaces {
     /// `without` holds for channels without namespace; `None` leaves them unknown.
     #[must_use]
     pub fn new(without: Option<Namespace>, named: HashMap<String, Namespace>) -> Namespaces {
-        Namespaces { without, named, longest_name: MAX_NAME }
+        let shaped = named.values().chain(&without).any(|one| one.shaping.is_some());
+        Namespaces { without, named, longest_name: MAX_NAME, shaped }
     }
 
     /// The same where no channel's name is longer than `bytes`.
     #[must_use]
     pub fn with_longest_name(self, bytes: usize) -> Namespaces {
         Namespaces { longest_name: bytes, ..self }
+    }
+
+    /// Whether any of them shapes what clients publish.
+    #[must_use]
+    pub fn any_shaped(&self) -> bool {
+        self.shaped
     }
 
     /// The options of the channel's namespace.

@@ -1,5 +1,7 @@
 //! The embedded broker: one process, nothing outside it.
 
+mod once;
+
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,9 +17,12 @@ use tokio::time::{Instant, timeout};
 use super::feed::{Delivery, Feed, Place};
 use super::stream::Stream;
 use super::{
-    Broker, CALL_TIMEOUT, HistoryError, HistoryQuery, IDEMPOTENCY_WINDOW, IdempotencyKey, Outgoing,
-    Page, Presence, PresenceStats, Unavailable,
+    Away, Broker, CALL_TIMEOUT, HistoryError, HistoryQuery, Holder, IDEMPOTENCY_WINDOW,
+    IdempotencyKey, Outgoing, OverrideList, Page, Presence, PresenceStats, Unavailable,
 };
+use crate::limit::{Override, Subject};
+use once::Once;
+use overrides::Overrides;
 
 /// Most idempotency keys that are remembered; beyond, the oldest go early.
 const MOST_KEYS: usize = 100_000;
@@ -34,6 +39,7 @@ pub struct Memory {
     /// Bytes that all streams together may hold.
     most_bytes: usize,
     state: Mutex<State>,
+    once: Mutex<Once>,
 }
 
 #[derive(Default)]
@@ -45,13 +51,20 @@ struct State {
     answered: HashMap<(Channel, IdempotencyKey), Option<Position>>,
     /// In order of time.
     answered_until: VecDeque<(Duration, (Channel, IdempotencyKey))>,
+    overrides: Overrides,
 }
 
 impl Memory {
     /// A broker that delivers to `feed`, and keeps at most `most_bytes` of history.
     #[must_use]
     pub fn new(feed: Feed, most_bytes: usize) -> Memory {
-        Memory { feed, began: Instant::now(), most_bytes, state: Mutex::default() }
+        Memory {
+            feed,
+            began: Instant::now(),
+            most_bytes,
+            state: Mutex::default(),
+            once: Mutex::default(),
+        }
     }
 
     /// Waits for a place in the feed, if anyone here listens.
@@ -86,6 +99,7 @@ impl Memory {
     pub fn sweep(&self) {
         let now = self.now();
         self.state.lock().sweep(now);
+        self.once.lock().sweep(now);
     }
 
     fn now(&self) -> Duration {
@@ -248,9 +262,55 @@ impl Broker for Memory {
         })
     }
 
+    fn put_once(
+        &self,
+        id: [u8; 32],
+        value: Bytes,
+        ttl: Duration,
+    ) -> BoxFuture<'_, Result<(), Unavailable>> {
+        Box::pin(async move {
+            let mut once = self.once.lock();
+            let now = self.now();
+            once.put(id, value, now.saturating_add(ttl), now)
+        })
+    }
+
+    fn take_once(&self, id: [u8; 32]) -> BoxFuture<'_, Result<Option<Bytes>, Unavailable>> {
+        Box::pin(async move { Ok(self.once.lock().take(&id, self.now())) })
+    }
+
     fn tell(&self, _: Bytes) -> BoxFuture<'_, Result<(), Unavailable>> {
         // There is no other node.
         Box::pin(async { Ok(()) })
+    }
+
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    // Who is the only one has counted them already.
+    fn hold(&self, _: Holder, _: Option<usize>) -> BoxFuture<'_, Result<bool, Away>> {
+        Box::pin(async { Ok(true) })
+    }
+
+    fn release(&self, _: &Holder) {}
+
+    fn set_override(
+        &self,
+        one: Override,
+        ttl: Duration,
+    ) -> BoxFuture<'_, Result<bool, Unavailable>> {
+        let now = self.now();
+        let until = now.saturating_add(ttl);
+        Box::pin(async move { Ok(self.state.lock().overrides.set(one, until, now)) })
+    }
+
+    fn remove_override(&self, of: Subject) -> BoxFuture<'_, Result<bool, Unavailable>> {
+        Box::pin(async move { Ok(self.state.lock().overrides.remove(&of, self.now())) })
+    }
+
+    fn overrides(&self, known: String) -> BoxFuture<'_, Result<Option<OverrideList>, Unavailable>> {
+        Box::pin(async move { Ok(self.state.lock().overrides.list(&known, self.now())) })
     }
 
     fn probe(&self, mark: u64) -> BoxFuture<'_, Result<(), Unavailable>> {
@@ -348,5 +408,6 @@ impl State {
     }
 }
 
+mod overrides;
 #[cfg(test)]
 mod tests;

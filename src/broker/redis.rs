@@ -17,8 +17,10 @@ mod health;
 mod hello;
 mod keys;
 mod lane;
+mod leases;
 mod life;
 mod link;
+mod overrides;
 mod patience;
 mod place;
 mod present;
@@ -45,13 +47,16 @@ use sealcast_wire::{Channel, Epoch, Position, Publication};
 use tokio::time::{Instant, timeout};
 
 use super::{
-    Broker, CALL_TIMEOUT, HistoryError, HistoryQuery, IDEMPOTENCY_WINDOW, Outgoing, Page, Presence,
-    PresenceStats, Retention, Since, Tails, Unavailable, Unrecoverable,
+    Away, Broker, CALL_TIMEOUT, HistoryError, HistoryQuery, Holder, IDEMPOTENCY_WINDOW, Outgoing,
+    OverrideList, Page, Presence, PresenceStats, Retention, Since, Tails, Unavailable,
+    Unrecoverable,
 };
+use crate::limit::{self, Override};
 use crate::metrics::Metrics;
 use health::Health;
 use hello::Mode;
 use keys::{Kind, Name, Names};
+use leases::Leases;
 use link::Subject;
 use present::Present;
 use primary::{Way, answered};
@@ -78,6 +83,7 @@ pub struct Redis {
     router: Arc<Router>,
     health: Arc<Health>,
     present: Present,
+    leases: Leases,
     tails: Arc<Tails>,
     seen: Arc<Seen>,
     metrics: Arc<Metrics>,
@@ -332,6 +338,36 @@ impl Broker for Redis {
         })
     }
 
+    fn put_once(
+        &self,
+        id: [u8; 32],
+        value: Bytes,
+        ttl: Duration,
+    ) -> BoxFuture<'_, Result<(), Unavailable>> {
+        Box::pin(async move {
+            let name = self.names.once(&id);
+            let mut command = redis::cmd("SET");
+            command.arg(name.key(Kind::Once)).arg(&*value).arg("NX").arg("PX").arg(millis(ttl));
+            match self.router.call(Way::Write, name, command, value.len()).await? {
+                Value::Okay => Ok(()),
+                _ => Err(Unavailable),
+            }
+        })
+    }
+
+    fn take_once(&self, id: [u8; 32]) -> BoxFuture<'_, Result<Option<Bytes>, Unavailable>> {
+        Box::pin(async move {
+            let name = self.names.once(&id);
+            let mut command = redis::cmd("GETDEL");
+            command.arg(name.key(Kind::Once));
+            match self.router.call(Way::Write, name, command, 0).await? {
+                Value::Nil => Ok(None),
+                Value::BulkString(value) => Ok(Some(value.into())),
+                _ => Err(Unavailable),
+            }
+        })
+    }
+
     /// By one primary, the same for all nodes; if that is away by the next. Every
     /// node listens at each. What was sent twice bears one counter, and is taken once.
     fn tell(&self, message: Bytes) -> BoxFuture<'_, Result<(), Unavailable>> {
@@ -353,6 +389,36 @@ impl Broker for Redis {
             }
             told
         })
+    }
+
+    fn is_shared(&self) -> bool {
+        true
+    }
+
+    fn hold(&self, of: Holder, most: Option<usize>) -> BoxFuture<'_, Result<bool, Away>> {
+        Box::pin(async move { self.leases.hold((&self.names, &self.router), &of, most).await })
+    }
+
+    fn release(&self, of: &Holder) {
+        self.leases.release((&self.names, &self.router), of);
+    }
+
+    fn set_override(
+        &self,
+        one: Override,
+        ttl: Duration,
+    ) -> BoxFuture<'_, Result<bool, Unavailable>> {
+        Box::pin(async move { overrides::set(&self.names, &self.router, &one, ttl).await })
+    }
+
+    fn remove_override(&self, of: limit::Subject) -> BoxFuture<'_, Result<bool, Unavailable>> {
+        Box::pin(async move { overrides::remove(&self.names, &self.router, &of).await })
+    }
+
+    fn overrides(&self, known: String) -> BoxFuture<'_, Result<Option<OverrideList>, Unavailable>> {
+        Box::pin(
+            async move { overrides::list(&self.names, &self.router, &self.metrics, &known).await },
+        )
     }
 
     fn probe(&self, mark: u64) -> BoxFuture<'_, Result<(), Unavailable>> {

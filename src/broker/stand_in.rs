@@ -11,8 +11,10 @@ use sealcast_wire::{Channel, Position};
 use tokio::sync::Semaphore;
 
 use super::{
-    Broker, HistoryError, HistoryQuery, Outgoing, Page, Presence, PresenceStats, Unavailable,
+    Away, Broker, HistoryError, HistoryQuery, Holder, Outgoing, OverrideList, Page, Presence,
+    PresenceStats, Unavailable,
 };
+use crate::limit::{Override, Subject};
 
 /// Notes every call when it begins; each waits for one answer.
 pub(crate) struct StandIn {
@@ -124,11 +126,47 @@ impl Broker for StandIn {
         self.call("unsubscribe", &channel)
     }
 
+    fn put_once(
+        &self,
+        _: [u8; 32],
+        _: Bytes,
+        _: Duration,
+    ) -> BoxFuture<'_, Result<(), Unavailable>> {
+        Box::pin(async { Err(Unavailable) })
+    }
+
+    fn take_once(&self, _: [u8; 32]) -> BoxFuture<'_, Result<Option<Bytes>, Unavailable>> {
+        Box::pin(async { Err(Unavailable) })
+    }
+
     fn tell(&self, message: Bytes) -> BoxFuture<'_, Result<(), Unavailable>> {
         Box::pin(async move {
             self.told.lock().push(message);
             Ok(())
         })
+    }
+
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    // Who is the only one has counted them already.
+    fn hold(&self, _: Holder, _: Option<usize>) -> BoxFuture<'_, Result<bool, Away>> {
+        Box::pin(async { Ok(true) })
+    }
+
+    fn release(&self, _: &Holder) {}
+
+    fn set_override(&self, _: Override, _: Duration) -> BoxFuture<'_, Result<bool, Unavailable>> {
+        Box::pin(async { Ok(true) })
+    }
+
+    fn remove_override(&self, _: Subject) -> BoxFuture<'_, Result<bool, Unavailable>> {
+        Box::pin(async { Ok(false) })
+    }
+
+    fn overrides(&self, _: String) -> BoxFuture<'_, Result<Option<OverrideList>, Unavailable>> {
+        Box::pin(async { Ok(None) })
     }
 
     fn probe(&self, _: u64) -> BoxFuture<'_, Result<(), Unavailable>> {

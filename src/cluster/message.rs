@@ -19,6 +19,8 @@ pub(super) enum Message {
     Hello(Numbers),
     /// The sender leaves.
     Goodbye,
+    /// What operators have set for single users and others has changed.
+    OverridesChanged,
     /// Every node is to do something, and to answer.
     Ask { id: u64, command: Command },
     /// One node is to hand commands to a session that it holds, and to answer.

@@ -62,12 +62,29 @@ pub fn development(flags: Vec<(&'static str, Value)>) -> Result<(Config, String)
                     "name": "cursors",
                     "allow_subscribe_for_client": true,
                     "allow_publish_for_subscriber": true,
+                    "shaping": { "mode": "latest" },
                     "presence": true,
                     "join_leave": true,
                     "allow_presence_for_subscriber": true,
                 },
+                // What measures the node itself.
+                {
+                    "name": "burst",
+                    "allow_subscribe_for_client": true,
+                    "allow_publish_for_subscriber": true,
+                },
+                // What is being drawn.
+                {
+                    "name": "strokes",
+                    "allow_subscribe_for_client": true,
+                    "allow_publish_for_subscriber": true,
+                    "shaping": { "mode": "batch" },
+                },
             ],
         },
+        // The page shows how each transport does.
+        "http_stream": { "enabled": true },
+        "sse": { "enabled": true },
         "http_api": { "key": key },
         "shutdown": { "lb_wait": "0s", "spread": "200ms", "deadline": "5s" },
         // Nobody scrapes it: several nodes may be tried side by side.
@@ -116,6 +133,7 @@ pub(super) fn build(
         listeners: listeners::listeners(file, faults),
         proxies: proxies(&file.http_server.trusted_proxies, faults),
         proxy_protocol: proxy_protocol(&file.http_server, faults),
+        http2: file.http_server.http2,
         origins: origins(&file.client.allowed_origins, faults),
         verifier: tokens(file, faults).and_then(|tokens| verifier(&tokens, faults)),
         dev: None,

@@ -21,9 +21,8 @@ use crate::limit::Limits;
 
 pub(super) use api::{ApiKey, HttpApi};
 pub(super) use broker::{Addresses, Cluster, Engine, RedisEngine, RedisTls};
-pub(super) use channel::{Channels, Options};
+pub(super) use channel::{Channels, Options, Shaping};
 pub(super) use client::Client;
-pub(super) use limit_rate::format as rate_text;
 pub(super) use limits::{LimitOptions, WebSocket};
 pub(super) use stream::{HttpStream, Sse, UniHttpStream, UniSse, UniWebSocket};
 pub(super) use token::{SubscriptionToken, Token, TokenIssuer};
@@ -125,6 +124,9 @@ section! {
         /// Connections from `trusted_proxies` begin with a header of the PROXY protocol, version 2.
         /// Others have none, and speak for themselves.
         @restart proxy_protocol: bool,
+        /// Whether the public listener speaks HTTP/2 with whoever begins with it (without TLS,
+        /// by prior knowledge), and takes WebSockets over it.
+        @restart http2: bool,
     }
     unsupported {
         tls: "TLS ends at a proxy",

@@ -6,7 +6,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::reader::Reader;
-use super::{duration, tree};
+use super::tree;
+use crate::limit::duration;
 
 /// The type of an option.
 pub(super) trait Kind: Sized {

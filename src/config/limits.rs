@@ -6,11 +6,9 @@ use std::time::Duration;
 
 use super::Fault;
 use super::build::fault;
-use super::duration;
 use super::file::File;
-use super::file::rate_text;
 use super::settings::{Setting, Source};
-use crate::limit::{Limits, Profile, Rate};
+use crate::limit::{Limits, Profile, Rate, duration};
 
 /// One limit.
 pub struct Limit {
@@ -73,6 +71,8 @@ limits! {
         "Error 111; after 100 refusals in 10 s the connection ends with 3013.";
     "user_messages", "limits.user_messages", Rate user_messages (10_000), RATE,
         "Error 111; after 100 refusals in 10 s the connection ends with 3013.";
+    "ephemeral", "limits.ephemeral", Rate ephemeral (1_000), RATE,
+        "Error 111; after 100 refusals in 10 s the connection ends with 3013. Of what is merged only at ten times as much.";
     "node_commands", "limits.node_commands", Rate node_commands (1_000_000), RATE,
         "Error 111, whoever asks.";
     "ip_connects", "limits.ip_connects", Rate ip_connects (10_000), RATE,
@@ -81,6 +81,10 @@ limits! {
         "HTTP 503 with `Retry-After`.";
     "ip_connections", "limits.ip_connections", Count ip_connections (1, CROWD), "sealcast_connections",
         "HTTP 503 with `Retry-After`.";
+    "user_tickets", "limits.user_tickets", Rate user_tickets (1_000), RATE,
+        "HTTP 429 with `Retry-After`.";
+    "ip_guesses", "limits.ip_guesses", Rate ip_guesses (10_000), RATE,
+        "HTTP 429 with `Retry-After`, for those that are there too.";
     "user_connections", "client.user_connection_limit", Count user_connections (0, CROWD), RATE,
         "The newest is closed with 3013, or what `client.user_connection_limit_answer` says. 0 is no limit.";
     "connections", "client.connection_limit", Count websocket_connections (1, CROWD), "sealcast_connections",
@@ -170,7 +174,7 @@ impl Limit {
         match self.amount {
             Amount::Count(get, ..) | Amount::Bytes(get, ..) => get(limits).to_string(),
             Amount::Time(get, ..) => duration::format(get(limits)),
-            Amount::Rate(get, _) => rate_text(&get(limits)),
+            Amount::Rate(get, _) => get(limits).to_string(),
         }
     }
 

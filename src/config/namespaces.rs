@@ -8,6 +8,7 @@ use super::Fault;
 use super::build::fault;
 use super::file::{File, Options};
 use super::settings::{Setting, Source};
+use super::shaping::shaping;
 use crate::auth::{ChannelRegex, DataFormat, History, Namespace, Readers, RecoveryMode};
 use crate::limit::Profile;
 
@@ -38,6 +39,8 @@ pub(super) fn namespace(
         let problem = "positioning and recovery need history_size and history_ttl";
         fault(faults, place, problem);
     }
+    let data_format = data_format(place, options, compat, faults);
+    let shaping = shaping(place, options, data_format, faults);
     Namespace {
         subscribe_for_client: options.allow_subscribe_for_client,
         subscribe_for_anonymous: options.allow_subscribe_for_anonymous,
@@ -46,7 +49,7 @@ pub(super) fn namespace(
         publish_for_anonymous: options.allow_publish_for_anonymous,
         user_limited_channels: options.allow_user_limited_channels,
         channel_regex: channel_regex(place, options, faults),
-        data_format: data_format(place, options, compat, faults),
+        data_format,
         message_bytes: message_bytes(place, options, most_bytes, faults),
         history,
         force_positioning: options.force_positioning,
@@ -55,7 +58,7 @@ pub(super) fn namespace(
         allow_recovery: options.allow_recovery,
         recovery_mode: recovery_mode(place, options, faults),
         auto_cache_recover: options.auto_cache_recover,
-        allow_delta: allow_delta(place, options, faults),
+        allow_delta: allow_delta(place, options, faults) && shaping.is_none(),
         delta_publish: options.delta_publish,
         allow_tags_filter: options.allow_tags_filter,
         presence: options.presence,
@@ -71,6 +74,7 @@ pub(super) fn namespace(
             subscriber: options.allow_history_for_subscriber,
             anonymous: options.allow_history_for_anonymous,
         },
+        shaping,
     }
 }
 

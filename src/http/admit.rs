@@ -7,24 +7,45 @@ use std::time::Duration;
 use axum::http::StatusCode;
 
 use super::App;
-use crate::limit::{self, Scope, Share, TooMany, Wait};
+use crate::broker::Holder;
+use crate::limit::{self, Rate, Scope, Share, TooMany, Wait};
+use crate::session::{AddressPlace, Policy};
 
 /// A place among the connections of the client's address.
 ///
 /// # Errors
 /// If the connection is one too many; counted.
-pub(super) fn admit(app: &App, client: IpAddr) -> Result<Share, TooMany> {
+pub(super) async fn admit(app: &App, client: IpAddr) -> Result<Box<AddressPlace>, TooMany> {
     let policy = &app.policy;
     let now = limit::nanos(policy.relay.hub().clock().precise());
-    policy.usage.connect(client, &policy.limits, now).inspect_err(|too_many| {
-        app.metrics().rate_limited(too_many.scope.name());
-    })
+    let admitted = match policy.usage.connect(client, &policy.limits, now) {
+        Ok(here) => in_cluster(policy, client, here).await,
+        Err(too_many) => Err(too_many),
+    };
+    admitted.inspect_err(|too_many| app.metrics().rate_limited(too_many.scope.name()))
 }
 
-/// What it is answered with: the status says whether the address asks too much or the
-/// node has enough.
+async fn in_cluster(
+    policy: &Policy,
+    client: IpAddr,
+    here: Share,
+) -> Result<Box<AddressPlace>, TooMany> {
+    let mut lease = None;
+    if policy.relay.has_leases() {
+        let holder = Holder::Address(client.into());
+        lease = policy.relay.lease(holder, Some(policy.limits.ip_connections)).await;
+        if lease.is_none() {
+            return Err(TooMany { scope: Scope::AddressConnections, wait: Wait(0) });
+        }
+    }
+    Ok(Box::new(AddressPlace { here, lease }))
+}
+
+/// What it is answered with: the status says whether the address asks too much, the
+/// node has enough, or an operator does not want it.
 pub(super) fn refusal(too_many: &TooMany) -> (StatusCode, &'static str) {
     match too_many.scope {
+        Scope::Blocked => (StatusCode::FORBIDDEN, "this address is blocked"),
         Scope::Address => (StatusCode::TOO_MANY_REQUESTS, "too many connects from this address"),
         Scope::AddressConnections => {
             (StatusCode::SERVICE_UNAVAILABLE, "too many connections from this address")
@@ -37,12 +58,12 @@ pub(super) fn refusal(too_many: &TooMany) -> (StatusCode, &'static str) {
 ///
 /// # Errors
 /// If it is one too many; counted.
-pub(super) fn admit_call(app: &App, key: &str) -> Result<(), Wait> {
-    let Some(rate) = app.api_rates.get(key) else { return Ok(()) };
+pub(super) fn admit_call(app: &App, key: &str) -> Result<(), TooMany> {
+    let rate = app.api_rates.get(key).unwrap_or(&Rate::NONE);
     let policy = &app.policy;
     let now = limit::nanos(policy.relay.hub().clock().precise());
-    policy.usage.call(key, rate, now).inspect_err(|_| {
-        app.metrics().rate_limited(Scope::ApiKey.name());
+    policy.usage.call(key, rate, now).inspect_err(|too_many| {
+        app.metrics().rate_limited(too_many.scope.name());
     })
 }
 

@@ -8,6 +8,7 @@ mod batch;
 mod channel;
 mod connection;
 mod document;
+mod limits;
 mod method;
 mod node;
 mod publish;
@@ -22,7 +23,7 @@ use sealcast_wire::ErrorCode;
 
 use super::{App, admit, body};
 use crate::auth::{ApiMethod, ServerApi};
-use crate::limit::Wait;
+use crate::limit::{Scope, TooMany};
 use answer::{Problem, done, told};
 use request::{Object, Position, find, parse};
 
@@ -64,8 +65,8 @@ pub(super) async fn call(
     let answered = match call {
         Call::Batch => batch::answer(&app, &caller, &body).await.map(|text| (StatusCode::OK, text)),
         Call::One(method) => {
-            if let Err(wait) = admit::admit_call(&app, caller.name()) {
-                return too_fast(wait);
+            if let Err(too_many) = admit::admit_call(&app, caller.name()) {
+                return not_admitted(&too_many);
             }
             method::call(method, &app, &caller, &body).await.map(|outcome| told(&outcome, mode))
         }
@@ -81,15 +82,19 @@ enum Call {
     Batch,
 }
 
-/// Error 111, by the status whatever the mode is: a proxy and a client that know
-/// nothing of this API understand it too.
-fn too_fast(wait: Wait) -> Response {
+/// Error 111, or 103 for a key that is blocked, by the status whatever the mode is: a
+/// proxy and a client that know nothing of this API understand it too.
+fn not_admitted(too_many: &TooMany) -> Response {
+    let (status, code) = match too_many.scope {
+        Scope::Blocked => (StatusCode::FORBIDDEN, ErrorCode::PermissionDenied),
+        _ => (StatusCode::TOO_MANY_REQUESTS, ErrorCode::TooManyRequests),
+    };
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
-        (header::RETRY_AFTER, admit::retry_after(wait).as_secs().into()),
+        (header::RETRY_AFTER, admit::retry_after(too_many.wait).as_secs().into()),
     ];
-    let body = format!(r#"{{"error":{}}}"#, answer::error_text(ErrorCode::TooManyRequests));
-    (StatusCode::TOO_MANY_REQUESTS, headers, body).into_response()
+    let body = format!(r#"{{"error":{}}}"#, answer::error_text(code));
+    (status, headers, body).into_response()
 }
 
 /// A request that is none: the status, and its name as text.

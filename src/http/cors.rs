@@ -35,6 +35,8 @@ pub(super) fn permit(app: &App, headers: &HeaderMap, mut response: Response) -> 
         answer.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
         let yes = HeaderValue::from_static("true");
         answer.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, yes);
+        let told = HeaderValue::from_static("Retry-After");
+        answer.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, told);
     }
     response
 }

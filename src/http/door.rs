@@ -2,11 +2,12 @@
 //! Origin rule.
 
 use axum::extract::Request;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, Version, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use super::App;
+use super::{App, websocket};
+use crate::net::HEADERS;
 use crate::session::Binding;
 
 /// Longest request target, bytes.
@@ -14,27 +15,43 @@ const MAX_TARGET: usize = 8 << 10;
 /// Most parameters of a query.
 const MAX_PARAMETERS: usize = 32;
 
+/// What a browser says of the page that asks (W3C Fetch Metadata).
+const FETCH_SITE: &str = "sec-fetch-site";
+
 /// Longest origin that is shown, characters: a host's name has at most 253.
 const LONGEST_ORIGIN: usize = 300;
 
-/// Refuses a request that is too large, or that names no host or several, and
-/// ends its connection.
+/// Refuses a request that is too large, that names no host or several, or that would
+/// have a tunnel where there is none, and ends its connection.
 pub(super) async fn check_form(request: Request, next: Next) -> Response {
     let target = request.uri();
     let parameters = target.query().map_or(0, |query| query.split('&').count());
-    let hosts = request.headers().get_all(header::HOST).iter().count();
-    // HTTP/1.0 has no Host; load balancers still ask for health that way.
-    let hosts_allowed = hosts == 1 || hosts == 0 && request.version() == Version::HTTP_10;
+    let path = target.path();
+    let tunnels = path == websocket::PATH || path == websocket::LISTENERS_PATH;
     let refused = if target.path_and_query().map_or(0, |all| all.as_str().len()) > MAX_TARGET {
         StatusCode::URI_TOO_LONG
-    } else if parameters > MAX_PARAMETERS || !hosts_allowed {
+    } else if request.headers().len() > HEADERS {
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
+    } else if parameters > MAX_PARAMETERS || !names_host(&request) {
         StatusCode::BAD_REQUEST
+    } else if request.method() == Method::CONNECT && !tunnels {
+        StatusCode::METHOD_NOT_ALLOWED
     } else {
         return next.run(request).await;
     };
     let mut response = refused.into_response();
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     response
+}
+
+/// HTTP/2 has the host in the target. HTTP/1.0 has none; load balancers still ask for
+/// health that way.
+fn names_host(request: &Request) -> bool {
+    match (request.headers().get_all(header::HOST).iter().count(), request.version()) {
+        (0, Version::HTTP_10) => true,
+        (0, Version::HTTP_2) => request.uri().authority().is_some(),
+        (count, _) => count == 1,
+    }
 }
 
 /// Lets a request in whose origin is on the list. Without an `Origin` header it
@@ -49,9 +66,9 @@ pub(super) fn check_origin(app: &App, headers: &HeaderMap) -> Result<(), StatusC
     } else {
         // A browser leaves the origin out when a page gets something of its own node,
         // and says so in a header that pages cannot set.
-        match headers.get("sec-fetch-site") {
-            None => !headers.contains_key(header::COOKIE),
-            Some(site) => site == "same-origin",
+        match headers.contains_key(FETCH_SITE) {
+            false => !headers.contains_key(header::COOKIE),
+            true => is_own(headers),
         }
     };
     if allowed {
@@ -59,6 +76,12 @@ pub(super) fn check_origin(app: &App, headers: &HeaderMap) -> Result<(), StatusC
     }
     app.metrics().origin_rejected.increment(1);
     Err(StatusCode::FORBIDDEN)
+}
+
+/// Whether a browser says that a page of the node's own origin asks; it need not name
+/// that origin then.
+pub(super) fn is_own(headers: &HeaderMap) -> bool {
+    headers.get(FETCH_SITE).is_some_and(|site| site == "same-origin")
 }
 
 /// The origin that a request names, if it is on the list.

@@ -26,6 +26,8 @@ macro_rules! files {
     ($($path:literal: $kind:literal,)*) => {
         /// Path below `/assets/`, content type, content.
         const ASSETS: &[(&str, &str, &[u8])] = &[
+            // What applications use with the SDK, and this page too.
+            ("batch.js", "text/javascript; charset=utf-8", include_bytes!("../../clients/js/batch.js")),
             $(($path, $kind, include_bytes!(concat!("../../web/", $path))),)*
         ];
     };
@@ -52,12 +54,20 @@ files! {
     "presence.js": "text/javascript; charset=utf-8",
     "room.js": "text/javascript; charset=utf-8",
     "sheet.js": "text/javascript; charset=utf-8",
+    "streams.js": "text/javascript; charset=utf-8",
     "style.css": "text/css; charset=utf-8",
     "tabs.js": "text/javascript; charset=utf-8",
     "theme.js": "text/javascript; charset=utf-8",
     "vendor/centrifuge.js": "text/javascript; charset=utf-8",
     "vendor/centrifuge.LICENSE": "text/plain; charset=utf-8",
 }
+
+/// The same for what applications use too.
+const CLIENT: &[(&str, &str, &[u8])] = &[(
+    "tickets.js",
+    "text/javascript; charset=utf-8",
+    include_bytes!("../../clients/js/tickets.js"),
+)];
 
 const HTML: &str = "text/html; charset=utf-8";
 
@@ -73,7 +83,7 @@ pub(super) async fn api() -> Response {
 
 /// What the pages are made of.
 pub(super) async fn asset(Path(path): Path<String>) -> Response {
-    match ASSETS.iter().find(|(name, _, _)| *name == path) {
+    match ASSETS.iter().chain(CLIENT).find(|(name, _, _)| *name == path) {
         Some((_, kind, content)) => file(kind, content),
         None => StatusCode::NOT_FOUND.into_response(),
     }

@@ -5,6 +5,7 @@
 mod connect;
 mod emulation;
 mod opening;
+mod ticket;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -23,8 +24,9 @@ use crate::net::{Handover, Peer};
 use crate::session::Places;
 use connect::Asked;
 
-pub(super) use connect::in_url;
+pub(super) use connect::{in_url, with_token};
 pub(super) use emulation::emulate;
+pub(super) use ticket::{in_query as ticket_in_query, issue as issue_ticket, redeem};
 
 /// By which transports beside WebSocket clients may connect.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,7 +56,7 @@ pub(super) enum Transport {
 
 /// A stream that is refused, and the reason in the answer's body.
 pub(super) struct Refusal {
-    pub(super) status: StatusCode,
+    status: StatusCode,
     pub(super) reason: &'static str,
     /// When it may be worth trying again, if a limit says so.
     wait: Option<Wait>,
@@ -70,7 +72,8 @@ pub(super) fn route(transport: Transport) -> MethodRouter<Live> {
 }
 
 /// Answers with a stream, or says why not. Order: switched off 404, preflight,
-/// method 405, origin 403, leaving 503, form, body, full 503.
+/// method 405, address 429 or 503, origin 403, leaving 503, form, body, full 503,
+/// ticket 401, 403, 429 or 503.
 async fn answer(
     app: Arc<App>,
     peer: SocketAddr,
@@ -96,7 +99,7 @@ async fn answer(
                 transport = transport.name(),
                 "a stream was refused"
             );
-            refusal.response(transport)
+            refusal.response(transport.methods())
         }
     };
     cors::permit(&app, &headers, response)
@@ -114,14 +117,15 @@ async fn open(
         return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "this method opens no stream"));
     }
     let client = app.proxies.client(peer.ip(), request.headers());
-    let address = admit::admit(app, client).map_err(|too_many| Refusal::too_many(&too_many))?;
+    let address = admit::admit(app, client).await;
+    let address = address.map_err(|too_many| Refusal::too_many(&too_many))?;
     door::check_origin(app, request.headers())
         .map_err(|status| Refusal::new(status, "origin not allowed"))?;
     if app.health.is_leaving() {
         return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the node is stopping"));
     }
     let (parts, body) = request.into_parts();
-    // Chunks do not exist before HTTP/1.1, and HTTP/2 ends at the proxy.
+    // Chunks do not exist before HTTP/1.1, and a socket of HTTP/2 is shared.
     if parts.version != Version::HTTP_11 {
         let text = "a stream needs HTTP/1.1; a proxy in front may have to be told to speak it";
         return Err(Refusal::new(StatusCode::HTTP_VERSION_NOT_SUPPORTED, text));
@@ -131,8 +135,9 @@ async fn open(
         StatusCode::INTERNAL_SERVER_ERROR,
         "the socket cannot be taken over",
     ))?;
+    let ticket = ticket::in_query(parts.uri.query())?;
     let asked = connect::asked(app, &parts, body, transport).await?;
-    let Asked { encoding, first } = match asked {
+    let Asked { encoding, mut first } = match asked {
         Some(asked) => asked,
         None => return Ok(StatusCode::NO_CONTENT.into_response()),
     };
@@ -142,7 +147,13 @@ async fn open(
     };
     let format = transport.format(encoding);
     let places = Places { connection, waiting, address: Some(address) };
-    let binding = door::binding(&parts.headers);
+    let mut binding = door::binding(&parts.headers);
+    if let Some(ticket) = ticket {
+        let ticket = (transport.name(), &*ticket);
+        let redeemed = ticket::redeem(app, client, &parts.headers, ticket).await?;
+        first = connect::with_token(encoding, &first, redeemed.token)?;
+        binding = redeemed.binding;
+    }
     let begin = opening::begin(Arc::clone(app), format, first, places, (client, binding));
     Ok(opening::response(format, handover.body(begin)))
 }
@@ -194,7 +205,7 @@ impl Refusal {
         Refusal { status, reason, wait: Some(too_many.wait) }
     }
 
-    fn attempt(&self) -> Attempt {
+    pub(super) fn attempt(&self) -> Attempt {
         match self.status {
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => Attempt::Limited,
             StatusCode::INTERNAL_SERVER_ERROR => Attempt::ServerError,
@@ -202,7 +213,7 @@ impl Refusal {
         }
     }
 
-    fn response(self, transport: Transport) -> Response {
+    pub(super) fn response(self, methods: &'static str) -> Response {
         let Refusal { status, reason, wait } = self;
         let kind = [(header::CONTENT_TYPE, "text/plain; charset=utf-8")];
         let mut response = (status, kind, format!("{reason}\n")).into_response();
@@ -214,8 +225,11 @@ impl Refusal {
         } else if status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(header::RETRY_AFTER, health::retry_after().as_secs().into());
         }
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
         if status == StatusCode::METHOD_NOT_ALLOWED {
-            headers.insert(header::ALLOW, HeaderValue::from_static(transport.methods()));
+            headers.insert(header::ALLOW, HeaderValue::from_static(methods));
         }
         response
     }

@@ -3,20 +3,19 @@
 //! the connection ends at once with the reason. Nothing that the page says is read.
 
 use axum::http::HeaderMap;
-use hyper::upgrade::OnUpgrade;
 use sealcast_wire::{Disconnect, ws};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{Duration, timeout};
 
 use super::door;
-use crate::net;
+use crate::net::Upgrade;
 
 /// How long the page has to see the end.
 const LONGEST: Duration = Duration::from_secs(2);
 
 /// Ends the connection with why these headers are refused.
 pub(super) fn origin_refused(
-    upgrade: OnUpgrade,
+    upgrade: Upgrade,
     headers: &HeaderMap,
 ) -> impl Future<Output = ()> + use<> {
     let reason = reason(&door::origin(headers));
@@ -35,8 +34,8 @@ fn reason(origin: &str) -> String {
     }
 }
 
-async fn end(upgrade: OnUpgrade, reason: String) -> Option<()> {
-    let (mut stream, _) = net::into_socket(upgrade.await.ok()?)?;
+async fn end(upgrade: Upgrade, reason: String) -> Option<()> {
+    let mut stream = std::pin::pin!(upgrade.stream().await?);
     let mut frame = Vec::new();
     ws::put_close(&mut frame, Disconnect::PERMISSION_DENIED.code, &reason);
     stream.write_all(&frame).await.ok()?;

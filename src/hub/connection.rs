@@ -8,6 +8,7 @@
 mod due;
 mod ending;
 mod marks;
+mod socket;
 mod subscriptions;
 mod write;
 
@@ -20,12 +21,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use sealcast_wire::{Disconnect, Encoding, Reply};
-use tokio::net::TcpStream;
 
 use super::deadlines::{Deadline, Deadlines, Millis};
 use super::format::Format;
 use super::outbox::{Flush, Outbox, Phase};
 use super::{Hub, OutboxLimits};
+use crate::limit::QueueCap;
+pub use socket::{Duplex, Socket};
 pub use subscriptions::{NotAdded, Noted, Notes};
 use write::charge;
 
@@ -65,28 +67,22 @@ pub struct Connection {
     id: ConnectionId,
     format: Format,
     pings: Pings,
-    sink: Sink,
+    socket: Socket,
     /// The earliest deadline, milliseconds; read by the sweep without the lock.
     due: AtomicU64,
     outbox: Mutex<Outbox>,
 }
 
-enum Sink {
-    Tcp(TcpStream),
-    #[cfg(test)]
-    Scripted(super::tests::Script),
-}
-
 impl Connection {
-    /// A connection over `stream`, whose socket is not blocking.
+    /// A connection over `socket`.
     #[must_use]
     pub fn new(
         id: ConnectionId,
         format: impl Into<Format>,
         pings: Pings,
-        stream: TcpStream,
+        socket: impl Into<Socket>,
     ) -> Arc<Connection> {
-        Self::over(id, format.into(), pings, Sink::Tcp(stream))
+        Self::over(id, format.into(), pings, socket.into())
     }
 
     #[cfg(test)]
@@ -103,15 +99,16 @@ impl Connection {
         pings: Pings,
         script: super::tests::Script,
     ) -> Arc<Connection> {
-        Self::over(ConnectionId::from_u128(7), format.into(), pings, Sink::Scripted(script))
+        let socket = Socket(socket::Kind::Scripted(script));
+        Self::over(ConnectionId::from_u128(7), format.into(), pings, socket)
     }
 
-    fn over(id: ConnectionId, format: Format, pings: Pings, sink: Sink) -> Arc<Connection> {
+    fn over(id: ConnectionId, format: Format, pings: Pings, socket: Socket) -> Arc<Connection> {
         Arc::new(Connection {
             id,
             format,
             pings,
-            sink,
+            socket,
             due: AtomicU64::new(u64::MAX),
             outbox: Mutex::new(Outbox::new()),
         })
@@ -141,16 +138,6 @@ impl Connection {
         self.pings
     }
 
-    /// The socket, for its task to read from.
-    #[must_use]
-    pub fn stream(&self) -> Option<&TcpStream> {
-        match &self.sink {
-            Sink::Tcp(stream) => Some(stream),
-            #[cfg(test)]
-            Sink::Scripted(_) => None,
-        }
-    }
-
     /// A reply as one frame or chunk, as the connection's transport has it; empty if
     /// it is not for a client that only listens.
     #[must_use]
@@ -169,6 +156,9 @@ impl Connection {
             return false;
         }
         let OutboxLimits { messages: most_messages, bytes: most_bytes, .. } = *hub.limits();
+        let own = outbox.cap.as_deref().copied().unwrap_or_default();
+        let most_messages = own.messages.unwrap_or(most_messages);
+        let most_bytes = own.bytes.unwrap_or(most_bytes);
         let bytes = outbox.queue.bytes() + frames.len();
         let blocked = outbox.flush == Flush::Blocked;
         if outbox.queue.messages() + messages > most_messages
@@ -192,6 +182,12 @@ impl Connection {
         }
     }
 
+    /// Bounds what may wait otherwise than for all; what waits already stays.
+    pub fn set_queue_cap(&self, cap: QueueCap) {
+        let cap = (cap != QueueCap::default()).then(|| Box::new(cap));
+        self.outbox.lock().cap = cap;
+    }
+
     /// Writes what was pushed, unless someone else has done so or the socket is
     /// full.
     pub fn flush(&self, hub: &Hub) {
@@ -212,13 +208,18 @@ impl Connection {
         }
     }
 
+    /// Reads, in the connection's task, what has come; 0 at its end.
+    ///
+    /// # Errors
+    /// Those of the socket, also [`io::ErrorKind::WouldBlock`] if nothing has come after
+    /// all, whereupon to ask again waits.
+    pub fn poll_read(&self, context: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
+        self.socket.poll_read(context, into)
+    }
+
     /// Waits, in the connection's task, for room in the socket.
     pub fn poll_writable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &self.sink {
-            Sink::Tcp(stream) => stream.poll_write_ready(context),
-            #[cfg(test)]
-            Sink::Scripted(_) => Poll::Pending,
-        }
+        self.socket.poll_writable(context)
     }
 
     /// Keeps `context` to be woken, and tells where the connection stands; `None`

@@ -10,6 +10,7 @@ use super::deadlines::{Deadlines, Millis};
 use super::marks::Marks;
 use super::queue::Queue;
 use super::shard::Slot;
+use crate::limit::QueueCap;
 
 /// Who will write next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,6 +88,8 @@ pub(super) struct Outbox {
     pub(super) client_changed: bool,
     /// How far its reader has come, where events have ids.
     pub(super) marks: Option<Box<Marks>>,
+    /// Where an operator has set another cap than for all.
+    pub(super) cap: Option<Box<QueueCap>>,
     /// What is to be cleaned up at the broker, by channel.
     pub(super) traces: Vec<(Channel, Traces)>,
 }
@@ -106,6 +109,7 @@ impl Outbox {
             subscription_due: false,
             client_changed: false,
             marks: None,
+            cap: None,
             traces: Vec::new(),
         }
     }

@@ -10,6 +10,7 @@ use sealcast_wire::User;
 use super::Hub;
 use super::connection::Connection;
 use super::deadlines::Millis;
+use crate::limit::Network;
 
 /// How many connections are looked at before the lock is given up for a moment.
 const CHUNK: usize = 1_024;
@@ -31,6 +32,18 @@ struct Inner {
 struct Entry {
     connection: Arc<Connection>,
     client: Option<Client>,
+    /// Where it comes from, if that is known.
+    address: Option<Network>,
+}
+
+/// A connection, and whose it is as far as that is known.
+pub struct Known {
+    /// The connection.
+    pub connection: Arc<Connection>,
+    /// Its user, once it has authenticated.
+    pub user: Option<User>,
+    /// Where it comes from.
+    pub address: Option<Network>,
 }
 
 /// Whom an authenticated connection speaks for.
@@ -61,7 +74,7 @@ impl Registration {
     #[must_use]
     pub fn new(hub: &Arc<Hub>, connection: Arc<Connection>) -> Registration {
         let mut inner = hub.registry().0.lock();
-        let entry = Some(Entry { connection, client: None });
+        let entry = Some(Entry { connection, client: None, address: None });
         let at = match inner.free.pop() {
             Some(at) => {
                 if let Some(place) = inner.places.get_mut(at) {
@@ -75,6 +88,24 @@ impl Registration {
             }
         };
         Registration { hub: Arc::clone(hub), at }
+    }
+
+    /// Notes where the connection comes from.
+    #[must_use]
+    pub fn coming_from(self, address: impl Into<Network>) -> Registration {
+        let mut inner = self.hub.registry().0.lock();
+        if let Some(entry) = inner.places.get_mut(self.at).and_then(Option::as_mut) {
+            entry.address = Some(address.into());
+        }
+        drop(inner);
+        self
+    }
+
+    /// What is known of the connection.
+    #[must_use]
+    pub fn known(&self) -> Option<Known> {
+        let inner = self.hub.registry().0.lock();
+        inner.places.get(self.at)?.as_ref().map(Entry::known)
     }
 
     /// Takes a place among the connections of `user`, if fewer than `most` are
@@ -141,6 +172,16 @@ impl Drop for UserPlace {
     }
 }
 
+impl Entry {
+    fn known(&self) -> Known {
+        Known {
+            connection: Arc::clone(&self.connection),
+            user: self.client.as_ref().map(|client| client.user.clone()),
+            address: self.address,
+        }
+    }
+}
+
 impl Inner {
     fn give_back(&mut self, user: &User) {
         if let Some(count) = self.connecting.get_mut(user) {
@@ -190,6 +231,24 @@ impl Registry {
                     .filter(|entry| entry.connection.next_due() <= now)
                     .map(|entry| Arc::clone(&entry.connection)),
             );
+        }
+    }
+
+    /// All of them, for `see`, which is not called under the lock.
+    pub(super) fn each(&self, mut see: impl FnMut(Known)) {
+        let mut at = 0;
+        loop {
+            let inner = self.0.lock();
+            let Some(chunk) = inner.places.get(at..(at + CHUNK).min(inner.places.len())) else {
+                return;
+            };
+            if chunk.is_empty() {
+                return;
+            }
+            at += chunk.len();
+            let known: Vec<_> = chunk.iter().flatten().map(Entry::known).collect();
+            drop(inner);
+            known.into_iter().for_each(&mut see);
         }
     }
 

@@ -10,7 +10,7 @@ use sealcast_wire::ws::{self, Incoming, Opcode, Receiver, Role};
 use sealcast_wire::{Channel, Disconnect, Encoding, Publication, User};
 
 use super::*;
-use crate::limit::Profile;
+use crate::limit::{Profile, QueueCap};
 
 mod positions;
 mod registry;
@@ -249,6 +249,23 @@ fn a_queue_holds_its_limit_and_one_more_ends_it_with_3008() {
     assert_eq!(texts, ["x"], "only the frame that was half out is finished");
     assert_eq!(one.finish(&hub), Disconnect::SLOW.code);
     assert_eq!(hub.budget().held(), 0);
+}
+
+#[test]
+fn one_connection_may_have_a_cap_of_its_own() {
+    let hub = hub_with(|limits| limits.queue_messages = 10);
+    let ((fewer, _a), (more, _b)) = (connection(2), connection(2));
+    fewer.set_queue_cap(QueueCap { messages: Some(3), bytes: None });
+    more.set_queue_cap(QueueCap { messages: Some(12), bytes: None });
+    for (connection, most) in [(&fewer, 3), (&more, 12)] {
+        for _ in 0..most {
+            connection.push(&hub, text("x"), 1);
+            connection.flush(&hub);
+        }
+        assert!(connection.is_open(), "{most} are held");
+        connection.push(&hub, text("x"), 1);
+        assert!(!connection.is_open());
+    }
 }
 
 #[test]

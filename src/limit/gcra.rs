@@ -33,8 +33,18 @@ impl Bucket {
     /// # Errors
     /// If as much is not left. What costs more than the rate's burst never is.
     pub fn take(&mut self, rate: &Rate, cost: u32, now: Nanos) -> Result<(), Wait> {
-        self.0 = advance(self.0, rate, cost, now)?;
-        Ok(())
+        let taken = advance(self.0, rate, cost, now);
+        // What a slower rate took counts no longer than this one lasts.
+        self.0 = taken.unwrap_or(self.0.min(now.saturating_add(rate.depth())));
+        taken.map(|_| ())
+    }
+
+    /// Whether as much is left; takes nothing. See [`Bucket::take`].
+    ///
+    /// # Errors
+    /// See there.
+    pub fn check(self, rate: &Rate, cost: u32, now: Nanos) -> Result<(), Wait> {
+        advance(self.0, rate, cost, now).map(|_| ())
     }
 
     /// Whether it is full again, as if it had never been used.
@@ -59,7 +69,9 @@ impl SharedBucket {
         }
         let mut used = self.0.load(Ordering::Relaxed);
         loop {
-            let after = advance(used, rate, cost, now)?;
+            let after = advance(used, rate, cost, now).inspect_err(|_| {
+                self.0.fetch_min(now.saturating_add(rate.depth()), Ordering::Relaxed);
+            })?;
             match self.0.compare_exchange_weak(used, after, Ordering::Relaxed, Ordering::Relaxed) {
                 Ok(_) => return Ok(()),
                 Err(other) => used = other,
@@ -218,6 +230,13 @@ mod tests {
             bucket.take(&slow, 1, 0).expect("within the burst");
         }
         assert_eq!(bucket.take(&fast, 1, 0), Err(Wait(SECOND / 10)));
+        assert_eq!(bucket.take(&fast, 1, SECOND / 10), Ok(()), "and this is how long it waits");
+        let shared = SharedBucket::default();
+        for _ in 0..10 {
+            shared.take(&slow, 1, 0).expect("within the burst");
+        }
+        assert_eq!(shared.take(&fast, 1, 0), Err(Wait(SECOND / 10)));
+        assert_eq!(shared.take(&fast, 1, SECOND / 10), Ok(()));
     }
 
     #[test]

@@ -79,6 +79,25 @@ impl Keyed {
         Ok(())
     }
 
+    /// Whether `cost` is left in the bucket of `key`; see [`Bucket::check`].
+    ///
+    /// # Errors
+    /// See there.
+    pub fn check<K: Hash + ?Sized>(
+        &self,
+        key: &K,
+        rate: &Rate,
+        cost: u32,
+        now: Nanos,
+    ) -> Result<(), Wait> {
+        let hash = self.hash.hash_one(key);
+        let Some(shard) = self.shards.get(hash as usize % SHARDS) else { return Ok(()) };
+        let shard = shard.lock();
+        let full = shard.buckets.len() >= self.most_each;
+        let newcomers = if full { shard.rest } else { Bucket::default() };
+        shard.buckets.get(&hash).copied().unwrap_or(newcomers).check(rate, cost, now)
+    }
+
     /// Forgets, in a part of all, whose bucket is full again; called often it
     /// comes round. Gives storage back.
     pub fn forget(&self, now: Nanos) {

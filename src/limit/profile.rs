@@ -85,6 +85,8 @@ pub struct Limits {
     pub subscribes: Rate,
     /// What one user publishes, sends and calls, over all connections.
     pub user_messages: Rate,
+    /// What one client publishes to one channel that is shaped; counts as nothing else.
+    pub ephemeral: Rate,
     /// What `conn_commands` counts, of all connections of the node together.
     pub node_commands: Rate,
     /// New connections from one address; from one /64 with IPv6.
@@ -93,6 +95,11 @@ pub struct Limits {
     pub node_connects: Rate,
     /// Most connections from one address; from one /64 with IPv6.
     pub ip_connections: usize,
+    /// Tickets of one user.
+    pub user_tickets: Rate,
+    /// Sessions and tickets that one address, or one /64 with IPv6, names and that are
+    /// not there.
+    pub ip_guesses: Rate,
     /// Most connections of one user on the node; 0 for any number.
     pub user_connections: usize,
 }
@@ -146,10 +153,13 @@ impl Profile {
             conn_bytes: Rate::each_second(256 << 10, 1 << 20),
             subscribes: Rate::each_second(10, 128),
             user_messages: Rate::of(100, Duration::from_secs(60), 20),
+            ephemeral: Rate::each_second(60, 60),
             node_commands: Rate::each_second(5_000, 5_000),
             ip_connects: Rate::of(60, Duration::from_secs(10), 60),
             node_connects: Rate::each_second(2_000, 2_000),
             ip_connections: 200,
+            user_tickets: Rate::of(10, Duration::from_secs(60), 10),
+            ip_guesses: Rate::of(100, Duration::from_secs(10), 100),
             user_connections: 10,
         };
         match self {
@@ -172,6 +182,7 @@ impl Profile {
                 ip_connects: Rate::of(10, Duration::from_secs(10), 10),
                 node_connects: Rate::each_second(200, 200),
                 ip_connections: 20,
+                ip_guesses: Rate::of(20, Duration::from_secs(10), 20),
                 user_connections: 3,
                 ..standard
             },
@@ -180,9 +191,12 @@ impl Profile {
                 conn_bytes: Rate::NONE,
                 subscribes: Rate::NONE,
                 user_messages: Rate::NONE,
+                ephemeral: Rate::NONE,
                 node_commands: Rate::NONE,
                 ip_connects: Rate::NONE,
                 node_connects: Rate::NONE,
+                user_tickets: Rate::NONE,
+                ip_guesses: Rate::NONE,
                 ..standard
             },
         }
@@ -220,6 +234,7 @@ mod tests {
             assert_eq!(limits.conn_commands, Rate::each_second(10, 20));
             assert_eq!(limits.user_messages, Rate::of(100, SECOND(60), 20));
             assert_eq!(limits.subscribes, Rate::each_second(10, 128));
+            assert_eq!(limits.ephemeral, Rate::each_second(60, 60));
             assert_eq!(limits.queue_messages, 1_000);
             assert_eq!(limits.header_timeout, SECOND(5));
             assert_eq!((limits.ping_interval, limits.pong_timeout), (SECOND(25), SECOND(8)));
@@ -243,5 +258,8 @@ mod tests {
         assert_eq!(both(|limits| limits.node_connects), (each(200, 200), each(2_000, 2_000)));
         let ten = |count| Rate::of(count, SECOND(10), count);
         assert_eq!(both(|limits| limits.ip_connects), (ten(10), ten(60)));
+        assert_eq!(both(|limits| limits.ip_guesses), (ten(20), ten(100)));
+        let ten = Rate::of(10, SECOND(60), 10);
+        assert_eq!(both(|limits| limits.user_tickets), (ten, ten));
     }
 }

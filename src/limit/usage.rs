@@ -12,6 +12,8 @@ use std::sync::Arc;
 use super::counts::{Counts, Share};
 use super::gcra::{Nanos, SharedBucket, Wait};
 use super::keyed::Keyed;
+use super::network::Network;
+use super::overrides::Overrides;
 use super::profile::Limits;
 use super::rate::Rate;
 
@@ -30,6 +32,8 @@ pub enum Scope {
     Subscribe,
     /// The user's messages.
     User,
+    /// The connection's, for what it publishes to a shaped channel.
+    Ephemeral,
     /// The node's commands.
     Node,
     /// The node's new connections.
@@ -42,21 +46,31 @@ pub enum Scope {
     UserConnections,
     /// The API key's calls.
     ApiKey,
+    /// The user's tickets.
+    Tickets,
+    /// Sessions and tickets that the address named and that are not there.
+    Guesses,
+    /// Nobody's: an operator has blocked the user, the connection, the address or the key.
+    Blocked,
 }
 
 impl Scope {
     /// Every scope.
-    pub const ALL: [Scope; 10] = [
+    pub const ALL: [Scope; 14] = [
         Scope::Connection,
         Scope::Bytes,
         Scope::Subscribe,
         Scope::User,
+        Scope::Ephemeral,
         Scope::Node,
         Scope::NodeConnects,
         Scope::Address,
         Scope::AddressConnections,
         Scope::UserConnections,
         Scope::ApiKey,
+        Scope::Tickets,
+        Scope::Guesses,
+        Scope::Blocked,
     ];
 
     /// Its name in the metrics.
@@ -67,17 +81,21 @@ impl Scope {
             Scope::Bytes => "bytes",
             Scope::Subscribe => "subscribe",
             Scope::User => "user",
+            Scope::Ephemeral => "ephemeral",
             Scope::Node => "node",
             Scope::NodeConnects => "node_connects",
             Scope::Address => "address",
             Scope::AddressConnections => "address_connections",
             Scope::UserConnections => "user_connections",
             Scope::ApiKey => "api_key",
+            Scope::Tickets => "tickets",
+            Scope::Guesses => "guesses",
+            Scope::Blocked => "blocked",
         }
     }
 }
 
-/// A new connection is too much.
+/// A new connection, or a call, is too much.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooMany {
     /// Whose limit it is.
@@ -95,6 +113,9 @@ pub struct Usage {
     addresses: Keyed,
     connections: Arc<Counts>,
     api_keys: Keyed,
+    tickets: Keyed,
+    guesses: Keyed,
+    overrides: Overrides,
 }
 
 impl Usage {
@@ -108,6 +129,9 @@ impl Usage {
             addresses: Keyed::new(MOST_KEYS),
             connections: Counts::new(),
             api_keys: Keyed::new(MOST_KEYS),
+            tickets: Keyed::new(MOST_KEYS),
+            guesses: Keyed::new(MOST_KEYS),
+            overrides: Overrides::default(),
         })
     }
 
@@ -123,21 +147,56 @@ impl Usage {
     ///
     /// # Errors
     /// If it is one too many.
-    pub fn message(
-        &self,
-        user: &(impl Hash + ?Sized),
-        limits: &Limits,
-        now: Nanos,
-    ) -> Result<(), Wait> {
-        self.users.take(user, &limits.user_messages, 1, now)
+    pub fn message(&self, user: &str, limits: &Limits, now: Nanos) -> Result<(), Wait> {
+        let own = self.overrides.user(user, now).and_then(|terms| terms.rate);
+        self.users.take(user, &own.unwrap_or(limits.user_messages), 1, now)
     }
 
     /// One call by an API key of this name.
     ///
     /// # Errors
     /// If it is one too many.
-    pub fn call(&self, key: &str, rate: &Rate, now: Nanos) -> Result<(), Wait> {
-        self.api_keys.take(key, rate, 1, now)
+    pub fn call(&self, key: &str, rate: &Rate, now: Nanos) -> Result<(), TooMany> {
+        let own = self.overrides.api_key(key, now).unwrap_or_default();
+        if own.block {
+            return Err(TooMany { scope: Scope::Blocked, wait: Wait(0) });
+        }
+        let taken = self.api_keys.take(key, &own.rate.unwrap_or(*rate), 1, now);
+        taken.map_err(|wait| TooMany { scope: Scope::ApiKey, wait })
+    }
+
+    /// What an operator has set for one user, connection, address or key.
+    #[must_use]
+    pub fn overrides(&self) -> &Overrides {
+        &self.overrides
+    }
+
+    /// One ticket of a user.
+    ///
+    /// # Errors
+    /// If it is one too many.
+    pub fn ticket(
+        &self,
+        user: &(impl Hash + ?Sized),
+        limits: &Limits,
+        now: Nanos,
+    ) -> Result<(), Wait> {
+        self.tickets.take(user, &limits.user_tickets, 1, now)
+    }
+
+    /// Whether an address may name a session or a ticket: it may not when it has
+    /// named too many that are not there, whether this one is or not.
+    ///
+    /// # Errors
+    /// If it has.
+    pub fn may_name(&self, address: IpAddr, limits: &Limits, now: Nanos) -> Result<(), Wait> {
+        self.guesses.check(&Network::from(address), &limits.ip_guesses, 1, now)
+    }
+
+    /// An address has named one that is not there.
+    pub fn guessed(&self, address: IpAddr, limits: &Limits, now: Nanos) {
+        // Some that were asked for together may come here when nothing is left.
+        let _ = self.guesses.take(&Network::from(address), &limits.ip_guesses, 1, now);
     }
 
     /// A new connection; its place among those of its address is given back when
@@ -146,10 +205,14 @@ impl Usage {
     /// # Errors
     /// If it is one too many, for the address or the node.
     pub fn connect(&self, address: IpAddr, limits: &Limits, now: Nanos) -> Result<Share, TooMany> {
-        let subject = subject(address);
+        let subject = Network::from(address);
         let too_many = |scope| move |wait| TooMany { scope, wait };
+        let own = self.overrides.address(subject, now).unwrap_or_default();
+        if own.block {
+            return Err(TooMany { scope: Scope::Blocked, wait: Wait(0) });
+        }
         self.addresses
-            .take(&subject, &limits.ip_connects, 1, now)
+            .take(&subject, &own.rate.unwrap_or(limits.ip_connects), 1, now)
             .map_err(too_many(Scope::Address))?;
         let share = self
             .connections
@@ -162,18 +225,10 @@ impl Usage {
     /// Forgets, in a part of all, who has used nothing lately; called often it
     /// comes round.
     pub fn forget(&self, now: Nanos) {
-        for keyed in [&self.users, &self.addresses, &self.api_keys] {
+        let tickets = [&self.tickets, &self.guesses];
+        for keyed in [&self.users, &self.addresses, &self.api_keys].into_iter().chain(tickets) {
             keyed.forget(now);
         }
-    }
-}
-
-/// What counts as one address: with IPv6 a /64, of which one machine has all.
-fn subject(address: IpAddr) -> u128 {
-    match address.to_canonical() {
-        IpAddr::V4(address) => u128::from(address.to_bits()),
-        // No /64 is below 2^64, so none is an IPv4 address.
-        IpAddr::V6(address) => (address.to_bits() >> 64) + (1 << 64),
     }
 }
 

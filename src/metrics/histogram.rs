@@ -44,8 +44,21 @@ const DELIVERY_LATENCY: &str = "sealcast_delivery_latency_seconds";
 const REDIS_OP: &str = "sealcast_redis_op_seconds";
 
 /// What is asked of Redis: scripts by their names, and everything else.
-pub const REDIS_OPS: [&str; 9] =
-    ["publish", "history", "behind", "beat", "enter", "exit", "presence", "stats", "other"];
+pub const REDIS_OPS: [&str; 13] = [
+    "publish",
+    "history",
+    "behind",
+    "beat",
+    "enter",
+    "exit",
+    "presence",
+    "stats",
+    "lease",
+    "override_set",
+    "override_remove",
+    "override_list",
+    "other",
+];
 
 /// One histogram of lengths of time.
 #[derive(Debug, Default)]

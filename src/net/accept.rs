@@ -1,4 +1,5 @@
-//! The accept loop: sockets in, HTTP/1.1 requests to a service.
+//! The accept loop: sockets in, requests to a service, by HTTP/1.1 or if it is allowed
+//! also by HTTP/2.
 //!
 //! Each socket has a deadline for its header, a bound on what it may send before
 //! its request is understood, and a place under a cap. What a request's body may
@@ -22,15 +23,16 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::handover::Handover;
+use super::http2;
 use super::proxy_protocol;
 use super::strict::Strict;
 use crate::limit::{Cap, Permit};
 use crate::metrics::Metrics;
 
 /// Largest request head, bytes.
-const HEAD_BYTES: usize = 16 << 10;
-/// Most headers.
-const HEADERS: usize = 64;
+pub(super) const HEAD_BYTES: usize = 16 << 10;
+/// Most headers of a request. Over HTTP/2 whoever answers it has to count them.
+pub const HEADERS: usize = 64;
 /// How long to wait when a socket cannot be accepted, for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Sockets that may be told that the node is full at the same time.
@@ -52,6 +54,8 @@ pub struct Acceptor {
     pub sockets: Cap,
     /// Longest time until a request's head has come.
     pub header_timeout: Duration,
+    /// Whether HTTP/2 is spoken with those who begin with it.
+    pub http2: bool,
     /// Who says for whom it speaks; `None` for nobody.
     pub announces: Option<Announces>,
     /// Where the tasks of sockets are counted.
@@ -107,7 +111,7 @@ impl Acceptor {
     fn serve<S, B>(&self, stream: TcpStream, peer: Peer, place: Permit, service: S)
     where
         S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
-        S: Send + 'static,
+        S: Clone + Send + 'static,
         S::Future: Send + 'static,
         B: Body + Send + 'static,
         B::Data: Send,
@@ -121,7 +125,7 @@ impl Acceptor {
             .header_read_timeout(self.header_timeout)
             .max_headers(HEADERS)
             .max_buf_size(HEAD_BYTES);
-        let timeout = self.header_timeout;
+        let (timeout, http2, tasks) = (self.header_timeout, self.http2, self.tasks.clone());
         let announced =
             self.announces.as_ref().is_some_and(|announces| announces(peer.0.ip().to_canonical()));
         self.tasks.spawn(async move {
@@ -130,6 +134,15 @@ impl Acceptor {
                 let header = tokio::time::timeout(timeout, proxy_protocol::read(&mut stream));
                 let Ok(Ok(client)) = header.await else { return };
                 peer = Peer(client.unwrap_or(peer.0));
+            }
+            if http2 {
+                let spoken = tokio::time::timeout(timeout, http2::is_spoken(&stream));
+                let Ok(Ok(spoken)) = spoken.await else { return };
+                if spoken {
+                    // Apart, so that it does not make the tasks of others larger.
+                    Box::pin(http2::serve((stream, peer), service, tasks, timeout, &stop)).await;
+                    return;
+                }
             }
             let handover = Arc::new(Handover::default());
             let strict = Strict::new(stream, Arc::clone(&handover));

@@ -6,7 +6,7 @@
 //! begins with a body in chunks; then the socket is taken out, and chunks are
 //! written to it as frames are to a WebSocket: by whoever has something to say, from
 //! shared bytes. The price is one response a connection, which its head says
-//! (`Connection: close`). HTTP/2 ends at the proxy in front.
+//! (`Connection: close`). Over HTTP/2, whose socket is shared, there are no streams.
 
 use std::convert::Infallible;
 use std::pin::Pin;

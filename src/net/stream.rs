@@ -108,13 +108,8 @@ impl<S: Session> Driver<S> {
     /// to read. What is not a request cannot be answered, so it ends the stream too.
     fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let Lived { hub, connection, .. } = &self.lived;
-        let Some(stream) = connection.stream() else { return Poll::Pending };
-        if std::task::ready!(stream.poll_read_ready(context)).is_err() {
-            connection.end(Disconnect::CONNECTION_CLOSED);
-            return Poll::Ready(());
-        }
         let mut sink = [0; READ];
-        match stream.try_read(&mut sink) {
+        match std::task::ready!(connection.poll_read(context, &mut sink)) {
             Ok(0) => connection.end(Disconnect::CONNECTION_CLOSED),
             Ok(count) => {
                 hub.metrics().bytes_in.increment(count as u64);

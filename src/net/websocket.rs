@@ -14,14 +14,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use hyper::upgrade::Upgraded;
-use hyper_util::rt::TokioIo;
 use sealcast_wire::Disconnect;
 use sealcast_wire::ws::{self, Incoming, Receiver};
-use tokio::net::TcpStream;
 
 use super::lived::Lived;
-use super::strict::Strict;
 use crate::hub::{Connection, Hub, Millis, Pings};
 use crate::limit::Limits;
 use crate::session::{Message, Session};
@@ -38,14 +34,6 @@ thread_local! {
 pub fn receiver_limits(limits: &Limits) -> ws::Limits {
     let fragments = u32::try_from(limits.frame_fragments).unwrap_or(u32::MAX);
     ws::Limits { message: limits.frame_bytes, fragments }
-}
-
-/// Takes the socket out of an upgraded connection of this room's accept loop, and
-/// the bytes that came behind the handshake. `None` for any other connection.
-#[must_use]
-pub fn into_socket(upgraded: Upgraded) -> Option<(TcpStream, Bytes)> {
-    let parts = upgraded.downcast::<TokioIo<Strict>>().ok()?;
-    Some((parts.io.into_inner().into_inner(), parts.read_buf))
 }
 
 /// Drives a connection until it has ended. `leftover` is what came behind the
@@ -116,25 +104,21 @@ impl<S: Session> Driver<S> {
     }
 
     fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let connection = Arc::clone(&self.lived.connection);
-        let Some(stream) = connection.stream() else { return Poll::Pending };
-        if std::task::ready!(stream.poll_read_ready(context)).is_err() {
-            self.lived.connection.end(Disconnect::CONNECTION_CLOSED);
-            return Poll::Ready(());
-        }
-        SCRATCH.with_borrow_mut(|scratch| match stream.try_read(scratch) {
-            Ok(0) => self.lived.connection.end(Disconnect::CONNECTION_CLOSED),
-            Ok(count) => {
-                self.lived.hub.metrics().bytes_in.increment(count as u64);
-                if let Some(input) = scratch.get_mut(..count) {
-                    self.bytes(input, context);
+        SCRATCH.with_borrow_mut(|scratch| {
+            match std::task::ready!(self.lived.connection.poll_read(context, scratch)) {
+                Ok(0) => self.lived.connection.end(Disconnect::CONNECTION_CLOSED),
+                Ok(count) => {
+                    self.lived.hub.metrics().bytes_in.increment(count as u64);
+                    if let Some(input) = scratch.get_mut(..count) {
+                        self.bytes(input, context);
+                    }
                 }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => self.lived.connection.end(Disconnect::CONNECTION_CLOSED),
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(_) => self.lived.connection.end(Disconnect::CONNECTION_CLOSED),
-        });
-        Poll::Ready(())
+            Poll::Ready(())
+        })
     }
 
     fn bytes(&mut self, input: &mut [u8], context: &mut Context<'_>) {

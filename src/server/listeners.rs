@@ -37,19 +37,21 @@ impl Doors {
     }
 
     /// Serves: the public one until the first of the two says so, the others as long
-    /// as the node works. `acceptor` makes one for so many sockets.
+    /// as the node works. `acceptor` makes one for so many sockets. The public one's speak
+    /// the PROXY protocol, or HTTP/2, where that is said.
     pub(super) fn serve(
         self,
         live: &Live,
         acceptor: impl Fn(usize, &CancellationToken, Option<Announces>) -> Acceptor,
         (accepting, works): (&CancellationToken, &CancellationToken),
-        proxy_protocol: bool,
+        (proxy_protocol, http2): (bool, bool),
     ) {
         let Doors { addresses, public, internal, metrics } = self;
         let sockets = live.app().policy.limits.http_sockets;
         let routes = http::public(live.clone(), addresses.public_api);
         let announces = proxy_protocol.then(|| announces(live.clone()));
-        tokio::spawn(http::serve(acceptor(sockets, accepting, announces), public, routes));
+        let doorman = Acceptor { http2, ..acceptor(sockets, accepting, announces) };
+        tokio::spawn(http::serve(doorman, public, routes));
         if let Some(listener) = internal {
             let routes = http::internal(live.clone(), metrics.is_none());
             tokio::spawn(http::serve(acceptor(sockets, works, None), listener, routes));

@@ -17,11 +17,13 @@ use super::form::channel_of;
 use super::inflight::InFlight;
 use super::meter::Meter;
 use super::operation::{Actor, Kind, Operation};
-use super::{Message, Places, Policies, Policy, Session, form, listener};
-use crate::auth::{Denied, Identity};
+pub(super) use super::refusal::Refusal;
+use super::{AddressPlace, Message, Places, Policies, Policy, Session, form, listener};
+use crate::auth::Identity;
 use crate::hub::{self, Connection, Deadline, Millis, Notes, Pings, Registration, UserPlace};
-use crate::limit::{Permit, Share, nanos};
+use crate::limit::{Permit, nanos};
 use crate::metrics::{Attempt, Metrics};
+use crate::relay::Lease;
 
 /// How long a refused client has to close by itself.
 const REFUSED_TIMEOUT: Millis = Millis(5_000);
@@ -40,7 +42,9 @@ pub struct Client {
     /// Made with the first command, so that it need not lie in the task.
     meter: Option<Box<Meter>>,
     _place: Permit,
-    _address: Option<Share>,
+    _address: Option<Box<AddressPlace>>,
+    /// Its place among those of its user in the cluster.
+    _lease: Option<Box<Lease>>,
 }
 
 /// A connection waits until it has connected; only then are there commands.
@@ -61,22 +65,11 @@ struct Connecting {
     id: u32,
     began: Duration,
     actor: Actor,
-    future: BoxFuture<'static, Result<(), Refusal>>,
+    future: BoxFuture<'static, Result<Option<Lease>, Refusal>>,
     /// Frames that came behind the connect command, in order.
     waiting: VecDeque<Vec<u8>>,
     user_place: Option<UserPlace>,
     _place: Permit,
-}
-
-/// Why a command is not carried out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Refusal {
-    /// It is answered with an error.
-    Reply(ErrorCode),
-    /// The same, with the rule that the subscription token breaks.
-    Explained(ErrorCode, &'static str),
-    /// It ends the whole connection.
-    Close(Disconnect),
 }
 
 /// Whether a command has its answer.
@@ -85,24 +78,6 @@ enum Answer {
     Given,
     /// What was begun gives it later, or none is awaited.
     NotHere,
-}
-
-impl From<ErrorCode> for Refusal {
-    fn from(code: ErrorCode) -> Refusal {
-        Refusal::Reply(code)
-    }
-}
-
-impl From<Denied> for Refusal {
-    fn from(denied: Denied) -> Refusal {
-        Refusal::Reply(denied.into())
-    }
-}
-
-impl From<Disconnect> for Refusal {
-    fn from(disconnect: Disconnect) -> Refusal {
-        Refusal::Close(disconnect)
-    }
 }
 
 impl Session for Client {
@@ -171,6 +146,7 @@ impl Client {
             meter: None,
             _place: places.connection,
             _address: places.address,
+            _lease: None,
         }
     }
 
@@ -237,7 +213,8 @@ impl Client {
         let user_place = connecting.user_place.take();
         let actor = connecting.actor.clone();
         match done {
-            Ok(()) => {
+            Ok(lease) => {
+                self._lease = lease.map(Box::new);
                 self.connected(actor, user_place);
                 self.policy.relay.hub().observe_command("connect", began);
                 for frame in waiting {
@@ -317,14 +294,22 @@ impl Client {
             connection: Arc::clone(&self.connection),
             identity: Arc::new(identity),
         };
-        if subscriptions.is_empty() {
+        let wanted = connect::lease_wanted(&self.policy, &actor.identity.user);
+        if subscriptions.is_empty() && wanted.is_none() {
             // Before anyone else can find the connection and push to it.
             self.reply(&Reply { id, body: Body::Connect(Box::new(result)) });
             self.connected(actor, user_place);
             return Ok(Answer::Given);
         }
         self.granted = granted;
-        let future = actor.clone().connect(id, result, subscriptions);
+        let connecting = actor.clone();
+        let future = async move {
+            let lease = match wanted {
+                Some(most) => Some(connecting.lease(most).await?),
+                None => None,
+            };
+            connecting.connect(id, result, subscriptions).await.map(|()| lease)
+        };
         let waiting = std::mem::replace(&mut self.state, State::Refused);
         let State::Waiting { _place, .. } = waiting else { return Ok(Answer::NotHere) };
         self.state = State::Connecting(Box::new(Connecting {
@@ -355,6 +340,9 @@ impl Client {
         let own = personal.filter(|personal| personal.single_connection);
         let own = own.and_then(|personal| personal.of(&user)?.ok());
         self.registration.authenticated(hub::Client { user, info }, user_place);
+        if let Some(known) = self.registration.known() {
+            self.policy.relay.apply_overrides(&known, &self.policy.usage);
+        }
         if let Some(own) = own {
             // In the order in which they authenticated, so that of several that
             // come at once exactly the last one stays.

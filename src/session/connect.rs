@@ -15,8 +15,10 @@ use crate::auth::{
     Authorized, Claims, DataFormat, Denied, Identity, Refused, Subscribe, SubscriptionOptions,
     TokenDenied,
 };
-use crate::hub::{Connection, Deadline, Millis, Pings, Registration, UserPlace};
-use crate::limit::Scope;
+use crate::broker::Holder;
+use crate::hub::{Connection, Deadline, Known, Millis, Pings, Registration, UserPlace};
+use crate::limit::{Scope, nanos};
+use crate::relay::Lease;
 
 /// Someone who may connect.
 pub(super) struct Admitted {
@@ -47,6 +49,7 @@ pub(super) fn connect(
     let now = policy.unix_now();
     let claims = authenticate(policy, connection, &request.token.0, now)?;
     still_good(claims.expires_at, now)?;
+    not_blocked(policy, registration, &claims.user)?;
     let place = take_place(policy, registration, &claims)?;
     let granted = granted(policy, &claims)?;
     let most = policy.limits.channels_per_connection;
@@ -181,6 +184,23 @@ fn authenticate(
     Ok(claims)
 }
 
+/// An operator may have blocked the user, or where the connection comes from.
+fn not_blocked(
+    policy: &Policy,
+    registration: &Registration,
+    user: &User,
+) -> Result<(), Disconnect> {
+    let hub = policy.relay.hub();
+    let Some(Known { connection, address, .. }) = registration.known() else { return Ok(()) };
+    let user = (!user.is_anonymous()).then(|| user.as_str());
+    let now = nanos(hub.clock().precise());
+    if policy.usage.overrides().blocks(connection.id(), user, address, now) {
+        hub.metrics().rate_limited(Scope::Blocked.name());
+        return Err(Disconnect::FORCE_DISCONNECT);
+    }
+    Ok(())
+}
+
 /// A place among the user's connections. The anonymous user's are not counted:
 /// they are not one person's.
 fn take_place(
@@ -195,6 +215,42 @@ fn take_place(
             Some(place) => Ok(Some(place)),
             None => one_too_many(policy, registration, &claims.user, most),
         },
+    }
+}
+
+/// How many connections a user may have in the cluster, if there is one and they are
+/// counted.
+pub(super) fn lease_wanted(policy: &Policy, user: &User) -> Option<usize> {
+    let most = policy.limits.user_connections;
+    (most > 0 && !user.is_anonymous() && policy.relay.has_leases()).then_some(most)
+}
+
+impl Actor {
+    /// A place among the user's connections in the cluster. Which goes if there is none
+    /// the configuration says; the oldest only if it is on this node.
+    pub(super) async fn lease(&self, most: usize) -> Result<Lease, Refusal> {
+        let (relay, user) = (&self.policy.relay, &self.identity.user);
+        let holder = Holder::User(user.as_str().to_owned());
+        if let Some(lease) = relay.lease(holder.clone(), Some(most)).await {
+            return Ok(lease);
+        }
+        let hub = relay.hub();
+        hub.metrics().rate_limited(Scope::UserConnections.name());
+        match self.policy.admission.one_too_many {
+            OneTooMany::Retry => {}
+            OneTooMany::Refuse => return Err(Disconnect::CONNECTION_LIMIT.into()),
+            OneTooMany::Replace => {
+                let all = hub.connections_of(user);
+                if let Some((oldest, _)) = all.iter().find(|(connection, _)| connection.is_open()) {
+                    oldest.close(hub, Disconnect::CONNECTION_LIMIT);
+                    // It takes the place of that one, which is about to be given back.
+                    if let Some(lease) = relay.lease(holder, None).await {
+                        return Ok(lease);
+                    }
+                }
+            }
+        }
+        Err(Disconnect::TOO_MANY_REQUESTS.into())
     }
 }
 

@@ -3,7 +3,8 @@
 //!
 //! The id of such a session is a secret of 256 random bits, because whoever has it
 //! speaks for the client. The node keeps its digest only, and nodes tell each other
-//! no more. A session is bound to what its stream came with: an origin, cookies.
+//! no more. A session is bound to what its stream came with: an origin, cookies, a
+//! ticket.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -36,12 +37,13 @@ impl SessionKey {
     }
 }
 
-/// What a request came with that a page cannot choose: digests of its origin and of
-/// its cookies.
+/// What a request came with that another page has not: digests of its origin, of its
+/// cookies, and of its ticket.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Binding {
     origin: Option<[u8; 32]>,
     cookies: Option<[u8; 32]>,
+    ticket: Option<[u8; 32]>,
 }
 
 impl Binding {
@@ -49,13 +51,27 @@ impl Binding {
     #[must_use]
     pub fn new(origin: Option<&[u8]>, cookies: Option<&[u8]>) -> Binding {
         let digest = |text: &[u8]| Sha256::digest(text).into();
-        Binding { origin: origin.map(digest), cookies: cookies.map(digest) }
+        Binding { origin: origin.map(digest), cookies: cookies.map(digest), ticket: None }
+    }
+
+    /// The same with the digest of a ticket.
+    #[must_use]
+    pub fn with_ticket(self, ticket: [u8; 32]) -> Binding {
+        Binding { ticket: Some(ticket), ..self }
+    }
+
+    /// The same with the digest of an origin that the request need not have named.
+    #[must_use]
+    pub fn with_origin(self, origin: [u8; 32]) -> Binding {
+        Binding { origin: Some(origin), ..self }
     }
 
     /// Whether a session that is bound so takes a request that came with `other`.
     fn admits(&self, other: &Binding) -> bool {
         let same = |own: &Option<[u8; 32]>, its: &Option<[u8; 32]>| own.is_none() || own == its;
-        same(&self.origin, &other.origin) && same(&self.cookies, &other.cookies)
+        same(&self.origin, &other.origin)
+            && same(&self.cookies, &other.cookies)
+            && same(&self.ticket, &other.ticket)
     }
 }
 
@@ -232,6 +248,10 @@ mod tests {
         assert!(none.admits(&none) && none.admits(&person));
         assert!(page.admits(&page) && page.admits(&person));
         assert!(!page.admits(&none) && !page.admits(&other));
+        let ticket = page.clone().with_ticket([1; 32]);
+        assert!(ticket.admits(&ticket) && page.admits(&ticket));
+        assert!(!ticket.admits(&page) && !ticket.admits(&page.clone().with_ticket([2; 32])));
+        assert_eq!(none.clone().with_origin(Sha256::digest("https://a.example").into()), page);
         assert!(person.admits(&person));
         assert!(!person.admits(&page) && !person.admits(&guest) && !person.admits(&none));
     }

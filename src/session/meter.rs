@@ -6,6 +6,7 @@
 use sealcast_wire::{Disconnect, ErrorCode, Request};
 
 use super::client::Refusal;
+use super::ephemeral::Ephemeral;
 use super::operation::Actor;
 use crate::limit::{Bucket, Limits, Nanos, Rate, Scope};
 
@@ -28,6 +29,8 @@ pub(super) struct Meter {
     free: Bucket,
     /// Messages of the anonymous user, who is not one person.
     messages: Bucket,
+    /// Publications to shaped channels.
+    ephemeral: Ephemeral,
     refusals: Bucket,
 }
 
@@ -72,7 +75,18 @@ impl Meter {
         actor: &Actor,
         now: Nanos,
     ) -> Result<(), Refusal> {
-        let Err(scope) = self.take(Cost::of(request), actor, now) else { return Ok(()) };
+        let shaped = match request {
+            Request::Publish(publish) => actor.ephemeral(&publish.channel),
+            _ => None,
+        };
+        let taken = match shaped {
+            Some(_) if self.too_many_bytes => Err(Scope::Bytes),
+            Some((channel, rate)) => {
+                self.ephemeral.take(&channel, &rate, now).map_err(|_| Scope::Ephemeral)
+            }
+            None => self.take(Cost::of(request), actor, now),
+        };
+        let Err(scope) = taken else { return Ok(()) };
         actor.policy.relay.hub().metrics().rate_limited(scope.name());
         match self.refusals.take(&REFUSALS, 1, now) {
             Ok(()) => Err(ErrorCode::TooManyRequests.into()),
@@ -82,6 +96,8 @@ impl Meter {
 
     fn take(&mut self, cost: Cost, actor: &Actor, now: Nanos) -> Result<(), Scope> {
         let limits = &actor.policy.limits;
+        let own = actor.policy.usage.overrides().client(actor.connection.id(), now);
+        let commands = own.and_then(|terms| terms.rate).unwrap_or(limits.conn_commands);
         if self.too_many_bytes {
             return Err(Scope::Bytes);
         }
@@ -91,7 +107,7 @@ impl Meter {
         let (bucket, rate, scope) = match cost {
             Cost::Subscribe => (&mut self.subscribes, &limits.subscribes, Scope::Subscribe),
             Cost::FollowUp => (&mut self.follow_ups, &limits.subscribes, Scope::Subscribe),
-            _ => (&mut self.commands, &limits.conn_commands, Scope::Connection),
+            _ => (&mut self.commands, &commands, Scope::Connection),
         };
         bucket.take(rate, 1, now).map_err(|_| scope)?;
         if cost == Cost::Message {

@@ -12,11 +12,12 @@ use sealcast_wire::{Channel, Disconnect, ErrorCode, Payload, Reply, Unsubscribed
 use super::Policy;
 use super::answer::{About, push, refuse};
 use super::client::Refusal;
+use super::ephemeral;
 use super::subscribe::{self, Request};
 use crate::auth::{Denied, Identity, Namespace, Publish, Readers};
 use crate::broker::{HistoryError, HistoryQuery, Retention, Unavailable};
 use crate::hub::Connection;
-use crate::relay::How;
+use crate::relay::{How, Shape};
 
 /// A command whose form is checked, and which is not authorized yet: that
 /// happens when it begins.
@@ -174,6 +175,7 @@ impl Actor {
         let how = How {
             keep: self.policy.retention(namespace),
             delta: namespace.delta_publish,
+            shape: self.policy.shape(namespace),
             ..How::default()
         };
         let subscribed = self.connection.is_subscribed(&channel);
@@ -244,6 +246,13 @@ impl Policy {
     pub fn message_bytes(&self, namespace: &Namespace) -> usize {
         let all = self.limits.message_bytes;
         namespace.message_bytes.map_or(all, |own| own.min(all))
+    }
+
+    /// How what clients publish to a namespace is shaped.
+    #[must_use]
+    pub fn shape(&self, namespace: &Namespace) -> Option<Shape> {
+        let shaping = ephemeral::within(namespace.shaping?, &self.limits);
+        Some(Shape { shaping, most_bytes: self.message_bytes(namespace) })
     }
 
     /// What is kept of a namespace's publications.

@@ -13,7 +13,7 @@ use hyper::{Request, Response, StatusCode, header};
 use sealcast::hub::{Clock, Connection, Hub, Pings, Registration};
 use sealcast::limit::{Cap, Limits, Profile};
 use sealcast::metrics::Metrics;
-use sealcast::net::{self, Acceptor};
+use sealcast::net::{self, Acceptor, Upgrade};
 use sealcast::session::{Message, Session};
 use sealcast_wire::Encoding;
 use sealcast_wire::ws::{self, Opcode};
@@ -76,6 +76,7 @@ async fn main() -> Result<(), Fault> {
     let acceptor = Acceptor {
         sockets: Cap::new(100),
         header_timeout: limits.header_timeout,
+        http2: false,
         announces: None,
         tasks: tasks.clone(),
         stop: CancellationToken::new(),
@@ -120,12 +121,12 @@ fn upgrade(
     headers.insert(header::UPGRADE, header::HeaderValue::from_static("websocket"));
     headers.insert(header::SEC_WEBSOCKET_ACCEPT, answer);
 
-    let upgrading = hyper::upgrade::on(&mut request);
+    let upgrade = Upgrade::of(request.extensions_mut());
     let (hub, receiver) = (Arc::clone(hub), net::receiver_limits(limits));
     let deadline = limits.message_deadline.into();
     tasks.spawn(async move {
-        let Ok(upgraded) = upgrading.await else { return };
-        let Some((stream, leftover)) = net::into_socket(upgraded) else { return };
+        let Some(upgrade) = upgrade else { return };
+        let Some((stream, leftover)) = upgrade.socket().await else { return };
         let connection =
             Connection::new(uuid::Uuid::new_v4(), Encoding::Json, Pings::Replies, stream);
         let registration = Registration::new(&hub, Arc::clone(&connection));

@@ -66,6 +66,32 @@ test('a line is seen while it is drawn, is there for who comes later, and goes w
   assert.equal(await ada.getByTestId('board-state').textContent(), 'A fresh sheet.');
 });
 
+test('what is being drawn goes out joined, and is the same line for everybody', async (t) => {
+  const [ada, bob] = await pair(t, 'strokes');
+  const place = await placeOn(ada);
+  const joined = async () => {
+    const text = await (await fetch(`http://${server.ready.metrics}/metrics`)).text();
+    return Number(/^sealcast_shaped_total\{mode="batch",step="joined"\} (\d+)$/m.exec(text)[1]);
+  };
+  const before = await joined();
+  await ada.mouse.move(...place([0.1, 0.1]));
+  for (let at = 0; at < 100 && (at < 5 || await joined() === before); at += 1) {
+    await ada.mouse.down();
+    await ada.mouse.move(...place([0.1 + (at % 10) * 0.08, 0.2 + (at % 7) * 0.1]), { steps: 12 });
+    if (at < 4) await ada.mouse.up();
+  }
+  assert.ok(await joined() > before, 'something was joined');
+  // The pen is still down, and the lines before it are dry.
+  await lines(bob, 4);
+  let inks;
+  for (let tries = 0; tries < 100 && !(inks && inks[0] > 50 && inks[0] === inks[1]); tries += 1) {
+    inks = [await ink(ada, '#wet'), await ink(bob, '#wet')];
+  }
+  assert.ok(inks[0] > 50 && inks[0] === inks[1], String(inks));
+  const moves = sentBy(ada).filter((frame) => frame.includes('"cursors:strokes"') && frame.includes('"publish"'));
+  assert.ok(moves.length && moves.every((frame) => !frame.includes('"line"')));
+});
+
 test('a long line arrives whole, in parts that the strictest server takes', async (t) => {
   const [ada, bob] = await pair(t, 'long');
   await draw(ada, Array.from({ length: 40 }, (_, at) => [0.05 + (at % 2) * 0.9, 0.05 + at * 0.02]));

@@ -133,6 +133,17 @@ class Alerts(unittest.TestCase):
                 self.assertTrue(metric in known or FOREIGN.match(metric), f"{metric} in {rule}")
 
 
+class LoadTests(unittest.TestCase):
+    def test_their_goals_are_those_of_the_alerts(self):
+        scripts = "".join(path.read_text() for path in (ROOT / "load-tests").glob("*.js"))
+        for metric, alert in (("delivery_time", "DeliveryLatency"), ("ack_time", "PublishAckLatency")):
+            seconds = float(re.search(r"> ([\d.]+)\s*$", alerts()[alert]["expr"])[1])
+            goals = set(re.findall(rf"{metric}: \['p\(99\)<(\d+)'\]", scripts))
+            self.assertEqual(goals, {f"{seconds * 1000:.0f}"}, metric)
+        self.assertIn("14.4 * 0.001", alerts()["ErrorBudgetFastBurn"]["expr"])
+        self.assertIn("connected: ['rate>0.999']", scripts)
+
+
 class Prometheus(unittest.TestCase):
     def test_rules_and_configuration(self):
         run("promtool", "check", "rules", *sorted(RULES.glob("*.yml")))

@@ -114,4 +114,16 @@ class Dockerfile(unittest.TestCase):
 
     def test_nothing_that_needs_a_registry_beside_the_base(self):
         self.assertNotIn("# syntax", self.TEXT)
-        self.assertEqual(re.findall(r"FROM (\S+)", self.TEXT), ["rust:${RUST}", "scratch", "build-${BUILD}", "scratch"])
+        self.assertEqual(re.findall(r"FROM (\S+)", self.TEXT), ["rust:${RUST}", "scratch"])
+
+    def test_what_the_program_includes_is_sent_to_the_builder(self):
+        kept = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
+        sources = [path for part in ("src", "crates", "clients/rust/src") for path in (ROOT / part).rglob("*.rs")]
+        included = set()
+        for source in sources:
+            text = re.sub(r"#\[cfg\(test\)\]\nmod \w+ \{.*", "", source.read_text(), flags=re.DOTALL)
+            for path in re.findall(r'include_(?:str|bytes)!\(\s*(?:concat!\(\s*)?"([^"]+)"', text):
+                included.add(str((source.parent / path).resolve().relative_to(ROOT)))
+        self.assertIn("docs/openapi.json", included)
+        for path in included:
+            self.assertTrue(any(path == one or path.startswith(one + "/") or path == one + "/" for one in kept), path)

@@ -46,6 +46,7 @@ macro_rules! promises {
 }
 
 mod brokers;
+mod overrides;
 mod presence;
 mod streams;
 

@@ -17,7 +17,7 @@ use crate::support::node::config;
 use crate::support::process::{Ended, PROGRAM, scratch};
 
 /// Runs the program with these arguments and nothing of the tests' environment.
-async fn run(arguments: &[&str]) -> Ended {
+pub(crate) async fn run(arguments: &[&str]) -> Ended {
     run_with(arguments, "", &[]).await
 }
 
@@ -46,10 +46,10 @@ fn finish(mut command: Command, stdin: &str) -> Ended {
 }
 
 /// A file that goes with the test.
-struct Scratch(PathBuf);
+pub(crate) struct Scratch(PathBuf);
 
 impl Scratch {
-    fn new(text: &str) -> Scratch {
+    pub(crate) fn new(text: &str) -> Scratch {
         let path = scratch("json");
         fs::write(&path, text).unwrap();
         Scratch(path)
@@ -60,7 +60,7 @@ impl Scratch {
         Scratch::new(&config(options).to_string())
     }
 
-    fn path(&self) -> &str {
+    pub(crate) fn path(&self) -> &str {
         self.0.to_str().unwrap()
     }
 }

@@ -69,6 +69,27 @@ async fn the_origin_decides_before_anything_else() {
     assert!(node.number("sealcast_origin_rejected_total") >= 15.0);
 }
 
+/// The rows about origins by what matters over any version of HTTP: a name, the headers
+/// about who asks, and whether it is let in.
+pub(crate) fn origins() -> Vec<(String, Vec<(String, Vec<u8>)>, bool)> {
+    let of = |row: Row| (row.name, who(&row.request), row.expected == [101]);
+    table::origins().into_iter().map(of).collect()
+}
+
+fn who(request: &[u8]) -> Vec<(String, Vec<u8>)> {
+    let mut headers = Vec::new();
+    for name in ["Origin", "Cookie"] {
+        let begin = format!("\r\n{name}: ").into_bytes();
+        let mut rest = request;
+        while let Some(at) = rest.windows(begin.len()).position(|some| some == begin) {
+            rest = &rest[at + begin.len()..];
+            let end = rest.windows(2).position(|two| two == b"\r\n").unwrap();
+            headers.push((name.to_lowercase(), rest[..end].to_vec()));
+        }
+    }
+    headers
+}
+
 /// Sends a handshake that is granted and leaves the socket open.
 async fn upgraded(node: &TestNode, request: Request) -> (TcpStream, Answer) {
     let mut stream = TcpStream::connect(node.public).await.unwrap();

@@ -4,7 +4,9 @@
 mod commands;
 mod connects;
 mod flood;
+mod overrides;
 mod page;
+mod shaped;
 mod sizes;
 
 use sealcast_wire::reply::Body;

@@ -11,6 +11,7 @@ mod format;
 mod listening;
 mod origin;
 mod refused;
+mod tickets;
 
 use serde_json::{Value, json};
 

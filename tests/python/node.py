@@ -44,10 +44,12 @@ NAMESPACES = [
 
 
 class Node:
-    """Runs from `with` to its end, on a Redis if there is one. `client` adds options of connections."""
+    """Runs from `with` to its end, on a Redis if there is one. `client` adds options of
+    connections, `more` whole sections."""
 
-    def __init__(self, redis=None, **client):
+    def __init__(self, redis=None, *, more=None, **client):
         self._redis, self._client = redis, client
+        self._more = more or {}
 
     def __enter__(self):
         self._directory = tempfile.TemporaryDirectory()
@@ -64,6 +66,7 @@ class Node:
             # Tests send faster than people, and all from one address.
             "limits": {"profile": "none", "ip_connections": 10_000},
             "channel": {"without_namespace": OPTIONS, "namespaces": NAMESPACES},
+            **self._more,
         }
         if self._redis is not None:
             config["engine"] = {"type": "redis", "redis": self._redis.options()}

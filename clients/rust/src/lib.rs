@@ -71,6 +71,12 @@
 //! kept, and [`SubscriptionConfig::with_state_source`] from that of a state it
 //! loads. Subscriptions that the server made recover in the same way.
 //!
+//! # Joined publications
+//!
+//! Where a server joins several messages of one publisher in one publication (a
+//! namespace of Sealcast with the shaping `batch`), each is an event of its own, as
+//! if it had come alone.
+//!
 //! # Calls
 //!
 //! Publishes and other calls wait while the client connects ([`Config::offline`]),

@@ -20,6 +20,8 @@ use crate::{
     Command, Emulation, MAX_COMMANDS_PER_FRAME, MAX_DEPTH, Malformed, Publication, Push, Reply,
 };
 
+pub(crate) use depth::nesting;
+
 /// The commands of one frame of a client, decoded as they are asked for.
 #[must_use]
 pub fn commands(frame: &[u8]) -> Commands<'_> {

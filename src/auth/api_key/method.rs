@@ -68,6 +68,12 @@ methods! {
     MapStats, "map_stats", true;
     /// Empties a map.
     MapClear, "map_clear", true;
+    /// Sets a limit of its own for one user, client, address or key.
+    LimitsSet, "limits_set", false;
+    /// Which limits of that kind are in force.
+    LimitsList, "limits_list", false;
+    /// Takes one of them back.
+    LimitsRemove, "limits_remove", false;
     /// Gives a polled key a new value.
     SharedPollPublish, "shared_poll_publish", true;
 }

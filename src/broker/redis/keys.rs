@@ -41,6 +41,14 @@ pub(super) enum Kind {
     Topic,
     /// String: what stands for the list of primaries.
     List,
+    /// String: what one may take.
+    Once,
+    /// Hash: how many connections of a holder each node has, and until when that is so.
+    Holders,
+    /// Hash: overrides of limits, by what stands for whom each is about.
+    Overrides,
+    /// String: another one after each change of those.
+    Version,
 }
 
 impl Kind {
@@ -54,6 +62,10 @@ impl Kind {
             Kind::Life => "l",
             Kind::Topic => "t",
             Kind::List => "a",
+            Kind::Once => "k",
+            Kind::Holders => "n",
+            Kind::Overrides => "o",
+            Kind::Version => "v",
         }
     }
 }
@@ -93,6 +105,23 @@ impl Names {
     /// The name under which the nodes agree on the list of primaries.
     pub(super) fn list(&self) -> Name {
         self.name(&["list"])
+    }
+
+    /// The name of what one may take who knows `id`.
+    pub(super) fn once(&self, id: &[u8; 32]) -> Name {
+        let mut hex = String::with_capacity(64);
+        put_hex(&mut hex, id);
+        self.name(&["once", &hex])
+    }
+
+    /// The name of a user or an address whose connections are counted.
+    pub(super) fn holder(&self, kind: &str, name: &str) -> Name {
+        self.name(&["holder", kind, name])
+    }
+
+    /// The name of what operators have set for single users and others.
+    pub(super) fn overrides(&self) -> Name {
+        self.name(&["overrides"])
     }
 
     fn name(&self, parts: &[&str]) -> Name {
@@ -147,6 +176,11 @@ impl Name {
 /// What counts a user's presence: users are told apart, not named.
 pub(super) fn user(user: &str) -> [u8; USER_BYTES] {
     hash(&["user", user]).first_chunk::<USER_BYTES>().copied().unwrap_or_default()
+}
+
+/// What stands for whom an override is about.
+pub(super) fn subject(kind: &str, name: &str) -> [u8; BYTES] {
+    hash(&["override", kind, name])
 }
 
 /// A number that stands for a primary.

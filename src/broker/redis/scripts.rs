@@ -43,6 +43,10 @@ scripts! {
     EXIT: ["clock", "present", "exit"],
     PRESENCE: ["clock", "present", "presence"],
     STATS: ["clock", "present", "stats"],
+    LEASE: ["clock", "lease"],
+    OVERRIDE_SET: ["clock", "overrides", "override_set"],
+    OVERRIDE_REMOVE: ["clock", "overrides", "override_remove"],
+    OVERRIDE_LIST: ["clock", "overrides", "override_list"],
 }
 
 /// The same as [`PUBLISH`], to who listens at the slot's master.

@@ -14,6 +14,7 @@ use super::endpoint::Endpoint;
 use super::health::Health;
 use super::hello::Mode;
 use super::keys::Names;
+use super::leases::Leases;
 use super::life::{Counters, Life};
 use super::link::{Arrivals, Link, Subject};
 use super::place::{Place, Unfit};
@@ -79,6 +80,7 @@ impl Redis {
         let RedisConfig { topology, prefix, durability } = config;
         let names = Names::new(prefix);
         let id = uuid::Uuid::new_v4().to_string();
+        let node = id.clone();
         let tails = Arc::clone(feed.tails());
         let health = Health::new(clock, metrics);
         let seen = Arc::new(Seen::new(feed.sharding().clone()));
@@ -119,6 +121,7 @@ impl Redis {
             router,
             health,
             present: Present::default(),
+            leases: Leases::new(node),
             tails,
             seen,
             metrics,
@@ -126,6 +129,9 @@ impl Redis {
         let keeping = Arc::clone(&broker);
         let keep = async move { keeping.present.keep(&keeping.names, &keeping.router).await };
         works.push(("redis presence", keep.boxed()));
+        let keeping = Arc::clone(&broker);
+        let keep = async move { keeping.leases.keep(&keeping.router).await };
+        works.push(("redis leases", keep.boxed()));
         Ok((broker, works))
     }
 }

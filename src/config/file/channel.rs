@@ -62,6 +62,9 @@ section! {
         /// The largest payload of one publication, bytes, up to `limits.message_bytes`; as the
         /// profile says unless given.
         message_bytes: Option<usize>,
+        /// What clients publish goes out more seldom than it comes, and is not kept: for cursors,
+        /// and for drawing. Not with history, positions, recovery or `delta_publish`.
+        shaping: Option<Shaping>,
         /// Who is subscribed is noted.
         presence: bool,
         /// Who comes and goes is told to subscribers who ask for it.
@@ -121,5 +124,21 @@ section! {
         map_clients_presence_channel_prefix: "there are no map subscriptions",
         map_users_presence_channel_prefix: "there are no map subscriptions",
         shared_poll: "there are no shared poll subscriptions",
+    }
+}
+
+section! {
+    /// How a namespace is shaped.
+    Shaping {
+        /// `latest`: of each publisher only the newest goes out, `rate` times a second at most.
+        /// `batch`: everything goes out, in order, what one client publishes within `interval`
+        /// joined in one publication.
+        mode: String,
+        /// With `latest`: how many publications of one client go out in a second, 1 to 60; 60
+        /// unless given.
+        rate: Option<usize>,
+        /// With `batch`: the time from one publication of a client to the next, 10ms to 1s; 50ms
+        /// unless given.
+        interval: Option<Duration>,
     }
 }

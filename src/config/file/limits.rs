@@ -22,6 +22,9 @@ section! {
         subscribe: Rate => subscribes,
         /// How fast one user may publish, over all connections to the node.
         user_messages: Rate => user_messages,
+        /// How fast one client may publish to one channel with `shaping`. It counts as nothing else,
+        /// and what is merged may come ten times as fast.
+        ephemeral: Rate => ephemeral,
         /// How fast what `limits.conn_commands` counts may come from all connections of the node.
         node_commands: Rate => node_commands,
         /// How fast connections may come from one address, or with IPv6 from one /64.
@@ -30,6 +33,11 @@ section! {
         node_connects: Rate => node_connects,
         /// Most connections from one address, or with IPv6 from one /64.
         ip_connections: usize => ip_connections,
+        /// How fast one user may ask for tickets.
+        user_tickets: Rate => user_tickets,
+        /// How fast one address, or with IPv6 one /64, may name sessions and tickets that are not
+        /// there.
+        ip_guesses: Rate => ip_guesses,
         /// The largest payload of one publication, bytes.
         message_bytes: usize => message_bytes,
         /// Most publications and replies waiting for one connection.

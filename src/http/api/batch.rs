@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 use super::ahead::Ahead;
 use super::answer::{Problem, error_text};
 use super::{ApiMethod, App, ServerApi, admit, method, parse};
+use crate::limit::Scope;
 
 /// Most commands of one batch.
 const MAX_COMMANDS: usize = 1_000;
@@ -78,8 +79,11 @@ fn asked<'a>(command: &Command<'a>) -> Option<(ApiMethod, &'a RawValue)> {
 
 async fn one(app: &App, caller: &ServerApi, asked: Option<(ApiMethod, &RawValue)>) -> String {
     let Some((method, request)) = asked else { return error(ErrorCode::MethodNotFound) };
-    if admit::admit_call(app, caller.name()).is_err() {
-        return error(ErrorCode::TooManyRequests);
+    if let Err(too_many) = admit::admit_call(app, caller.name()) {
+        return error(match too_many.scope {
+            Scope::Blocked => ErrorCode::PermissionDenied,
+            _ => ErrorCode::TooManyRequests,
+        });
     }
     match method::call(method, app, caller, request.get().as_bytes()).await {
         Ok(Ok(result)) => format!(r#"{{"{}":{result}}}"#, method.name()),

@@ -25,7 +25,7 @@ mod tests {
     use serde_json::Value;
 
     use super::super::super::{metrics_routes, public_routes, server_api};
-    use super::super::{ApiMethod, batch, channel, connection, node, publish, request};
+    use super::super::{ApiMethod, batch, channel, connection, limits, node, publish, request};
     use super::DOCUMENT;
 
     type Names = BTreeSet<String>;
@@ -98,7 +98,9 @@ mod tests {
             ),
             (members::<channel::Page>(), &["history"]),
             (members::<channel::Pattern>(), &["channels"]),
-            (members::<node::Nothing>(), &["info"]),
+            (members::<limits::Wish>(), &["limits_set"]),
+            (members::<limits::Whom>(), &["limits_remove"]),
+            (members::<node::Nothing>(), &["info", "limits_list"]),
             (members::<node::Rpc<'_>>(), &["rpc"]),
             (members::<batch::Batch<'_>>(), &["batch"]),
         ];

@@ -5,7 +5,7 @@ use sealcast_wire::ErrorCode;
 
 use super::answer::{Outcome, done};
 use super::request::parse;
-use super::{ApiMethod, App, ServerApi, absent, channel, connection, node, publish};
+use super::{ApiMethod, App, ServerApi, absent, channel, connection, limits, node, publish};
 
 /// Calls a method, if the caller's key allows it, and counts the call. An `Err`
 /// only if the request cannot be read.
@@ -49,6 +49,9 @@ async fn carry_out(
         M::Channels => done(channel::channels(app, caller, parse(body)?).await),
         M::Info => done(Ok::<_, ErrorCode>(node::info(app, parse(body)?))),
         M::Rpc => done(node::rpc(parse(body)?)),
+        M::LimitsSet => done(limits::set(app, caller, parse(body)?).await),
+        M::LimitsList => done(limits::list(app, parse(body)?).await),
+        M::LimitsRemove => done(limits::remove(app, caller, parse(body)?).await),
         M::MapPublish
         | M::MapRemove
         | M::MapReadState

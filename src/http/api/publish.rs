@@ -125,6 +125,8 @@ async fn publish_to(
             Ok::<_, ErrorCode>(Some((version, epoch)))
         })?,
         delta: wish.delta.unwrap_or(false) || namespace.delta_publish,
+        // A backend chooses its own pace.
+        shape: None,
     };
     let wish = reach.publish(payload, tags);
     let position = app.policy.relay.publish(wish, how).await.map_err(|_| ErrorCode::Internal)?;

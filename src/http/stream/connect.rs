@@ -17,6 +17,9 @@ use crate::session::connect_command;
 
 /// The query's parameter.
 const PARAMETER: &str = "cf_connect";
+/// Another, in the place of `Last-Event-ID`: of an `EventSource` that a page made anew,
+/// because its URL was good once, nothing can set that header.
+const LAST: &str = "last_event_id";
 
 /// What a stream begins with.
 pub(super) struct Asked {
@@ -34,8 +37,7 @@ pub(super) async fn asked(
     transport: Transport,
 ) -> Result<Option<Asked>, Refusal> {
     let headers = &parts.headers;
-    let last = headers.get("last-event-id").and_then(|id| id.to_str().ok()).unwrap_or_default();
-    let last = if transport == Transport::UniSse { last } else { "" };
+    let last = if transport == Transport::UniSse { last_event(parts) } else { String::new() };
     if last == OVER {
         return Ok(None);
     }
@@ -64,7 +66,7 @@ pub(super) async fn asked(
         content
     };
     if !last.is_empty() {
-        first = changed(encoding, &first, |connect| put_positions(connect, last));
+        first = changed(encoding, &first, |connect| put_positions(connect, &last));
     }
     if let Some(token) = bearer(headers) {
         first = changed(encoding, &first, |connect| {
@@ -74,6 +76,23 @@ pub(super) async fn asked(
         });
     }
     Ok(Some(Asked { encoding, first }))
+}
+
+/// The frame with this token, for which a ticket stood.
+///
+/// # Errors
+/// 400 if it has one.
+pub(in crate::http) fn with_token(
+    encoding: Encoding,
+    frame: &[u8],
+    token: String,
+) -> Result<Vec<u8>, Refusal> {
+    let mut twice = false;
+    let frame = changed(encoding, frame, |connect| {
+        twice = !connect.token.0.is_empty();
+        connect.token = Token(token.into());
+    });
+    if twice { Err(bad("a ticket and a token: one of them is enough")) } else { Ok(frame) }
 }
 
 /// The connect request that a URL carries: of a client that only listens the request
@@ -111,8 +130,18 @@ fn bad(reason: &'static str) -> Refusal {
     Refusal::new(StatusCode::BAD_REQUEST, reason)
 }
 
+/// The id of the last event that a reader saw.
+fn last_event(parts: &Parts) -> String {
+    if let Some(id) = parts.headers.get("last-event-id") {
+        return id.to_str().unwrap_or_default().to_owned();
+    }
+    let query = parts.uri.query().unwrap_or_default();
+    let mut pairs = form_urlencoded::parse(query.as_bytes());
+    pairs.find(|(name, _)| name == LAST).map(|(_, id)| id.into_owned()).unwrap_or_default()
+}
+
 /// The token of programs that can send headers.
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let value = values.next().filter(|_| values.next().is_none())?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;

@@ -52,7 +52,7 @@ pub(super) fn begin(
             encoding = ?format.encoding(),
             "a stream was opened"
         );
-        let registration = Registration::new(&hub, Arc::clone(&connection));
+        let registration = Registration::new(&hub, Arc::clone(&connection)).coming_from(client);
         let policies = Arc::clone(&app.policies);
         let session = Client::new(policies, Arc::clone(&connection), registration, places);
         let opening = Opening { greeting: greeting(format), first, stray: behind.len() };

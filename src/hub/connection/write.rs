@@ -1,12 +1,11 @@
 //! Writing: at once, until the queue is empty or the socket is full.
 
-use std::io::{self, IoSlice};
+use std::io;
 
 use parking_lot::MutexGuard;
 use sealcast_wire::Disconnect;
-use socket2::SockRef;
 
-use super::{CLOSE_WRITE_TIMEOUT, Connection, Sink};
+use super::{CLOSE_WRITE_TIMEOUT, Connection};
 use crate::hub::Hub;
 use crate::hub::deadlines::{Deadline, Millis};
 use crate::hub::outbox::{Flush, Outbox, Phase};
@@ -17,7 +16,7 @@ impl Connection {
         loop {
             let outcome = outbox.queue.write(|slices| {
                 hub.metrics().writes.increment(1);
-                self.sink.try_write(slices)
+                self.socket.try_write(slices)
             });
             match outcome {
                 None => {
@@ -32,7 +31,7 @@ impl Connection {
                         Phase::Closing { answered: false } => {
                             // So that a peer that does not answer sees the end all the same.
                             outbox.phase = Phase::Closed;
-                            self.sink.shutdown_write();
+                            self.socket.shutdown_write();
                         }
                         Phase::Open | Phase::Closed | Phase::Ended => {}
                     }
@@ -63,31 +62,6 @@ impl Connection {
                     return;
                 }
             }
-        }
-    }
-}
-
-impl Sink {
-    /// Tells the peer that nothing more will come.
-    fn shutdown_write(&self) {
-        match self {
-            // An error here means that the socket is gone already.
-            Sink::Tcp(stream) => {
-                let _ = SockRef::from(stream).shutdown(std::net::Shutdown::Write);
-            }
-            #[cfg(test)]
-            Sink::Scripted(_) => {}
-        }
-    }
-
-    fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        match self {
-            Sink::Tcp(stream) => match slices {
-                [one] => stream.try_write(one),
-                many => stream.try_write_vectored(many),
-            },
-            #[cfg(test)]
-            Sink::Scripted(script) => script.try_write(slices),
         }
     }
 }

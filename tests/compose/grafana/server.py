@@ -1,13 +1,16 @@
 """Stands where Grafana would: reads the provisioning as Grafana does, and ends at what Grafana would
 only log, so that a stack with a fault there does not come up. Draws nothing. Answers what tests ask:
-health, who is admin, the dashboards, and queries, which it passes to the datasource."""
+health, who is admin, the dashboards, and queries over a time, which it passes to the datasource."""
 
 import base64
 import http.server
 import json
+import math
 import os
 import pathlib
+import re
 import sys
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -54,6 +57,20 @@ def dashboards():
     return found
 
 
+def frame(series):
+    """A series in the form of Grafana's: times in ms, and values."""
+    times, values = zip(*series["values"])
+    return {
+        "schema": {"fields": [{"name": "Time"}, {"name": "Value", "labels": series["metric"]}]},
+        "data": {"values": [[int(at * 1000) for at in times], [number(value) for value in values]]},
+    }
+
+
+def number(text):
+    value = float(text)
+    return value if math.isfinite(value) else None
+
+
 class Answer(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         path = self.path.partition("?")[0]
@@ -73,12 +90,17 @@ class Answer(http.server.BaseHTTPRequestHandler):
         if not self.is_admin():
             return self.send({"message": "Unauthorized"}, 401)
         results = {}
+        seconds = 60 * int(re.fullmatch(r"now-(\d+)m", body["from"])[1])
         for query in body["queries"]:
             source = SOURCES[query["datasource"]["uid"]]
-            asked = urllib.parse.urlencode({"query": query["expr"]})
+            end = time.time()
+            asked = urllib.parse.urlencode({
+                "query": query["expr"], "start": end - seconds, "end": end,
+                "step": max(query["intervalMs"] / 1000, seconds / query["maxDataPoints"]),
+            })
             try:
-                with urllib.request.urlopen(f"{source['url']}/api/v1/query?{asked}", timeout=10) as answer:
-                    results[query["refId"]] = {"frames": json.load(answer)["data"]["result"]}
+                with urllib.request.urlopen(f"{source['url']}/api/v1/query_range?{asked}", timeout=10) as answer:
+                    results[query["refId"]] = {"frames": list(map(frame, json.load(answer)["data"]["result"]))}
             except urllib.error.HTTPError as error:
                 results[query["refId"]] = {"error": error.read().decode(), "frames": []}
         return self.send({"results": results})

@@ -85,6 +85,9 @@ async fn a_key_with_channels_touches_and_learns_of_no_others() {
         ("rpc", json!({ "method": "ping" })),
         ("disconnect", json!({ "user": "ada" })),
         ("refresh", json!({ "user": "ada", "expired": true })),
+        ("limits_set", json!({ "user": "ada", "block": true, "ttl": 60, "reason": "r" })),
+        ("limits_list", json!({})),
+        ("limits_remove", json!({ "user": "ada" })),
     ] {
         assert_eq!(ask(&node, NEWS, method, &request).await, denied(), "{method}");
     }

@@ -158,7 +158,14 @@ async fn every_result_is_described_and_every_member_comes() {
         { "channels": {} },
         { "info": {} },
         { "rpc": {} },
+        { "limits_set": { "user": "eve", "block": true, "ttl": 60, "reason": "r" } },
+        { "limits_list": {} },
+        { "limits_remove": { "user": "eve" } },
     ]);
+    let client = uuid::Uuid::from_u128(7).to_string();
+    let queue = json!({
+        "client": client, "queue_messages": 5, "queue_bytes": 9, "ttl": 60, "reason": "r",
+    });
     for (method, body) in [
         ("publish", json!({ "channel": "room", "data": null, "tags": { "a": "b" } })),
         ("publish", json!({ "channel": "bytes:a", "b64data": "/w==" })),
@@ -171,6 +178,12 @@ async fn every_result_is_described_and_every_member_comes() {
         ("channels", json!({})),
         ("info", json!({})),
         ("rpc", json!({})),
+        ("limits_set", queue),
+        ("limits_set", json!({ "user": "bob", "rate": "1/s", "ttl": 60, "reason": "r" })),
+        ("limits_set", json!({ "address": "::1", "block": true, "ttl": 60, "reason": "r" })),
+        ("limits_set", json!({ "key": "other", "block": true, "ttl": 60, "reason": "r" })),
+        ("limits_list", json!({})),
+        ("limits_remove", json!({ "user": "bob" })),
         ("batch", json!({ "commands": commands })),
         ("batch", json!({})),
         ("subscribe", json!({ "user": "ada", "channel": "other", "info": { "seat": 4 } })),

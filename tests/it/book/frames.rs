@@ -29,6 +29,11 @@ async fn the_conversations_of_the_protocol_notes_are_held() {
     hold(include_str!("../../../docs/protocol.md"), 6).await;
 }
 
+#[tokio::test]
+async fn the_conversations_about_shaping_are_held() {
+    hold(include_str!("../../../docs/shaping.md"), 2).await;
+}
+
 async fn hold(page: &str, least: usize) {
     let mut file: Value = serde_json::from_str(&blocks(page, "json")[0]).unwrap();
     for listener in ["http_server", "metrics"] {

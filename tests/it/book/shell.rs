@@ -22,7 +22,7 @@ fn the_first_steps_run() {
 
 #[test]
 fn the_samples_about_streams_run() {
-    run("streams", include_str!("../../../docs/streams.md"), 3);
+    run("streams", include_str!("../../../docs/streams.md"), 4);
 }
 
 #[test]

@@ -26,6 +26,8 @@ const END: &str = "<!-- from the code: end -->";
 const ELSEWHERE: &[(&str, &str, &str)] = &[
     ("sealcast_panics_total", "tests/it/caps/panicking.rs", "sealcast_panics_total"),
     ("sealcast_control_refused_total", "src/cluster/tests.rs", "sealcast_control_refused_total"),
+    ("sealcast_limit_overrides", "tests/it/limits/overrides.rs", "sealcast_limit_overrides"),
+    ("sealcast_shaped_total", "tests/it/shaping.rs", "sealcast_shaped_total"),
     ("sealcast_redis_errors_total", REDIS, "sealcast_redis_errors_total"),
     ("sealcast_redis_breaker_state", REDIS, "sealcast_redis_breaker_state"),
     ("sealcast_redis_up", REDIS, "sealcast_redis_up"),

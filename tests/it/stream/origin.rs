@@ -9,12 +9,13 @@ use crate::support::http::{Answer, ask};
 use crate::support::node::ORIGIN;
 use crate::support::token;
 
-const PATHS: [&str; 5] = [
+const PATHS: [&str; 6] = [
     "/connection/sse",
     "/connection/http_stream",
     "/connection/uni_sse",
     "/connection/uni_http_stream",
     "/emulation",
+    "/connection/ticket",
 ];
 
 #[track_caller]

@@ -9,7 +9,7 @@ use hyper::body::Incoming;
 use hyper::{Request, Response, StatusCode, header};
 use sealcast::hub::{Connection, Hub, Pings, Registration};
 use sealcast::limit::{Cap, Limits, Profile};
-use sealcast::net::{self, Acceptor};
+use sealcast::net::{self, Acceptor, Upgrade};
 use sealcast::session::Session;
 use sealcast_client::Options;
 use sealcast_wire::{Encoding, ws};
@@ -31,6 +31,7 @@ pub(crate) fn serve<S: Session>(
     let acceptor = Acceptor {
         sockets: Cap::new(10),
         header_timeout: limits.header_timeout,
+        http2: false,
         announces: None,
         tasks: tasks.clone(),
         stop: CancellationToken::new(),
@@ -65,11 +66,11 @@ fn upgrade<S: Session>(
         .header(header::UPGRADE, "websocket")
         .header(header::SEC_WEBSOCKET_ACCEPT, ws::accept_key(key))
         .body(String::new());
-    let upgrading = hyper::upgrade::on(&mut request);
+    let upgrade = Upgrade::of(request.extensions_mut());
     let (hub, receiver) = (Arc::clone(hub), net::receiver_limits(limits));
     let deadline = limits.message_deadline.into();
     tasks.spawn(async move {
-        let (stream, leftover) = net::into_socket(upgrading.await.unwrap()).unwrap();
+        let (stream, leftover) = upgrade.unwrap().socket().await.unwrap();
         let connection =
             Connection::new(uuid::Uuid::new_v4(), Encoding::Json, Pings::Replies, stream);
         let registration = Registration::new(&hub, Arc::clone(&connection));

@@ -1,4 +1,4 @@
-// One Sealcast process for a test: started on a port of its own, ended with the test.
+// A server for a test: one Sealcast process on a port of its own, or several (see cluster.js); ended with the test.
 
 import { spawn } from 'node:child_process';
 import { appendFileSync, mkdirSync } from 'node:fs';
@@ -6,7 +6,9 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
+import { NODES, serveCluster } from './cluster.js';
 import { within } from './event.js';
+import { TICKETS } from './transport.js';
 
 const BINARY = process.env.TESTED_SEALCAST
   ? resolve(process.env.TESTED_SEALCAST)
@@ -36,8 +38,8 @@ export function config(client = {}) {
     limits: { profile: 'none', ip_connections: 10_000 },
     sse: { enabled: true },
     http_stream: { enabled: true },
-    // The official SDK puts its connect command into the query.
-    compat: { sse_token_in_url: true },
+    // By itself the official SDK puts its connect command into the query, and its token with it.
+    compat: { sse_token_in_url: !TICKETS },
     channel: {
       without_namespace: { allow_subscribe_for_client: true, allow_publish_for_client: true },
       namespaces: [{ name: 'news', allow_subscribe_for_client: true }, { name: 'closed' }],
@@ -46,8 +48,13 @@ export function config(client = {}) {
   };
 }
 
-/** Starts with a configuration. The process is killed when the test `t` ends. */
-export async function serve(t, configuration = config(), port = 0) {
+/** Starts with a configuration. What it started is killed when the test `t` ends. */
+export function serve(t, configuration = config(), port = 0) {
+  if (NODES > 1) return serveCluster(t, configuration, (one) => serveOne(t, one, 0), port);
+  return serveOne(t, configuration, port);
+}
+
+async function serveOne(t, configuration, port) {
   const directory = await mkdtemp(join(tmpdir(), 'sealcast-test-'));
   t.after(() => rm(directory, { recursive: true, force: true }));
   const file = join(directory, 'config.json');
@@ -101,8 +108,8 @@ async function start(t, args, knownKey) {
       return within(EXIT_MS, `the end after ${signal}`, exited);
     },
     /** One call of the server API: the decoded answer. */
-    async api(method, body) {
-      const response = await fetch(`http://127.0.0.1:${port}/api/${method}`, {
+    async api(method, body, at = port) {
+      const response = await fetch(`http://127.0.0.1:${at}/api/${method}`, {
         method: 'POST',
         headers: { 'Content-Type': 'application/json', 'X-API-Key': key },
         body: JSON.stringify(body),

@@ -1,9 +1,13 @@
 // The transports beside WebSocket: how the SDK gets there, with what it says and hears on record.
 
 import { EventSource } from 'eventsource';
+import { ticketed } from '../../../clients/js/tickets.js';
 
 /** How clients of these tests connect: `websocket`, `http_stream` or `sse`. */
 export const TRANSPORT = process.env.TESTED_TRANSPORT ?? 'websocket';
+
+/** Whether `sse` brings a ticket in the place of its token. */
+export const TICKETS = process.env.TESTED_TICKETS === 'yes';
 
 /** What the SDK is given as endpoint and options to reach the server at `ws` by a stream. */
 export function streaming(ws, record) {
@@ -13,11 +17,12 @@ export function streaming(ws, record) {
     options: {
       emulationEndpoint: at('/emulation'),
       readableStream: ReadableStream,
-      fetch: recordingFetch(record),
-      eventsource: recordingEventSource(record),
+      ...(TICKETS ? ticketed : plain)({ fetch: recordingFetch(record), EventSource: recordingEventSource(record) }),
     },
   };
 }
+
+const plain = ({ fetch, EventSource }) => ({ fetch, eventsource: EventSource });
 
 function recordingFetch(record) {
   return async (url, options) => {
@@ -25,6 +30,7 @@ function recordingFetch(record) {
       record.emit('sent', framesOf(options.body));
       return fetch(url, options);
     }
+    if (new URL(url).pathname.endsWith('/ticket')) return fetch(url, options);
     record.sockets += 1;
     record.emit('sent', options.body);
     const response = await fetch(url, options);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use sealcast_wire::command::Subscribe;
 use sealcast_wire::reply::{self, SubscribeResult};
-use sealcast_wire::{MAX_SUBS_PER_CONNECT, Position, Publication};
+use sealcast_wire::{MAX_SUBS_PER_CONNECT, Position, Publication, joined};
 
 use super::desk::Desk;
 use super::port::{Late, Owner, advance};
@@ -102,7 +102,9 @@ impl ServerSide {
     ) {
         let Some(position) = self.known.get_mut(&channel) else { return };
         advance(position, &publication);
-        desk.tell(Event::ServerPublication { channel, publication });
+        for publication in joined::split(publication) {
+            desk.tell(Event::ServerPublication { channel: Arc::clone(&channel), publication });
+        }
     }
 
     /// Any push of a channel that no subscription of the client's own has.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use sealcast_wire::command::{SubRefresh, Token};
 use sealcast_wire::reply::{self, Expiry, SubscribeResult};
-use sealcast_wire::{ErrorCode, Position, Publication, Request, Unsubscribed};
+use sealcast_wire::{ErrorCode, Position, Publication, Request, Unsubscribed, joined};
 
 pub(crate) use self::terms::Terms;
 
@@ -302,7 +302,8 @@ impl Subscription {
         }
     }
 
-    /// Something was published.
+    /// Something was published. Messages that the server has joined are told one by
+    /// one.
     pub(super) fn publication(
         &mut self,
         desk: &mut Desk,
@@ -316,7 +317,9 @@ impl Subscription {
             Ok(()) => {
                 self.spoiled = false;
                 advance(&mut self.position, &publication);
-                desk.tell_of(self.id, SubscriptionEvent::Publication(publication));
+                for message in joined::split(publication) {
+                    desk.tell_of(self.id, SubscriptionEvent::Publication(message));
+                }
             }
             Err(why) => self.spoil(desk, now, why),
         }

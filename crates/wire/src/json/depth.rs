@@ -8,7 +8,7 @@ use crate::MAX_DEPTH;
 /// large but stays below: text with so few openings needs no closer look. For
 /// invalid JSON it is exact up to where the text stops being valid, which is
 /// as far as a parser gets.
-pub(super) fn nesting(json: &[u8]) -> usize {
+pub(crate) fn nesting(json: &[u8]) -> usize {
     let openings = json.iter().filter(|byte| matches!(byte, b'{' | b'[')).count();
     if openings <= MAX_DEPTH { openings } else { deepest(json) }
 }

@@ -34,7 +34,7 @@ local function begin(state, meta, stream, epoch, ttl, incarnation)
   if state then
     if #state < LEAST or string.byte(state) ~= 1 then return nil end
     if unpack('>I8', state, 172) >= tonumber(incarnation) then return state end
-    -- In capitals as it replaces another: its node counts that.
+    -- The epoch says why, in capital letters: its node counts that.
     epoch = string.upper(epoch)
   end
   return renew(meta, stream, epoch, ttl, incarnation)

@@ -97,3 +97,12 @@ fn messages_come_through() {
     let data = bytes::Bytes::from_static(br#"{"a":1}"#);
     assert_eq!(rig.outputs, [Output::Event(Event::Message(data))]);
 }
+
+#[test]
+fn joined_publications_come_one_by_one() {
+    let mut rig = Rig::connected(settings(), CONNECTED);
+    rig.hear(
+        r#"{"push":{"channel":"plain","pub":{"data":{"batch":[1,"two"]},"tags":{"sealcast-batch":"json"}}}}"#,
+    );
+    assert_eq!(rig.told(), ["plain: 1", "plain: \"two\""]);
+}

@@ -250,3 +250,32 @@ fn joins_and_leaves() {
     let told = rig.told();
     assert!(told[0].starts_with("1: Join(") && told[1].starts_with("1: Leave("), "{told:?}");
 }
+
+#[test]
+fn joined_publications_come_one_by_one_with_who_published_them() {
+    let mut rig = Rig::connected(settings(), CONNECTED);
+    rig.subscribed(A, &recoverable(), "{}");
+    rig.forget();
+    let push = |data: &str, form: &str| {
+        format!(
+            r#"{{"push":{{"channel":"c1","pub":{{"data":{data},"tags":{{"sealcast-batch":"{form}","a":"b"}},"info":{{"user":"ada","client":"k"}}}}}}}}"#
+        )
+    };
+    rig.hear(&push(r#"{"batch":[{"n":1},{"n":2}]}"#, "json"));
+    rig.collect();
+    for (output, data) in rig.outputs.iter().zip([r#"{"n":1}"#, r#"{"n":2}"#]) {
+        let Output::SubscriptionEvent(A, SubscriptionEvent::Publication(publication)) = output
+        else {
+            panic!("{output:?}");
+        };
+        assert_eq!(publication.data, data);
+        assert_eq!(publication.info.as_ref().map(|info| &*info.user), Some("ada"));
+        assert_eq!(publication.tags.len(), 1, "without the one that told how it was joined");
+    }
+    assert_eq!(rig.told().len(), 2);
+    // What only looks like one, or is broken, stays whole.
+    rig.hear(&push(r#"{"batch":7}"#, "json"));
+    rig.hear(&push(r#"{"batch":[1]}"#, "else"));
+    rig.hear(r#"{"push":{"channel":"c1","pub":{"data":{"batch":[1,2]}}}}"#);
+    assert_eq!(rig.told(), [r#"1: {"batch":7}"#, r#"1: {"batch":[1]}"#, r#"1: {"batch":[1,2]}"#]);
+}

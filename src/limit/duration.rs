@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 /// Reads a duration; `None` if the text is none.
-pub(super) fn parse(text: &str) -> Option<Duration> {
+#[must_use]
+pub fn parse(text: &str) -> Option<Duration> {
     if text.is_empty() {
         return None;
     }
@@ -29,7 +30,8 @@ pub(super) fn parse(text: &str) -> Option<Duration> {
 }
 
 /// Writes a duration so that [`parse`] reads it, in whole milliseconds.
-pub(super) fn format(duration: Duration) -> String {
+#[must_use]
+pub fn format(duration: Duration) -> String {
     let millis = duration.as_millis();
     let mut text = String::new();
     let mut rest = millis;

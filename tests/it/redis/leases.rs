@@ -1,0 +1,177 @@
+//! Connections of a user and of an address, counted over all nodes.
+
+use std::time::Duration;
+
+use sealcast::broker::Holder;
+use sealcast_client::Frame;
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
+
+use crate::broker_contract::Bench;
+use crate::support::client::Wire;
+use crate::support::http::ask;
+use crate::support::node::TestNode;
+use crate::support::redis::RedisServer;
+use crate::support::{PATIENCE, eventually, token};
+
+async fn node(server: &RedisServer, options: Value) -> TestNode {
+    let mut all = json!({
+        "engine": { "type": "redis", "redis": server.as_node() },
+        "cluster": { "key": "a-cluster-key-for-tests-0123456789" },
+    });
+    for (section, value) in options.as_object().unwrap() {
+        all[section] = value.clone();
+    }
+    TestNode::with(all).await
+}
+
+/// The code with which a connection of `user` ends, or 0 and the connection.
+async fn connect(node: &TestNode, user: &str) -> (u16, Wire) {
+    let mut wire = Wire::open(node).await;
+    let command = json!({ "id": 1, "connect": { "token": token::of(user) } }).to_string();
+    wire.say(&command).await;
+    let code = match wire.0.next_frame(PATIENCE).await {
+        Ok(Frame::Text(_)) => 0,
+        Ok(Frame::Close(code, _)) => code.unwrap_or(0),
+        other => panic!("{other:?}"),
+    };
+    (code, wire)
+}
+
+/// How many connections each node says it has of any holder.
+async fn leases(server: &RedisServer) -> Vec<(String, Vec<String>)> {
+    let all: Vec<String> = server.ask("KEYS *").await;
+    let mut found = Vec::new();
+    for key in all.into_iter().filter(|key| key.ends_with("}:n")) {
+        let values: Vec<String> = server.ask(&format!("HVALS {key}")).await;
+        let ttl: i64 = server.ask(&format!("PTTL {key}")).await;
+        assert!((1..=40_000).contains(&ttl) || values.is_empty(), "{key} {ttl}");
+        found.push((key, values));
+    }
+    found
+}
+
+async fn handshake(node: &TestNode) -> u16 {
+    let request = "GET /connection/websocket HTTP/1.1\r\nHost: it\r\nUpgrade: websocket\r\n\
+         Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    ask(node.public, request).await.status
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_has_so_many_connections_on_all_nodes_together() {
+    let server = RedisServer::start().await;
+    for (answer, code) in [(json!("retry"), 3013), (json!("refuse"), 3504)] {
+        let client = json!({ "user_connection_limit": 3, "user_connection_limit_answer": answer });
+        let mut nodes = Vec::new();
+        for _ in 0..3 {
+            nodes.push(node(&server, json!({ "client": client })).await);
+        }
+        let mut held = Vec::new();
+        for node in &nodes {
+            let (code, wire) = connect(node, "ada").await;
+            assert_eq!(code, 0);
+            held.push(wire);
+        }
+        for node in &nodes {
+            assert_eq!(connect(node, "ada").await.0, code, "the fourth");
+            assert_eq!(
+                node.number(r#"sealcast_rate_limited_total{scope="user_connections"}"#),
+                1.0
+            );
+            assert_eq!(connect(node, "bob").await.0, 0);
+        }
+        // A place that is given back is another node's to take.
+        drop(held.pop());
+        let began = Instant::now();
+        while connect(&nodes[0], "ada").await.0 != 0 {
+            assert!(began.elapsed() < PATIENCE);
+            sleep(Duration::from_millis(20)).await;
+        }
+        drop((held, nodes));
+        server.ask::<String>("PING").await;
+        let began = Instant::now();
+        while !leases(&server).await.is_empty() {
+            assert!(began.elapsed() < PATIENCE, "nothing is left of who has gone");
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_has_so_many_connections_on_all_nodes_together() {
+    let server = RedisServer::start().await;
+    let limits = json!({ "limits": { "profile": "none", "ip_connections": 3 } });
+    let nodes = [node(&server, limits.clone()).await, node(&server, limits).await];
+    let mut held = Vec::new();
+    for at in [0, 1, 0] {
+        held.push(Wire::connected(&nodes[at], "ada").await);
+    }
+    for node in &nodes {
+        assert_eq!(handshake(node).await, 503);
+        assert_eq!(node.number(r#"sealcast_rate_limited_total{scope="address_connections"}"#), 1.0);
+    }
+    held.pop();
+    let began = Instant::now();
+    while handshake(&nodes[1]).await != 101 {
+        assert!(began.elapsed() < PATIENCE);
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_dead_node_had_counts_no_more_once_its_time_is_over() {
+    let server = RedisServer::start().await;
+    let dead = Bench::on(server.config()).await;
+    let lives = Bench::on(server.config()).await;
+    let ada = || Holder::User("ada".into());
+    for _ in 0..2 {
+        assert_eq!(dead.broker.hold(ada(), Some(2)).await, Ok(true));
+    }
+    assert_eq!(dead.broker.hold(ada(), Some(2)).await, Ok(false));
+    assert_eq!(lives.broker.hold(ada(), Some(2)).await, Ok(false));
+    // It is not there to give anything back.
+    let [(key, values)] = &leases(&server).await[..] else { panic!("one holder") };
+    let [value] = &values[..] else { panic!("one node") };
+    let (count, until) = value.split_once(' ').unwrap();
+    assert_eq!(count, "2");
+    let time: Vec<u64> = server.ask("TIME").await;
+    let ahead = until.parse::<u64>().unwrap() - time[0] * 1_000;
+    assert!(ahead <= 41_000, "{ahead} ms");
+    // Its time is over: as after 40 s.
+    let node: Vec<String> = server.ask(&format!("HKEYS {key}")).await;
+    let over = time[0] * 1_000 - 1;
+    let _: i64 = server.ask_words(&["HSET", key, &node[0], &format!("2 {over}")]).await;
+    for (count, fits) in [(1, true), (2, true), (3, false)] {
+        assert_eq!(lives.broker.hold(ada(), Some(2)).await, Ok(fits), "{count}");
+    }
+    lives.broker.release(&ada());
+    assert_eq!(lives.broker.hold(ada(), Some(2)).await, Ok(true));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_redis_is_away_each_node_has_its_share() {
+    let mut server = RedisServer::start().await;
+    let options = json!({ "client": { "user_connection_limit": 3 } });
+    let nodes = [node(&server, options.clone()).await, node(&server, options).await];
+    for node in &nodes {
+        let relay = &node.node.as_ref().unwrap().app().policy.relay;
+        eventually("they know each other", || relay.live_nodes() == 2).await;
+        assert_eq!(node.number("sealcast_limits_local_share"), 0.0);
+    }
+    server.kill();
+    let mut held = Vec::new();
+    for node in &nodes {
+        eventually("it is told", || node.number("sealcast_limits_local_share") == 1.0).await;
+        // Half of three, rounded up.
+        for expected in [0, 0, 3013] {
+            let (code, wire) = connect(node, "ada").await;
+            assert_eq!(code, expected);
+            held.push(wire);
+        }
+    }
+    server.start_again().await;
+    for node in &nodes {
+        eventually("it is over", || node.number("sealcast_limits_local_share") == 0.0).await;
+    }
+}
