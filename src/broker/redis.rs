@@ -299,8 +299,7 @@ impl Broker for Redis {
             let mut presence = Presence::new();
             for part in parts.chunks_exact(2) {
                 let [_, Value::BulkString(record)] = part else { return Err(Unavailable) };
-                let sealed = record.get(keys::USER_BYTES..).unwrap_or_default();
-                match record::read_info(&channel, Bytes::copy_from_slice(sealed)) {
+                match present::read(&channel, record) {
                     Ok(who) => drop(presence.insert(who.client.clone(), Arc::new(who))),
                     Err(error) => {
                         link::bad_record(error, &self.metrics);

@@ -8,6 +8,7 @@ import http.client
 import json
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import subprocess
@@ -17,6 +18,8 @@ import time
 ROOT = pathlib.Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 BINARY = os.environ.get("TESTED_SEALCAST") or str(ROOT / "target/debug/sealcast")
+# Where every node of a test run leaves its log; tests/logs/scan.py reads them.
+LOGS = pathlib.Path(BINARY).resolve().parent.parent / "tmp/logs"
 START_SECONDS = 30
 
 # One machine plays every client, so that the limits of one address are lifted.
@@ -112,6 +115,11 @@ class Node(Process):
             **(options or {}),
         }
         super().__init__(name, [BINARY, "serve"], folder, environment)
+
+    def close(self):
+        super().close()
+        LOGS.mkdir(parents=True, exist_ok=True)
+        shutil.copy(self._log, LOGS / f"deploy-{os.getpid()}-{self.port}.log")
 
     def ready(self):
         if not self.runs():

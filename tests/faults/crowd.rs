@@ -189,7 +189,7 @@ pub(crate) fn channel(number: usize) -> String {
 /// What is published under this id: all of it follows from that.
 fn payload(id: Id, bytes: usize) -> String {
     let fill = format!("{:016x}", id.wrapping_mul(0x9e37_79b9_7f4a_7c15)).repeat(bytes / 16);
-    format!(r#"{{"id":{id},"fill":"{fill}"}}"#)
+    format!(r#"{{"id":{id},"fill":"canary-{fill}"}}"#)
 }
 
 /// The id, if it is exactly what is published under that.
@@ -201,5 +201,5 @@ fn id_of(data: &[u8], bytes: usize) -> Option<Id> {
 
 /// A token of somebody who stays for the whole run.
 fn token_of(number: usize) -> String {
-    token::of(&format!("user-{number}"))
+    token::of(&format!("canary-user-{number}"))
 }

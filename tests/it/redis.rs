@@ -10,6 +10,7 @@ mod durable;
 mod epochs;
 mod failover;
 mod faults;
+mod formats;
 mod leases;
 mod limited;
 mod modes;

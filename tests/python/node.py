@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import hmac
+import itertools
 import json
 import os
 import pathlib
@@ -14,10 +15,14 @@ import time
 BINARY = os.environ.get("TESTED_SEALCAST") or str(
     pathlib.Path(__file__).parents[2] / "target/debug/sealcast"
 )
-SECRET = "a secret of the tests, 32 bytes or more"
-API_KEY = "api-key-of-the-tests-0123456789abcdef"
+# Where every node of a test run leaves its log, and every token its signature; tests/logs/scan.py
+# reads them.
+LOGS = pathlib.Path(BINARY).resolve().parent.parent / "tmp/logs"
+SECRET = "a canary secret of the tests, 32 bytes or more"
+API_KEY = "canary-api-key-of-the-tests-0123456789abcdef"
 CLUSTER_KEY = "cluster-key-of-the-tests-0123456789"
 READY_SECONDS = 20
+_NUMBERS = itertools.count(1)
 
 OPTIONS = {
     "allow_subscribe_for_client": True,
@@ -68,7 +73,12 @@ class Node:
             config["cluster"] = {"key": CLUSTER_KEY}
         path.write_text(json.dumps(config))
         command = [BINARY, "serve", "--config", str(path), "--ready-json"]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        LOGS.mkdir(parents=True, exist_ok=True)
+        log = LOGS / f"python-{os.getpid()}-{next(_NUMBERS)}.log"
+        with log.open("w") as errors:
+            # It says as much as it does to somebody who looks for a fault.
+            says = {**os.environ, "SEALCAST_LOG_LEVEL": "debug"}
+            self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, env=says)
         if not select.select([self._process.stdout], [], [], READY_SECONDS)[0]:
             self.__exit__()
             raise TimeoutError(f"{BINARY} was not ready within {READY_SECONDS} s")
@@ -89,8 +99,11 @@ def token(user, **claims):
     """An HS256 token for ten minutes. `claims` add to `sub` and `exp` or replace them."""
     header = _segment({"alg": "HS256", "typ": "JWT"})
     signed = header + b"." + _segment({"sub": user, "exp": in_seconds(600), **claims})
-    signature = hmac.new(SECRET.encode(), signed, hashlib.sha256).digest()
-    return (signed + b"." + _base64(signature)).decode()
+    signature = _base64(hmac.new(SECRET.encode(), signed, hashlib.sha256).digest())
+    LOGS.mkdir(parents=True, exist_ok=True)
+    with (LOGS / "signatures").open("ab") as noted:
+        noted.write(signature + b"\n")
+    return (signed + b"." + signature).decode()
 
 
 def in_seconds(seconds):

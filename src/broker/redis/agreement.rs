@@ -9,6 +9,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{Cmd, Pipeline, RedisError};
 use tokio::time::sleep;
 
+use super::fit::Fault;
 use super::keys::{self, Kind, Name, Names};
 use super::place::{Place, Unfit, unfit};
 use super::primary::Way;
@@ -17,6 +18,8 @@ use super::{endpoint, millis};
 
 /// How long it is kept after the last node has said it.
 const TTL: Duration = Duration::from_secs(60);
+/// What it begins with: the version of its format.
+const VERSION: &str = "1 ";
 /// How often a node says it.
 const EVERY: Duration = Duration::from_secs(20);
 
@@ -28,7 +31,8 @@ pub(super) struct Agreement {
 
 impl Agreement {
     pub(super) fn new(names: &Names, primaries: &[String]) -> Agreement {
-        Agreement { key: names.list().key(Kind::List), list: keys::fingerprint(primaries) }
+        let list = format!("{VERSION}{}", keys::fingerprint(primaries));
+        Agreement { key: names.list().key(Kind::List), list }
     }
 
     /// Says it at a primary, unless another list is in use there.
@@ -42,6 +46,11 @@ impl Agreement {
         };
         match asking.await {
             Ok(known) if known == self.list => Ok(()),
+            Ok(known) if !known.starts_with(VERSION) => {
+                let problem = "the list of primaries is kept in an unknown format";
+                let fault = Fault::Format(problem.to_owned());
+                Err(Unfit::Fault { address: place.to_string(), fault })
+            }
             Ok(_) => Err(Unfit::List { address: place.to_string() }),
             Err(error) => Err(unfit(place, &error)),
         }

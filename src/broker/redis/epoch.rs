@@ -10,7 +10,8 @@ pub(super) fn new() -> String {
 }
 
 /// Why a stream has begun in a call that brought `fresh` along, if it has: nobody else
-/// knows that epoch.
+/// knows that epoch. The script writes it in capitals if it replaces a stream of an older
+/// incarnation; see `scripts/stream.lua`.
 fn cause(fresh: &str, epoch: &str) -> Option<&'static str> {
     if epoch == fresh {
         Some("empty")
@@ -34,7 +35,7 @@ mod tests {
 
     #[test]
     fn a_stream_tells_who_began_it_and_why() {
-        let (fresh, other) = (new(), new());
+        let (fresh, other) = (format!("a{}", &new()[1..]), new());
         assert!(fresh.len() == 32 && fresh != other);
         assert_eq!(cause(&fresh, &fresh), Some("empty"));
         assert_eq!(cause("0a", "0A"), Some("incarnation"));

@@ -34,6 +34,9 @@ pub enum Fault {
     /// Somebody else uses its keys.
     #[error("a key under this node's prefix holds what no node has put there: {0}")]
     Foreign(String),
+    /// Another version of the nodes has put something there.
+    #[error("{0}; run the version that wrote it, or give these nodes another prefix")]
+    Format(String),
     /// The node's user lacks a permission.
     #[error("its user may not do what is needed, as in deploy/redis/users.acl: {0}")]
     Forbidden(String),
@@ -198,7 +201,7 @@ fn trial(own: Name, mode: Mode) -> Vec<Cmd> {
         .arg("")
         .arg("");
     let mut enter = scripts::ENTER.call(&present);
-    enter.arg("trial").arg([0_u8; 16].as_slice()).arg(millis(TRIAL));
+    enter.arg("trial").arg([record::VERSION; 17].as_slice()).arg(millis(TRIAL));
     let mut exit = scripts::EXIT.call(&present);
     exit.arg("trial");
     let (mut erase, mut remove) = (redis::cmd("XTRIM"), redis::cmd("DEL"));

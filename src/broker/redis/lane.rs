@@ -308,9 +308,14 @@ impl Lane {
                 "no replica has said in time that it has them: they are answered as failed"
             );
         }
-        if let Some(error) = refused {
-            self.metrics.redis_error("refused");
-            tracing::error!(event = "redis_refused", %error, "Redis refused a command");
+        if let Some(error) = refused.map(RedisError::from) {
+            if let Some(error) = scripts::unknown_format(&error) {
+                self.metrics.redis_error("record");
+                tracing::error!(event = "bad_record", %error, "what lies at Redis cannot be read");
+            } else {
+                self.metrics.redis_error("refused");
+                tracing::error!(event = "redis_refused", %error, "Redis refused a command");
+            }
         }
         unfit.map_or(Ok(()), |error| Err(error.into()))
     }

@@ -222,6 +222,10 @@ pub(super) fn unfit(place: &impl ToString, error: &RedisError) -> Unfit {
         let fault = Fault::Foreign(problem);
         return Unfit::Fault { address, fault };
     }
+    if let Some(problem) = scripts::unknown_format(error) {
+        let fault = Fault::Format(problem);
+        return Unfit::Fault { address, fault };
+    }
     if refused || error.kind() == redis::ErrorKind::AuthenticationFailed {
         Unfit::Credentials { address, problem }
     } else {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 use redis::{Cmd, Value};
 use sealcast_wire::Channel;
@@ -15,6 +16,7 @@ use tokio::time::sleep;
 use super::super::Unavailable;
 use super::keys::{self, Kind, Name, Names};
 use super::primary::{Way, answered};
+use super::record::BadRecord;
 use super::router::Router;
 use super::{record, scripts};
 
@@ -92,6 +94,21 @@ impl Present {
     }
 }
 
+/// Reads what stands for someone who is present.
+///
+/// # Errors
+/// If this version does not write it.
+pub(super) fn read(channel: &Channel, record: &[u8]) -> Result<ClientInfo, BadRecord> {
+    match record.split_first() {
+        Some((&record::VERSION, rest)) => {
+            let sealed = rest.get(keys::USER_BYTES..).ok_or(BadRecord::Broken)?;
+            record::read_info(channel, Bytes::copy_from_slice(sealed))
+        }
+        Some((other, _)) => Err(BadRecord::Version(*other)),
+        None => Err(BadRecord::Broken),
+    }
+}
+
 /// A command to read who is present, or how many.
 pub(super) fn ask(script: &scripts::Script, name: Name) -> Cmd {
     script.call(&keys(name))
@@ -104,7 +121,8 @@ fn send_enter(
     who: &ClientInfo,
 ) -> Result<oneshot::Receiver<Value>, Unavailable> {
     let name = names.channel(channel);
-    let mut sealed = keys::user(&who.user).to_vec();
+    let mut sealed = vec![record::VERSION];
+    sealed.extend(keys::user(&who.user));
     sealed.extend(record::info(channel, who));
     let bytes = sealed.len();
     let mut command = scripts::ENTER.call(&keys(name));

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
-use redis::{Arg, Cmd};
+use redis::{Arg, Cmd, RedisError};
 
 use super::hello::Mode;
 
@@ -131,6 +131,11 @@ impl Script {
         command.arg(&self.digest).arg(keys.len()).arg(keys);
         command
     }
+}
+
+/// What a script says of something that another version has put there.
+pub(super) fn unknown_format(error: &RedisError) -> Option<String> {
+    (error.code() == Some("FORMAT")).then(|| error.detail().unwrap_or_default().to_owned())
 }
 
 /// What loads every script.

@@ -15,7 +15,7 @@ use super::token;
 /// The origin that test nodes allow.
 pub(crate) const ORIGIN: &str = "https://good.example";
 /// The key of test nodes' server API.
-pub(crate) const API_KEY: &str = "an-api-key-for-tests-0123456789";
+pub(crate) const API_KEY: &str = "a-canary-api-key-for-tests-0123456789";
 
 /// Runs in the runtime of the test that started it, and goes with it. A part that
 /// dies fails the test.

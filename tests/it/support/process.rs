@@ -107,7 +107,6 @@ impl Drop for Process {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-        let _ = fs::remove_file(&self.stderr);
     }
 }
 
@@ -123,7 +122,6 @@ pub(crate) async fn run_within(patience: Duration, arguments: &[&str]) -> Ended 
     let mut stdout = String::new();
     child.stdout.take().unwrap().read_to_string(&mut stdout).unwrap();
     let text = fs::read_to_string(&stderr).unwrap();
-    fs::remove_file(stderr).unwrap();
     Ended { code, stdout, stderr: text }
 }
 
@@ -135,8 +133,16 @@ pub(crate) fn scratch(extension: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name)
 }
 
+/// Where every node of a test run leaves its log, and every token its signature;
+/// `tests/logs/scan.py` reads them.
+pub(crate) fn logs() -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("logs");
+    fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
 fn spawn(starter: &[&str], arguments: &[&str]) -> (Child, PathBuf) {
-    let stderr = scratch("stderr");
+    let stderr = logs().join(scratch("log").file_name().unwrap());
     let all: Vec<&str> = starter.iter().chain(&[PROGRAM]).chain(arguments).copied().collect();
     let (program, arguments) = all.split_first().unwrap();
     let child = Command::new(program)

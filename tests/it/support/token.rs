@@ -1,12 +1,17 @@
 //! Tokens, good and bad.
 
+use std::fs::OpenOptions;
+use std::io::Write as _;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 
+use super::process::logs;
+
 /// The HMAC secret of test nodes.
-pub(crate) const SECRET: &str = "a-secret-for-tests-of-32-bytes-or-more";
+pub(crate) const SECRET: &str = "a-canary-secret-for-tests-of-32-bytes";
 
 /// A token of `user`, good for some minutes.
 pub(crate) fn of(user: &str) -> String {
@@ -27,7 +32,7 @@ pub(crate) fn signed(claims: Value) -> String {
 /// Any claims, signed as it is said.
 pub(crate) fn signed_with(claims: Value, secret: &str, algorithm: Algorithm) -> String {
     let key = EncodingKey::from_secret(secret.as_bytes());
-    jsonwebtoken::encode(&Header::new(algorithm), &claims, &key).unwrap()
+    noted(jsonwebtoken::encode(&Header::new(algorithm), &claims, &key).unwrap())
 }
 
 /// Any header and any claims, which need not even be JSON, under a signature of
@@ -36,7 +41,15 @@ pub(crate) fn signed_text(header: &str, claims: &str) -> String {
     let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
     let key = EncodingKey::from_secret(SECRET.as_bytes());
     let signature = jsonwebtoken::crypto::sign(signed.as_bytes(), &key, Algorithm::HS256).unwrap();
-    format!("{signed}.{signature}")
+    noted(format!("{signed}.{signature}"))
+}
+
+/// A token that must never be logged.
+fn noted(token: String) -> String {
+    let signature = token.rsplit('.').next().unwrap();
+    let file = OpenOptions::new().create(true).append(true).open(logs().join("signatures"));
+    file.unwrap().write_all(format!("{signature}\n").as_bytes()).unwrap();
+    token
 }
 
 /// The header of every good token here.

@@ -23,7 +23,7 @@ export function newClient(t, server, encoding, options = {}) {
   const byStream = TRANSPORT === 'http_stream' || (TRANSPORT === 'sse' && encoding === 'json');
   const stream = byStream ? streaming(server.ws, record) : null;
   const client = new Centrifuge(stream?.endpoint ?? server.ws, {
-    token: options.getToken ? '' : token(`user-${++users}`),
+    token: options.getToken ? '' : token(`canary-user-${++users}`),
     minReconnectDelay: 50,
     maxReconnectDelay: 400,
     ...options,

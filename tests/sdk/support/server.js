@@ -1,6 +1,7 @@
 // A server for a test: one Sealcast process on a port of its own, or several (see cluster.js); ended with the test.
 
 import { spawn } from 'node:child_process';
+import { appendFileSync, mkdirSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -12,11 +13,19 @@ import { TICKETS } from './transport.js';
 const BINARY = process.env.TESTED_SEALCAST
   ? resolve(process.env.TESTED_SEALCAST)
   : resolve(import.meta.dirname, '../../../target/debug/sealcast');
+// Where every node of a test run leaves its log, and every token its signature; tests/logs/scan.py reads them.
+const LOGS = resolve(BINARY, '../../tmp/logs');
+mkdirSync(LOGS, { recursive: true });
 const READY_MS = 20_000;
 const EXIT_MS = 20_000;
 
-export const SECRET = 'a secret of the tests, 32 bytes or more';
-export const API_KEY = 'api-key-of-the-tests-0123456789abcdef';
+export const SECRET = 'a canary secret of the tests, 32 bytes or more';
+export const API_KEY = 'canary-api-key-of-the-tests-0123456789abcdef';
+
+/** A token was made, and must never be logged. */
+export function noteToken(token) {
+  appendFileSync(join(LOGS, 'signatures'), `${token.split('.').pop()}\n`);
+}
 
 /** A configuration in which clients may use every channel without a namespace; `news` is read-only, `closed` is shut. */
 export function config(client = {}) {
@@ -59,10 +68,14 @@ export function serveDev(t, port = 0) {
 }
 
 async function start(t, args, knownKey) {
-  const child = spawn(BINARY, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  // It says as much as it does to somebody who looks for a fault.
+  const env = { ...process.env, SEALCAST_LOG_LEVEL: 'debug' };
+  const child = spawn(BINARY, args, { stdio: ['ignore', 'pipe', 'pipe'], env });
   let log = '';
+  const file = join(LOGS, `sdk-${process.pid}-${child.pid}.log`);
   child.stderr.setEncoding('utf8').on('data', (text) => {
     log += text;
+    appendFileSync(file, text);
   });
   const exited = new Promise((settle) => {
     child.once('error', (error) => settle({ error }));

@@ -1,12 +1,14 @@
 // Connection tokens: JWTs signed with HS256.
 
 import { createHmac } from 'node:crypto';
-import { SECRET } from './server.js';
+import { noteToken, SECRET } from './server.js';
 
 /** A token for ten minutes. `claims` add to `sub` and `exp` or replace them. */
 export function token(user, claims = {}, secret = SECRET) {
   const content = `${part({ alg: 'HS256', typ: 'JWT' })}.${part({ sub: user, exp: inSeconds(600), ...claims })}`;
-  return `${content}.${createHmac('sha256', secret).update(content).digest('base64url')}`;
+  const signed = `${content}.${createHmac('sha256', secret).update(content).digest('base64url')}`;
+  noteToken(signed);
+  return signed;
 }
 
 /** A token that claims to need no signature. */

@@ -3,7 +3,10 @@
 -- KEYS: life
 -- ARGV: incarnation that the node knows, and the count it was told in that; below
 --   which the incarnation must not be; the newest incarnation of any primary
-local stored = redis.call('HMGET', KEYS[1], 'i', 'n')
+local stored = redis.call('HMGET', KEYS[1], 'i', 'n', 'v')
+if stored[3] and stored[3] ~= '1' then
+  return redis.error_reply('FORMAT heartbeats are counted in the unknown format ' .. stored[3])
+end
 local incarnation, count = tonumber(stored[1] or 0), tonumber(stored[2] or 0)
 local known, told = tonumber(ARGV[1]), tonumber(ARGV[2])
 if incarnation < known or (incarnation == known and count < told) then
@@ -11,6 +14,6 @@ if incarnation < known or (incarnation == known and count < told) then
 end
 incarnation = math.max(incarnation, tonumber(ARGV[3]))
 count = count + 1
-redis.call('HSET', KEYS[1], 'i', string.format('%.0f', incarnation), 'n', string.format('%.0f', count))
+redis.call('HSET', KEYS[1], 'v', '1', 'i', string.format('%.0f', incarnation), 'n', string.format('%.0f', count))
 local time = redis.call('TIME')
 return {incarnation, count, time[1], time[2]}

@@ -7,7 +7,8 @@ local known = redis.call('HGET', present, client)
 if known ~= record then
   if known then take_out(client) end
   redis.call('HSET', present, client, record)
-  redis.call('HINCRBY', users, string.sub(record, 1, 16), 1)
+  redis.call('HINCRBY', users, string.sub(record, 2, 17), 1)
+  redis.call('HSETNX', users, 'v', '1')
 end
 redis.call('ZADD', till, string.format('%.0f', now + ttl), client)
 redis.call('PEXPIRE', present, ttl)
