@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use criterion::Criterion;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use sealcast::auth::{KeyOptions, TokenConfig, Trust, TrustedIssuer, Verifier};
+use sealcast::auth::{KeyOptions, Secret, TokenConfig, Trust, TrustedIssuer, Verifier};
 use serde_json::json;
 
 const NOW: u64 = 1_800_000_000;
@@ -22,7 +22,7 @@ pub(crate) fn bench(criterion: &mut Criterion) {
     let kinds = [
         (
             Algorithm::HS256,
-            KeyOptions { hmac_secret_key: Some(SECRET.into()), ..Default::default() },
+            KeyOptions { hmac_secret_key: Some(Secret::new(SECRET.into())), ..Default::default() },
             EncodingKey::from_secret(SECRET.as_bytes()),
         ),
         (
