@@ -69,7 +69,8 @@ async fn subscriber<T: Send + 'static>(
                         return state;
                     }
                 }
-                SubscriptionEvent::Subscribed(_) | SubscriptionEvent::Subscribing(_) => {}
+                SubscriptionEvent::Subscribed(_) => {}
+                SubscriptionEvent::Subscribing(cause) if cause.code == 0 => {}
                 other => panic!("{other:?}"),
             }
         }
@@ -162,10 +163,7 @@ async fn cursors_over_three_nodes_go_out_at_their_rate_and_come_to_rest() {
     let length = Duration::from_secs(env("SHAPED_SECONDS", 1));
     let server = RedisServer::start().await;
     let nodes = nodes(&server).await;
-    let plain = cursors(&nodes, "plain:a", count, length).await;
     let shaped = cursors(&nodes, "cursors:a", count, length).await;
-
-    assert_eq!(plain.got() as u64, plain.moves * NODES as u64, "unshaped, everybody gets all");
     for seen in &shaped.seen {
         assert_eq!(seen.cursors.len(), count);
         for (times, _, first) in seen.cursors.values() {
@@ -193,8 +191,10 @@ async fn cursors_over_three_nodes_go_out_at_their_rate_and_come_to_rest() {
             run.p99().as_secs_f64() * 1e3,
         );
     };
-    row("off       ", &plain);
     row("latest, 10", &shaped);
+    let plain = cursors(&nodes, "plain:a", count, length).await;
+    assert_eq!(plain.got() as u64, plain.moves * NODES as u64, "unshaped, everybody gets all");
+    row("off       ", &plain);
 }
 
 #[tokio::test(flavor = "multi_thread")]
