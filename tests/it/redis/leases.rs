@@ -45,7 +45,8 @@ async fn leases(server: &RedisServer) -> Vec<(String, Vec<String>)> {
     for key in all.into_iter().filter(|key| key.ends_with("}:n")) {
         let values: Vec<String> = server.ask(&format!("HVALS {key}")).await;
         let ttl: i64 = server.ask(&format!("PTTL {key}")).await;
-        assert!((1..=40_000).contains(&ttl) || values.is_empty(), "{key} {ttl}");
+        // Gone meanwhile, or going.
+        assert!((1..=40_000).contains(&ttl) || ttl == -2, "{key} {ttl}");
         found.push((key, values));
     }
     found
