@@ -4,6 +4,7 @@
 mod away;
 mod check;
 mod gate;
+mod how;
 mod leases;
 mod linger;
 mod overrides;
@@ -28,8 +29,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::auth::{Authorized, Publish, Subscribe};
 use crate::broker::{
-    Broker, CALL_TIMEOUT, Charge, Delivery, IdempotencyKey, MOST_SKEW, NotPublished, Outgoing,
-    Retention, Sharding, Tails, Unavailable,
+    Broker, CALL_TIMEOUT, Delivery, MOST_SKEW, NotPublished, Outgoing, Sharding, Tails, Unavailable,
 };
 use crate::hub::{Connection, Hub, Millis, NotAdded, Noted, Slot, Traces, Wants};
 use away::Unconfirmed;
@@ -41,6 +41,7 @@ use probe::Probes;
 use recovery::Reads;
 use shaping::Shaper;
 
+pub use how::How;
 pub use leases::Lease;
 pub use probe::READY_WITHIN;
 pub use shaping::Shape;
@@ -89,30 +90,12 @@ pub struct Relay {
     /// Repairs of gaps that may run now, on all shards.
     repairs: Semaphore,
     overrides: Reading,
-    /// When the broker was last there.
+    /// How many nodes there were when the broker was last there.
     live_nodes: AtomicUsize,
     /// What waits to go out of shaped channels.
     shaper: Shaper,
     page_turns: Turns,
     batch_turns: Turns,
-}
-
-/// How a publication is kept, and whether it is one at all.
-#[derive(Clone, Debug, Default)]
-pub struct How {
-    /// Keep it in the stream.
-    pub keep: Option<Retention>,
-    /// Publish it once for this key.
-    pub idempotency: Option<IdempotencyKey>,
-    /// Publish it only if newer, and what the version counts in.
-    pub version: Option<(u64, String)>,
-    /// Whether subscribers who asked for deltas may get one.
-    pub delta: bool,
-    /// Thin it out or join it with others; for publications of clients that are not
-    /// kept.
-    pub shape: Option<Shape>,
-    /// Limits over all nodes that it counts against.
-    pub charges: Vec<Charge>,
 }
 
 /// A subscription that was made and does not receive yet; taken back if dropped.

@@ -120,7 +120,7 @@ impl Relay {
                 let mut ready = Vec::new();
                 shard.waits.lock().go(now, room, &mut ready);
                 for ready in ready {
-                    let mut sent: BoxFuture<'_, ()> = Box::pin(self.send(ready));
+                    let mut sent: BoxFuture<'_, ()> = Box::pin(self.send(shard, ready));
                     // Each is begun before the next, which is what the broker's order
                     // goes by.
                     let begun = std::future::poll_fn(|context| {
@@ -147,13 +147,18 @@ impl Relay {
         }
     }
 
-    async fn send(&self, ready: Ready) {
-        let Ready { channel, publication, shaping, messages } = ready;
-        let outgoing =
-            Outgoing { publication, keep: None, idempotency: None, version: None, delta: false };
-        let published = self.broker.publish(channel, outgoing).await;
-        let (states, counters) = (&self.hub.metrics().states, self.counters(shaping));
-        let count = messages.len() as u64;
+    async fn send(&self, shard: &Shard, mut ready: Ready) {
+        let Ready { channel, publication, .. } = &ready;
+        let outgoing = Outgoing {
+            publication: publication.clone(),
+            keep: None,
+            idempotency: None,
+            version: None,
+            delta: false,
+        };
+        let published = self.broker.publish(channel.clone(), outgoing).await;
+        let (states, counters) = (&self.hub.metrics().states, self.counters(ready.shape.shaping));
+        let count = ready.messages.len() as u64;
         match published {
             Ok(_) => {
                 counters.sent.increment(1);
@@ -161,12 +166,16 @@ impl Relay {
                 states.published.increment(count);
             }
             Err(_) => {
+                let now = self.hub.clock().precise();
+                if shard.waits.lock().again(&mut ready, now) {
+                    return;
+                }
                 counters.failed.increment(count);
                 states.failed.increment(count);
             }
         }
         let outcome: Outcome = published.map(drop);
-        messages.into_iter().for_each(|message| message.answer(outcome));
+        ready.messages.into_iter().for_each(|message| message.answer(outcome));
     }
 
     fn counters(&self, shaping: Shaping) -> &Shaped {

@@ -290,3 +290,42 @@ async fn what_waits_is_bounded() {
     drop(all);
     assert_eq!(shape(&relay, "2", LATEST).now_or_never(), Some(Ok(())));
 }
+
+/// Whoever has published is told that it was taken, so it is this node's to bring.
+#[tokio::test]
+async fn the_newest_is_tried_again_until_a_newer_one_waits() {
+    let mut waits = Waits::default();
+    let cap = Cap::new(1 << 20);
+    let shape = Shape { shaping: LATEST, most_bytes: 1_000 };
+    let at = Duration::from_millis;
+    let take = |waits: &mut Waits, data: &'static str, now| {
+        let publication = Publication { data: data.into(), ..Publication::default() };
+        let (message, _) = Message::new(publication, cap.take_many(1).unwrap(), LATEST);
+        waits.take(channel("a"), who("ada"), message, shape, now)
+    };
+    let go = |waits: &mut Waits, now| {
+        let mut ready = Vec::new();
+        waits.go(now, 10, &mut ready);
+        ready.pop()
+    };
+    take(&mut waits, "1", at(0));
+    let mut first = go(&mut waits, at(0)).unwrap();
+    assert!(waits.again(&mut first, at(500)));
+    assert!(go(&mut waits, at(749)).is_none(), "not at once");
+    let mut again = go(&mut waits, at(750)).unwrap();
+    assert_eq!(again.publication.data, "1");
+    take(&mut waits, "2", at(760));
+    assert!(!waits.again(&mut again, at(770)), "a newer one waits");
+    let mut newer = go(&mut waits, at(2_000)).unwrap();
+    assert_eq!(newer.publication.data, "2");
+    let mut now = at(2_000);
+    while waits.again(&mut newer, now) {
+        now += at(1_000);
+        newer = go(&mut waits, now).unwrap();
+        assert_eq!(newer.publication.data, "2");
+    }
+    assert_eq!(now, at(32_000), "and not for ever");
+    drop((first, again, newer));
+    go(&mut waits, at(40_000));
+    assert_eq!((waits.len(), cap.taken()), (0, 0));
+}

@@ -20,6 +20,10 @@ use crate::limit::Permit;
 /// Entries for which a map keeps its storage although it has fewer.
 const SMALL: usize = 64;
 
+/// How long the newest is tried again that the broker did not take, and how soon.
+const AGAIN_FOR: Duration = Duration::from_secs(30);
+const AGAIN_AFTER: Duration = Duration::from_millis(250);
+
 /// How the broker took something.
 pub(super) type Outcome = Result<(), Unavailable>;
 
@@ -27,6 +31,8 @@ pub(super) type Outcome = Result<(), Unavailable>;
 pub(super) struct Message {
     data: Bytes,
     answer: Option<oneshot::Sender<Outcome>>,
+    /// Of one that the broker did not take: how long it is tried again.
+    until: Option<Duration>,
     _bytes: Permit,
 }
 
@@ -44,7 +50,7 @@ impl Message {
                 (Some(answer), Some(heard))
             }
         };
-        (Message { data: publication.data, answer, _bytes: bytes }, heard)
+        (Message { data: publication.data, answer, until: None, _bytes: bytes }, heard)
     }
 
     /// Tells its publisher, if that is still there.
@@ -59,7 +65,7 @@ impl Message {
 pub(super) struct Ready {
     pub(super) channel: Channel,
     pub(super) publication: Publication,
-    pub(super) shaping: Shaping,
+    pub(super) shape: Shape,
     pub(super) messages: Vec<Message>,
 }
 
@@ -162,6 +168,32 @@ impl Waits {
         }
     }
 
+    /// Puts back what the broker did not take, where only the newest counts and no newer
+    /// one waits: nothing tells its publisher to send it again. Answers whether it did.
+    pub(super) fn again(&mut self, ready: &mut Ready, now: Duration) -> bool {
+        let Shaping::Latest { .. } = ready.shape.shaping else { return false };
+        let (Some(info), Some(mut message)) = (&ready.publication.info, ready.messages.pop())
+        else {
+            return false;
+        };
+        let until = *message.until.get_or_insert(now + AGAIN_FOR);
+        let publishers = self.channels.entry(ready.channel.clone()).or_default();
+        let publisher = publishers.entry(info.client.clone()).or_insert_with(|| Publisher {
+            info: info.clone(),
+            shape: ready.shape,
+            at: now,
+            waiting: Vec::new(),
+        });
+        if !publisher.waiting.is_empty() || now >= until {
+            ready.messages.push(message);
+            return false;
+        }
+        publisher.waiting.push(message);
+        publisher.at = publisher.at.max(now + AGAIN_AFTER);
+        self.due = Some(self.due.map_or(publisher.at, |due| due.min(publisher.at)));
+        true
+    }
+
     /// How many publishers it knows, of all channels.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
@@ -209,7 +241,7 @@ impl Publisher {
         Ready {
             channel: channel.clone(),
             publication: Publication { data, info, tags, ..Publication::default() },
-            shaping: self.shape.shaping,
+            shape: self.shape,
             messages,
         }
     }
