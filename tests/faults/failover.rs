@@ -43,6 +43,7 @@ async fn f24_a_failover_loses_what_was_acknowledged_and_everybody_is_told() {
 /// As before, but publications count only when the replica has them: what was
 /// acknowledged is there, whoever is the primary then.
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "long"]
 async fn f24_with_wait_1_a_failover_loses_nothing_that_was_acknowledged() {
     for seed in seeds() {
         let mut watched = Watched::with_replica().await;

@@ -330,8 +330,9 @@ impl Link {
             sleep(BEAT_EVERY).await;
             let (counter, skews) = (life.counter(), &self.health.skews);
             let sent = skews.now();
-            // Only what would survive a failover may be missed after one.
-            let asked = self.primary.call(Way::Kept, counter.name(), counter.beat(), 0);
+            // Not only when a replica has it: what was published meanwhile was heard, and
+            // whoever heard it must be told if a failover takes it back.
+            let asked = self.primary.call(Way::Write, counter.name(), counter.beat(), 0);
             match asked.await.map(|answer| counter.learn(answer)) {
                 Ok(Ok(told)) => skews.measured(self.at, sent, told),
                 Ok(Err(error)) => {
