@@ -32,6 +32,11 @@ def panel(title, queries, unit="short", alert=None, kind="timeseries", width=8, 
     return locals()
 
 
+def or_none(query):
+    """By instance, with 0 for a node that has not counted any yet."""
+    return f"{query} or sum by (instance) (sealcast_build_info{NODES}) * 0"
+
+
 def rate(metric, by="", labels="", window="$__rate_interval"):
     chosen = NODES[:-1] + ("," + labels if labels else "") + "}"
     inner = f"rate({metric}{chosen}[{window}])"
@@ -71,7 +76,7 @@ def content():
         panel("Publications, by how far they got", [("{{state}}", rate("sealcast_message_state_total", "state"))], "cps"),
         panel("Recoveries", [("recovered: {{recovered}}", rate("sealcast_recover_total", "recovered")), ("from the node's tail", rate("sealcast_recover_from_tail_total"))], "cps"),
         panel("Gaps and repairs", [("gaps", rate("sealcast_gaps_total")), ("{{result}}", rate("sealcast_gap_repairs_total", "result"))], "cps", "GapRepairs"),
-        panel("Dropped before they were taken", [("{{instance}}", rate("sealcast_pubsub_dropped_total", "instance"))], "cps"),
+        panel("Dropped before they were taken", [("{{instance}}", or_none(rate("sealcast_pubsub_dropped_total", "instance")))], "cps"),
         panel("Held for slow clients", [("{{instance}}", f"sealcast_outbound_queue_bytes{NODES} / sealcast_outbound_queue_limit_bytes{NODES}")], "percentunit", "OutboundQueueHigh"),
         panel("Longest queue", [("{{instance}}", f"sealcast_outbound_queue_messages_max{NODES}")]),
         panel("Closed for being slow", [("3008", rate("sealcast_disconnects_total", labels='code="3008"'))], "cps", "SlowConsumers"),
@@ -87,7 +92,7 @@ def content():
         panel("API keys refused", [("in 10 minutes", f"sum(increase(sealcast_api_unauthorized_total{NODES}[10m]))")], alert="ApiKeyRefused"),
         panel("Rate limits, by scope", [("{{scope}}", rate("sealcast_rate_limited_total", "scope"))], "cps", "RateLimitSurge"),
         panel("Input against the protocol", [("{{kind}}", rate("sealcast_protocol_violations_total", "kind"))], "cps"),
-        panel("Messages between nodes that were not believed", [("{{reason}}", rate("sealcast_control_refused_total", "reason"))], "cps"),
+        panel("Messages between nodes that were not believed", [("{{reason}}", rate("sealcast_control_refused_total", "reason") + " or vector(0)")], "cps"),
         panel("Less strict than it should be", [("development {{instance}}", f"sealcast_insecure_mode{NODES}"), ("compat {{instance}}", f"sealcast_compat_mode{NODES}")]),
         panel("Days until a certificate ends", [("{{instance}}", "(probe_ssl_earliest_cert_expiry - time()) / 86400")], "d"),
         panel("A WebSocket can be opened", [("{{instance}}", 'probe_success{job="handshake"}')]),
@@ -108,7 +113,7 @@ def content():
     ]
     yield "redis", "Redis", [
         panel("Nodes with Redis", [("{{instance}}", f"sealcast_redis_up{NODES}")]),
-        panel("Nodes that refuse what needs Redis", [("{{instance}}", f"sealcast_redis_breaker_state{NODES}")]),
+        panel("Nodes that refuse what needs Redis", [("{{instance}}", or_none(f"sum by (instance) (sealcast_redis_breaker_state{NODES})"))]),
         panel("Failed trips", [("{{kind}}", rate("sealcast_redis_errors_total", "kind"))], "cps", "RedisErrors"),
         panel("Until Redis answers", latency("sealcast_redis_op_seconds"), "s", "RedisLatency"),
         panel("Until Redis answers, p99 by operation", [("{{op}}", f"histogram_quantile(0.99, {rate('sealcast_redis_op_seconds_bucket', 'le, op')})")], "s"),

@@ -21,12 +21,6 @@ from stack import REPOSITORY, Stack, left
 ALERT_SECONDS = 120
 URL = "ws://127.0.0.1:8000/connection/websocket"
 
-# What is not brought about here: somebody in Redis who forges, a node that cannot keep up with Redis,
-# and ten failures within two seconds. What counts these appears when it first counts.
-MAY_BE_EMPTY = {
-    "Messages between nodes that were not believed", "Dropped before they were taken", "Nodes that refuse what needs Redis",
-}
-
 
 class TestStack(Stack):
     def wait_for_alert(self, name, began):
@@ -165,7 +159,7 @@ class TestStack(Stack):
         empty = {panel["title"] for panel in everything if panel["empty"]}
         print(f"\npanels: {len(everything)}, without data: {sorted(empty)}")
         pictures.draw(left("dashboards"), boards, panels)
-        self.assertEqual(empty - MAY_BE_EMPTY, set())
+        self.assertEqual(empty, set())
 
     async def mischief(self):
         """What is refused or ended for a fault, so that there is something to be shown."""

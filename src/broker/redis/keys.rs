@@ -54,6 +54,8 @@ pub(super) enum Kind {
 }
 
 impl Kind {
+    /// What stands behind the name. A number is the version of a format that has no
+    /// place for one.
     fn text(self) -> &'static str {
         match self {
             Kind::Meta => "m",
@@ -64,8 +66,8 @@ impl Kind {
             Kind::Life => "l",
             Kind::Topic => "t",
             Kind::List => "a",
-            Kind::Bucket => "b",
-            Kind::Holders => "n",
+            Kind::Bucket => "b1",
+            Kind::Holders => "n1",
             Kind::Overrides => "w",
             Kind::Version => "v",
             Kind::Once => "o",

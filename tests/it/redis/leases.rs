@@ -42,7 +42,7 @@ async fn connect(node: &TestNode, user: &str) -> (u16, Wire) {
 async fn leases(server: &RedisServer) -> Vec<(String, Vec<String>)> {
     let all: Vec<String> = server.ask("KEYS *").await;
     let mut found = Vec::new();
-    for key in all.into_iter().filter(|key| key.ends_with("}:n")) {
+    for key in all.into_iter().filter(|key| key.ends_with("}:n1")) {
         let values: Vec<String> = server.ask(&format!("HVALS {key}")).await;
         let ttl: i64 = server.ask(&format!("PTTL {key}")).await;
         // Gone meanwhile, or going.
