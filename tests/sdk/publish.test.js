@@ -156,7 +156,7 @@ for (const encoding of ENCODINGS) {
     assert.equal(textOf(encoding, data), '{"text":"me"}');
     assert.equal(channel, `own-${encoding}`);
     assert.equal(info.client, client.context.client);
-    assert.match(info.user, /^user-\d+$/);
+    assert.match(info.user, /^canary-user-\d+$/);
   });
 
   test(`${encoding}: publications go to the subscribers of their channel only`, async (t) => {
