@@ -97,6 +97,7 @@ fn raised() -> Limits {
         frame_fragments: 1 << 20,
         queue_bytes: 256 << 20,
         queue_messages: 1 << 20,
+        conn_memory: 512 << 20,
         node_queue_bytes: 1 << 30,
         message_deadline: std::time::Duration::from_secs(120),
         ..Profile::Standard.limits()
