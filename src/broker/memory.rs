@@ -17,9 +17,8 @@ use tokio::time::{Instant, timeout};
 use super::feed::{Delivery, Feed, Place};
 use super::stream::Stream;
 use super::{
-    Away, Broker, CALL_TIMEOUT, Charge, HistoryError, HistoryQuery, Holder, IDEMPOTENCY_WINDOW,
-    IdempotencyKey, NotPublished, Outgoing, OverrideList, Page, Presence, PresenceStats,
-    Unavailable,
+    Away, Broker, CALL_TIMEOUT, HistoryError, HistoryQuery, Holder, IDEMPOTENCY_WINDOW,
+    IdempotencyKey, Outgoing, OverrideList, Page, Presence, PresenceStats, Unavailable,
 };
 use crate::limit::{Override, Subject};
 use once::Once;
@@ -150,16 +149,6 @@ impl Broker for Memory {
             }
             Ok(position)
         })
-    }
-
-    // Who is the only one has counted them already.
-    fn publish_within(
-        &self,
-        channel: Channel,
-        outgoing: Outgoing,
-        _: Vec<Charge>,
-    ) -> BoxFuture<'_, Result<Option<Position>, NotPublished>> {
-        Box::pin(async move { Ok(self.publish(channel, outgoing).await?) })
     }
 
     fn announce(

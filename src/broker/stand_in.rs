@@ -11,8 +11,8 @@ use sealcast_wire::{Channel, Position};
 use tokio::sync::Semaphore;
 
 use super::{
-    Away, Broker, Charge, HistoryError, HistoryQuery, Holder, NotPublished, Outgoing, OverrideList,
-    Page, Presence, PresenceStats, Unavailable,
+    Away, Broker, HistoryError, HistoryQuery, Holder, Outgoing, OverrideList, Page, Presence,
+    PresenceStats, Unavailable,
 };
 use crate::limit::{Override, Subject};
 
@@ -64,16 +64,6 @@ impl Broker for StandIn {
         _: Outgoing,
     ) -> BoxFuture<'_, Result<Option<Position>, Unavailable>> {
         Box::pin(async move { self.call("publish", &channel).await.map(|()| None) })
-    }
-
-    // Who is the only one has counted them already.
-    fn publish_within(
-        &self,
-        channel: Channel,
-        outgoing: Outgoing,
-        _: Vec<Charge>,
-    ) -> BoxFuture<'_, Result<Option<Position>, NotPublished>> {
-        Box::pin(async move { Ok(self.publish(channel, outgoing).await?) })
     }
 
     fn announce(
