@@ -43,6 +43,8 @@ struct All {
 }
 
 struct Credit {
+    /// Under which it was drawn.
+    rate: Rate,
     left: u32,
     /// How much was drawn the last time, and until when it is worth something.
     drawn: u32,
@@ -131,6 +133,7 @@ impl Credits {
         let mut all = self.all.lock();
         all.forget_idle(now);
         let credit = all.credits.entry(name).or_insert_with(|| Credit {
+            rate: *rate,
             left: 0,
             drawn: 0,
             until: now,
@@ -138,6 +141,11 @@ impl Credits {
             drawing: false,
             drawn_now: Arc::default(),
         });
+        if credit.rate != *rate {
+            // What another rate allowed and refused holds no more.
+            (credit.rate, credit.left) = (*rate, 0);
+            (credit.until, credit.empty_until) = (now, now);
+        }
         if credit.left > 0 && credit.until > now {
             credit.left -= 1;
             return Next::Taken;
