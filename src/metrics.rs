@@ -347,7 +347,7 @@ pub const GAUGES: &[(&str, &str)] = &[
     ),
     (
         "sealcast_limit_overrides",
-        "Limits that an operator has set for one user, client, address or key and that hold",
+        "Limits set by an operator for one user, tenant, client, address or key, and in force",
     ),
     ("sealcast_insecure_mode", "1 in a mode that must never face the internet"),
     ("sealcast_compat_mode", "1 if compat.centrifugo is on"),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use sealcast_wire::User;
+use sealcast_wire::{Tenant, User};
 
 use super::Hub;
 use super::connection::Connection;
@@ -42,6 +42,8 @@ pub struct Known {
     pub connection: Arc<Connection>,
     /// Its user, once it has authenticated.
     pub user: Option<User>,
+    /// That user's tenant, if there is one.
+    pub tenant: Option<Tenant>,
     /// Where it comes from.
     pub address: Option<Network>,
 }
@@ -51,6 +53,8 @@ pub struct Known {
 pub struct Client {
     /// The user.
     pub user: User,
+    /// Whose user that is, if the token says so.
+    pub tenant: Option<Tenant>,
     /// What the token says of the user; one JSON value, or empty.
     pub info: Bytes,
 }
@@ -177,6 +181,7 @@ impl Entry {
         Known {
             connection: Arc::clone(&self.connection),
             user: self.client.as_ref().map(|client| client.user.clone()),
+            tenant: self.client.as_ref().and_then(|client| client.tenant.clone()),
             address: self.address,
         }
     }

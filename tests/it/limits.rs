@@ -12,6 +12,7 @@ mod page;
 mod shaped;
 mod sizes;
 mod streams;
+mod tenants;
 mod times;
 mod turns;
 

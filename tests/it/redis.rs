@@ -25,6 +25,7 @@ mod several;
 mod start;
 mod stored;
 mod survivors;
+mod tenants;
 mod tls;
 mod wide;
 
