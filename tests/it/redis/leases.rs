@@ -153,17 +153,26 @@ async fn what_a_dead_node_had_counts_no_more_once_its_time_is_over() {
 #[tokio::test(flavor = "multi_thread")]
 async fn while_redis_is_away_each_node_has_its_share() {
     let mut server = RedisServer::start().await;
-    let options = json!({ "client": { "user_connection_limit": 3 } });
+    let options = json!({
+        "client": { "user_connection_limit": 3 },
+        "limits": { "profile": "standard" },
+    });
+    let modes = |node: &TestNode| {
+        ["cluster", "local", "off"]
+            .map(|mode| node.number(&format!("sealcast_ratelimit_mode{{mode=\"{mode}\"}}")))
+    };
     let nodes = [node(&server, options.clone()).await, node(&server, options).await];
     for node in &nodes {
         let relay = &node.node.as_ref().unwrap().app().policy.relay;
         eventually("they know each other", || relay.live_nodes() == 2).await;
         assert_eq!(node.number("sealcast_limits_local_share"), 0.0);
+        assert_eq!(modes(node), [1.0, 0.0, 0.0]);
     }
     server.kill();
     let mut held = Vec::new();
     for node in &nodes {
         eventually("it is told", || node.number("sealcast_limits_local_share") == 1.0).await;
+        assert_eq!(modes(node), [0.0, 1.0, 0.0]);
         // Half of three, rounded up.
         for expected in [0, 0, 3013] {
             let (code, wire) = connect(node, "ada").await;
@@ -174,5 +183,6 @@ async fn while_redis_is_away_each_node_has_its_share() {
     server.start_again().await;
     for node in &nodes {
         eventually("it is over", || node.number("sealcast_limits_local_share") == 0.0).await;
+        assert_eq!(modes(node), [1.0, 0.0, 0.0]);
     }
 }
