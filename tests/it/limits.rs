@@ -6,6 +6,7 @@ mod connects;
 mod crowds;
 mod flood;
 mod floods;
+mod keys;
 mod memory;
 mod overrides;
 mod page;

@@ -11,6 +11,7 @@ mod epochs;
 mod failover;
 mod faults;
 mod formats;
+mod keys;
 mod leases;
 mod limited;
 mod modes;
