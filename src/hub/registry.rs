@@ -32,6 +32,8 @@ struct Inner {
 struct Entry {
     connection: Arc<Connection>,
     client: Option<Client>,
+    /// When it authenticated.
+    since: Millis,
     /// Where it comes from, if that is known.
     address: Option<Network>,
 }
@@ -46,6 +48,14 @@ pub struct Known {
     pub tenant: Option<Tenant>,
     /// Where it comes from.
     pub address: Option<Network>,
+}
+
+/// How many connections a user has on this node.
+pub struct Standing {
+    /// Those that live, or are about to authenticate.
+    pub taken: usize,
+    /// The one that authenticated first of those that live, and when.
+    pub oldest: Option<(Arc<Connection>, Millis)>,
 }
 
 /// Whom an authenticated connection speaks for.
@@ -78,7 +88,7 @@ impl Registration {
     #[must_use]
     pub fn new(hub: &Arc<Hub>, connection: Arc<Connection>) -> Registration {
         let mut inner = hub.registry().0.lock();
-        let entry = Some(Entry { connection, client: None, address: None });
+        let entry = Some(Entry { connection, client: None, since: Millis::NEVER, address: None });
         let at = match inner.free.pop() {
             Some(at) => {
                 if let Some(place) = inner.places.get_mut(at) {
@@ -118,13 +128,9 @@ impl Registration {
     pub fn take_place(&self, user: &User, most: usize) -> Option<UserPlace> {
         let mut inner = self.hub.registry().0.lock();
         let connecting = inner.connecting.get(user).copied().unwrap_or(0);
-        let places = inner.users.get(user).map(Vec::as_slice).unwrap_or_default();
-        if places.len() + connecting >= most {
-            let entries = places.iter().filter_map(|at| inner.places.get(*at)?.as_ref());
-            let open = entries.filter(|entry| entry.connection.is_open()).count();
-            if open + connecting >= most {
-                return None;
-            }
+        let all = inner.users.get(user).map(Vec::len).unwrap_or_default();
+        if all + connecting >= most && inner.lives(user).count() + connecting >= most {
+            return None;
         }
         *inner.connecting.entry(user.clone()).or_default() += 1;
         Some(UserPlace { hub: Arc::clone(&self.hub), user: Some(user.clone()) })
@@ -146,6 +152,7 @@ impl Registration {
             }
             places.push(self.at);
             entry.client = Some(client);
+            entry.since = self.hub.clock().now();
         }
     }
 
@@ -188,6 +195,14 @@ impl Entry {
 }
 
 impl Inner {
+    /// The connections of a user that are not ending, in the order in which they
+    /// authenticated.
+    fn lives(&self, user: &User) -> impl Iterator<Item = &Entry> {
+        let places = self.users.get(user).map(Vec::as_slice).unwrap_or_default();
+        let entries = places.iter().filter_map(|at| self.places.get(*at)?.as_ref());
+        entries.filter(|entry| entry.connection.is_open())
+    }
+
     fn give_back(&mut self, user: &User) {
         if let Some(count) = self.connecting.get_mut(user) {
             *count -= 1;
@@ -270,6 +285,17 @@ impl Registry {
         entries
             .filter_map(|entry| Some((Arc::clone(&entry.connection), entry.client.clone()?)))
             .collect()
+    }
+
+    /// See [`Standing`].
+    pub(super) fn standing(&self, user: &User) -> Standing {
+        let inner = self.0.lock();
+        let connecting = inner.connecting.get(user).copied().unwrap_or(0);
+        let oldest = inner.lives(user).next();
+        Standing {
+            taken: inner.lives(user).count() + connecting,
+            oldest: oldest.map(|entry| (Arc::clone(&entry.connection), entry.since)),
+        }
     }
 
     /// What others are told of the user of this connection from now on.

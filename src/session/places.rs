@@ -97,28 +97,23 @@ impl Actor {
         Ok(Some(Box::new(Held { _tenant: tenant, _leases: [user, lease] })))
     }
 
-    /// Which of the user's goes if there is no place the configuration says; the oldest
-    /// only if it is on this node.
+    /// Which of the user's goes if there is no place the configuration says: the newest,
+    /// or the oldest, on whatever node it is.
     async fn lease_of_user(&self, most: usize) -> Result<Lease, Refusal> {
         let (relay, user) = (&self.policy.relay, &self.identity.user);
         let holder = Holder::User(user.as_str().to_owned());
         if let Some(lease) = relay.lease(holder.clone(), Some(most)).await {
             return Ok(lease);
         }
-        let hub = relay.hub();
-        if self.policy.admission.one_too_many != OneTooMany::Replace {
-            return Err(too_many(&self.policy, Scope::UserConnections).into());
+        let refused = too_many(&self.policy, Scope::UserConnections);
+        if self.policy.admission.one_too_many == OneTooMany::Replace
+            && relay.make_room(user, most).await
+            // It takes a place that is about to be given back.
+            && let Some(lease) = relay.lease(holder, None).await
+        {
+            return Ok(lease);
         }
-        hub.metrics().rate_limited(Scope::UserConnections.name());
-        let all = hub.connections_of(user);
-        if let Some((oldest, _)) = all.iter().find(|(connection, _)| connection.is_open()) {
-            oldest.close(hub, Disconnect::CONNECTION_LIMIT);
-            // It takes the place of that one, which is about to be given back.
-            if let Some(lease) = relay.lease(holder, None).await {
-                return Ok(lease);
-            }
-        }
-        Err(Disconnect::TOO_MANY_REQUESTS.into())
+        Err(refused.into())
     }
 
     async fn lease_of_tenant(&self, most: usize) -> Result<Option<Lease>, Refusal> {
@@ -145,15 +140,18 @@ fn user_place(
     if policy.admission.one_too_many != OneTooMany::Replace {
         return Err(too_many(policy, Scope::UserConnections).into());
     }
+    if policy.relay.has_leases() {
+        // Who goes is decided where all of them are known.
+        return Ok(registration.take_place(user, usize::MAX));
+    }
+    let refused = too_many(policy, Scope::UserConnections);
     let hub = policy.relay.hub();
-    hub.metrics().rate_limited(Scope::UserConnections.name());
-    let all = hub.connections_of(user);
-    if let Some((oldest, _)) = all.iter().find(|(connection, _)| connection.is_open()) {
-        oldest.close(hub, Disconnect::CONNECTION_LIMIT);
+    if let Some((oldest, _)) = hub.standing(user).oldest {
+        // Otherwise somebody else has, and takes its place.
+        let _ = oldest.displace(hub);
     }
     // Without a place all others are only about to connect.
-    let place = registration.take_place(user, most);
-    place.map(Some).ok_or(Disconnect::TOO_MANY_REQUESTS.into())
+    registration.take_place(user, most).map(Some).ok_or(refused.into())
 }
 
 fn tenant_place(policy: &Policy, claims: &Claims) -> Result<Option<Share>, Refusal> {
