@@ -46,7 +46,7 @@ enum Command {
     CheckToken(token::Check),
     /// Ask a node whether it is ready.
     Health(health::Options),
-    /// Set, list and remove limits for one user, client, address or API key.
+    /// Set, list and remove limits for one user, tenant, client, address or API key.
     #[command(subcommand)]
     Limits(limits::Command),
     /// Look at a configuration, or at the options there are.

@@ -18,6 +18,11 @@ pub(crate) fn of(user: &str) -> String {
     signed(json!({ "sub": user, "iat": now(), "exp": now() + 600 }))
 }
 
+/// The same, of a user of this tenant.
+pub(crate) fn of_tenant(user: &str, tenant: &str) -> String {
+    signed(json!({ "sub": user, "tenant": tenant, "iat": now(), "exp": now() + 600 }))
+}
+
 /// A token of `user` that expires so many seconds from now, or has so long ago.
 pub(crate) fn expiring(user: &str, seconds: i64) -> String {
     let expires = i64::try_from(now()).unwrap() + seconds;
