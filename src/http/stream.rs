@@ -244,7 +244,7 @@ fn explained(status: StatusCode) -> Refusal {
                 "the body must be application/json, or application/octet-stream where Protobuf is \
                  spoken, and not packed"
             }
-            _ => "the body is not what it should be",
+            _ => "the body was cut off",
         },
     )
 }

@@ -25,8 +25,8 @@ async fn publish(node: &TestNode, channel: &str, data: &Value) {
 
 /// So many listen to the channel.
 async fn listen(node: &TestNode, channel: &str, count: u64) {
-    let stats = || node.api("presence_stats", &json!({ "channel": channel }));
-    while stats().await.json()["result"]["num_clients"] != count {
+    let body = json!({ "channel": channel });
+    while node.api("presence_stats", &body).await.json()["result"]["num_clients"] != count {
         tokio::task::yield_now().await;
     }
 }
