@@ -83,8 +83,7 @@ async fn protobuf_comes_in_whole_messages() {
     Encoding::Protobuf.put_command(&mut body, &command);
     let kind = "application/octet-stream";
     let request = http2.post("/connection/http_stream").header("content-type", kind);
-    let body = String::from_utf8(body).expect("a short message");
-    let mut stream = http2.stream(request, Some(&body)).await;
+    let mut stream = http2.stream_of(request, body).await;
     assert_eq!(stream.head.headers()["content-type"], kind);
     let data = stream.data().await.expect("a reply");
     let replies: Vec<_> = Encoding::Protobuf.replies(&data).collect();
@@ -231,6 +230,7 @@ async fn an_event_source_comes_back_to_another_node_without_a_hole() {
     let options = || {
         json!({
             "engine": { "type": "redis", "redis": { "address": server.address() } },
+            "cluster": { "key": "a-cluster-key-for-tests-0123456789" },
             "shutdown": { "lb_wait": "0s", "spread": "0s" },
         })
     };

@@ -7,7 +7,7 @@ use hyper::http::request::Builder;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use super::wire::Http2;
+use super::wire::{Http2, Sent};
 use crate::stream::reader::{Emulated, Event, first_block};
 use crate::support::{PATIENCE, token};
 
@@ -29,11 +29,14 @@ impl Http2 {
 
     /// A stream that must be opened.
     pub(super) async fn stream(&self, request: Builder, body: Option<&str>) -> Stream {
-        let (answer, say) = self.send(request, body).await;
-        let answer = timeout(PATIENCE, answer).await.expect("no answer").unwrap();
-        assert_eq!(answer.status(), 200, "{answer:?}");
-        let (head, hear) = answer.into_parts();
-        Stream { head: Response::from_parts(head, ()), say, hear, content: Vec::new() }
+        Stream::of(self.send(request, body).await).await
+    }
+
+    /// The same with bytes that are no text.
+    pub(super) async fn stream_of(&self, request: Builder, body: Vec<u8>) -> Stream {
+        let (answer, mut say) = self.begin(request).await;
+        say.send_data(body.into(), true).unwrap();
+        Stream::of((answer, say)).await
     }
 
     /// The same for `user`, with its connect request; one that only listens hears what
@@ -80,6 +83,13 @@ impl Http2 {
 }
 
 impl Stream {
+    async fn of((answer, say): Sent) -> Stream {
+        let answer = timeout(PATIENCE, answer).await.expect("no answer").unwrap();
+        assert_eq!(answer.status(), 200, "{answer:?}");
+        let (head, hear) = answer.into_parts();
+        Stream { head: Response::from_parts(head, ()), say, hear, content: Vec::new() }
+    }
+
     /// What comes next; `None` at its end in order.
     pub(super) async fn data(&mut self) -> Option<Bytes> {
         let data = timeout(PATIENCE, self.hear.data()).await.expect("silence")?.expect("a reset");

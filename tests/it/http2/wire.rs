@@ -135,7 +135,7 @@ impl Http2 {
 }
 
 /// A request on its way.
-type Sent = (ResponseFuture, SendStream<Bytes>);
+pub(super) type Sent = (ResponseFuture, SendStream<Bytes>);
 
 async fn read(answer: Response<RecvStream>) -> Answer {
     let (head, mut stream) = answer.into_parts();
