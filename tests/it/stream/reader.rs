@@ -29,6 +29,13 @@ pub(crate) struct Event {
     pub(crate) comments: usize,
 }
 
+impl Event {
+    /// Its data, if it is not there for its id alone.
+    pub(crate) fn said(&self) -> Option<&str> {
+        self.data.as_deref().filter(|data| self.id.is_none() || *data != "{}")
+    }
+}
+
 /// A request for a stream.
 pub(crate) fn post(path: &str, headers: &str, body: &str) -> String {
     format!(
@@ -142,15 +149,16 @@ impl Stream {
         }
     }
 
-    /// The data of the next event that has any, as JSON; the blocks before it too.
+    /// The data of the next event that says something, as JSON: what only bears an id is
+    /// passed over.
     #[track_caller]
     pub(crate) fn event(&mut self) -> impl Future<Output = Value> {
         let place = std::panic::Location::caller();
         async move {
             loop {
                 let block = self.block().await.unwrap_or_else(|| panic!("{place}: the end"));
-                if let Some(data) = block.data {
-                    return serde_json::from_str(&data).unwrap();
+                if let Some(data) = block.said() {
+                    return serde_json::from_str(data).unwrap();
                 }
             }
         }
@@ -216,7 +224,7 @@ impl Emulated {
 
 /// The first block of an event stream, and how many bytes it takes (WHATWG HTML,
 /// 9.2.6).
-fn first_block(text: &str) -> Option<(Event, usize)> {
+pub(crate) fn first_block(text: &str) -> Option<(Event, usize)> {
     let mut event = Event::default();
     let mut at = 0;
     loop {
