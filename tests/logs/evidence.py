@@ -44,6 +44,7 @@ class Evidence:
         if isinstance(value, str):
             self._telling("payloads", value)
         elif isinstance(value, (list, dict)):
+            self._telling("payloads", json.dumps(value, ensure_ascii=False, separators=(",", ":")))
             for one in value.values() if isinstance(value, dict) else value:
                 self.published(one)
 

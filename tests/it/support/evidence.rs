@@ -178,6 +178,9 @@ fn payload(value: &Value) {
         Value::Array(values) => values.iter().for_each(payload),
         _ => {}
     }
+    if value.is_object() || value.is_array() {
+        telling(Kind::Payloads, &value.to_string());
+    }
 }
 
 fn text(of: &str) {

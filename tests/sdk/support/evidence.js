@@ -73,7 +73,9 @@ function lookInto(value) {
 
 function payload(value) {
   if (typeof value === 'string') telling('payloads', value);
-  else if (typeof value === 'object' && value !== null) Object.values(value).forEach(payload);
+  if (typeof value !== 'object' || value === null) return;
+  telling('payloads', JSON.stringify(value));
+  Object.values(value).forEach(payload);
 }
 
 function telling(kind, text) {
