@@ -1,5 +1,6 @@
 //! One subscriber of a channel: what it gets of a batch, and in which form.
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -79,8 +80,8 @@ pub(super) struct Subscriber {
 enum State {
     /// Its reply is not out yet.
     Joining,
-    /// It gets the deliveries that began after this count.
-    Live(u64),
+    /// It gets this delivery, of those that the shard counts, and what begins after it.
+    Live(NonZeroU64),
 }
 
 #[derive(Debug, Default)]
@@ -148,7 +149,7 @@ impl Subscriber {
         }
     }
 
-    /// Goes live at `position`: what came behind it meanwhile is handed to `late`.
+    /// Goes live after so many deliveries, at `position`: what came behind it meanwhile is handed to `late`.
     ///
     /// # Errors
     /// If a publication is missing behind the position, or too much came, or what
@@ -159,7 +160,7 @@ impl Subscriber {
         position: Option<Position>,
         mut late: impl FnMut(&Connection, Form, Batch),
     ) -> Result<(), Lost> {
-        self.state = State::Live(deliveries);
+        self.state = State::Live(NonZeroU64::MIN.saturating_add(deliveries));
         let Some(tracked) = &mut self.tracked else { return Ok(()) };
         if let Some(Position { offset, epoch }) = position {
             (tracked.offset, tracked.epoch) = (offset, Some(epoch));
@@ -293,7 +294,7 @@ impl Subscriber {
     }
 
     fn is_live(&self, began: u64) -> bool {
-        matches!(self.state, State::Live(since) if since < began)
+        matches!(self.state, State::Live(first) if first.get() <= began)
     }
 }
 

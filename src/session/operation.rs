@@ -204,8 +204,13 @@ impl Actor {
             .identity
             .authorize_publish(&self.policy.namespaces, wish, subscribed)
             .map_err(ErrorCode::from)?;
+        let comes_back =
+            subscribed && how.shape.is_none() && self.policy.relay.comes_back_at_once();
         match self.policy.relay.publish(wish, how).await {
             Ok(_) => {
+                if comes_back {
+                    self.connection.expect_own();
+                }
                 self.reply(&Reply { id, body: Body::Publish });
                 Ok(())
             }
