@@ -198,7 +198,8 @@ def stands_in(word, text):
 
 
 def strings(body):
-    """The texts in what may be JSON."""
+    """What may be JSON as it came, and the texts in it."""
+    yield body
     try:
         value = json.loads(body)
     except ValueError:
@@ -279,9 +280,16 @@ def self_test():
             lines = [json.dumps(line), f"2026-01-01T00:00:00Z INFO x: {text} public=127.0.0.1:80"]
             places = [(log, line) for log in logs for line in lines]
             places.append((folder / "it.metrics", json.dumps(f'a_total{{of="{text}"}}')))
-            places.append((folder / "it.told", json.dumps(json.dumps({"error": {"message": text}}))))
+            for body in ({"error": {"message": text}}, text):
+                places.append((folder / "it.told", json.dumps(json.dumps(body))))
             for path, line in places:
                 assert_found(folder, path, line, what)
+        # A payload that is an object, in an answer that is one.
+        path = folder / "it.payloads"
+        noted, payload = path.read_text(), {"n": 123_456}
+        path.write_text(noted + json.dumps(json.dumps(payload)) + "\n")
+        assert_found(folder, folder / "it.told", json.dumps(json.dumps({"bad": payload})), "a payload")
+        path.write_text(noted)
         for what, member in (
             ("not what user may be", {"user": "ada"}),
             ("not what client may be", {"client": "ada"}),
