@@ -44,7 +44,8 @@ TOKEN = re.compile(r"eyJ[\w-]{8,}\.[\w-]{8,}")
 # What stands for a signature is one word of Base64.
 SEGMENT = re.compile(r"[\w-]{20,}")
 QUERY = re.compile(r"\?[\w-]+=")
-ADDRESS = re.compile(r"(?<![\d.])(?!\d+\.\d+\.\d+\.0/24)(\d{1,3}\.){3}\d{1,3}(?![\d.]*\d)")
+# In a URL it is a server's: an origin may have one.
+ADDRESS = re.compile(r"(?<![\d./])(?!\d+\.\d+\.\d+\.0/24)(\d{1,3}\.){3}\d{1,3}(?![\d.]*\d)")
 LABEL = re.compile(r'="((?:[^"\\]|\\.)*)"')
 # How a node's line says who a client is: a random id, a pseudonym, a network.
 MEMBERS = {
@@ -248,6 +249,7 @@ def self_test():
     good = {
         "event": "connected", "address": "127.0.0.0/24", "user": "u_" + "a" * 26, "message": "connected",
         "client": "6d2a4b1e-0000-4000-8000-000000000000", "public": "127.0.0.1:8000",
+        "origin": "http://127.0.0.1:5173",
     }
     # What is found, and the texts that it is found in.
     planted = {
