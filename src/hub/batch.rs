@@ -22,6 +22,8 @@ pub struct Item {
     pub epoch: Option<Epoch>,
     /// Whether subscribers who asked for deltas may get a patch.
     pub delta: bool,
+    /// Whether it is worth nothing a moment later.
+    pub passing: bool,
 }
 
 /// The forms in which a publication can be written.

@@ -65,6 +65,9 @@ pub struct FanOut {
     /// Only those who went live before this delivery began are served.
     began: u64,
     cursor: usize,
+    /// It is worth nothing a moment later: who comes and goes can be asked for, and of
+    /// cursors there is a newer position.
+    passing: bool,
 }
 
 impl FanOut {
@@ -81,9 +84,9 @@ impl FanOut {
         Some(Position { offset: last.publication.offset, epoch: last.epoch.clone()? })
     }
 
-    /// Whether it is worth nothing a moment later: who comes and goes can be asked for.
+    /// Whether those who are slow may do without it.
     pub(super) fn is_passing(&self) -> bool {
-        matches!(self.content, Content::Membership(_))
+        self.passing
     }
 
     /// How many messages each subscriber gets at most.
@@ -249,6 +252,14 @@ impl Shard {
 
     pub(super) fn begin(&mut self, channel: Channel, mut content: Content) -> FanOut {
         self.deliveries += 1;
+        let passing = match &content {
+            Content::Membership(_) => true,
+            // What a patch is made against must have come.
+            Content::Publications(batch) => {
+                let deltas = self.channels.get(&channel).map_or(0, |all| all.deltas);
+                deltas == 0 && batch.items().iter().all(|item| item.passing)
+            }
+        };
         if let Content::Publications(batch) = &mut content
             && let Some(subscribers) = self.channels.get_mut(&channel)
         {
@@ -260,7 +271,7 @@ impl Shard {
             let newest = newest.map(|item| Arc::clone(&item.publication));
             batch.set_base(std::mem::replace(&mut subscribers.newest, newest));
         }
-        FanOut { channel, content, began: self.deliveries, cursor: 0 }
+        FanOut { channel, content, began: self.deliveries, cursor: 0, passing }
     }
 
     /// Serves further subscribers.

@@ -6,6 +6,7 @@ mod connects;
 mod crowds;
 mod flood;
 mod floods;
+mod full;
 mod memory;
 mod overrides;
 mod page;
@@ -13,6 +14,7 @@ mod shaped;
 mod sizes;
 mod streams;
 mod times;
+mod transports;
 mod turns;
 
 use sealcast_wire::reply::Body;

@@ -11,6 +11,7 @@ mod epochs;
 mod failover;
 mod faults;
 mod formats;
+mod idle;
 mod leases;
 mod limited;
 mod modes;
@@ -26,6 +27,7 @@ mod start;
 mod stored;
 mod survivors;
 mod tls;
+mod trips;
 mod wide;
 
 use std::collections::BTreeMap;
