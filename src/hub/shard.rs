@@ -12,6 +12,9 @@ use super::connection::Connection;
 use super::format::Format;
 use super::subscriber::{Lost, Served, Subscriber, Wants};
 
+/// What a channel takes, in a map that may be half empty.
+pub(super) const CHANNEL: usize = 2 * size_of::<(Channel, Subscribers)>();
+
 /// A subscriber's place in its channel; stays the same as long as it is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slot(u32);

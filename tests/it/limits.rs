@@ -7,6 +7,7 @@ mod crowds;
 mod flood;
 mod floods;
 mod full;
+mod held;
 mod memory;
 mod overrides;
 mod page;

@@ -32,8 +32,7 @@ enum There {
 impl There {
     async fn open(node: &Process, streams: bool, user: usize) -> There {
         let now = token::now();
-        let claims =
-            json!({
+        let claims = json!({
             "sub": format!("user-{user}"), "iat": now, "exp": now + 600, "channels": ["room"],
         });
         let token = token::signed(claims);
