@@ -114,7 +114,7 @@ pub struct Retention {
 }
 
 /// What to publish, and how.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Outgoing {
     /// The publication; the broker sets its offset and epoch.
     pub publication: Publication,
@@ -126,6 +126,9 @@ pub struct Outgoing {
     pub version: Option<(u64, String)>,
     /// Whether subscribers who asked for deltas may get one.
     pub delta: bool,
+    /// It is worth nothing a moment later, and may be given up for who is slow; only of
+    /// what is not kept.
+    pub passing: bool,
 }
 
 /// Who chose a key, and the key; at most 64 bytes each.

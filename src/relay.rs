@@ -285,7 +285,8 @@ impl Relay {
             return Ok(None);
         }
         let kept = keep.is_some();
-        let outgoing = Outgoing { publication, keep, idempotency, version, delta };
+        let passing = false;
+        let outgoing = Outgoing { publication, keep, idempotency, version, delta, passing };
         let published = self.broker.publish_within(channel, outgoing, charges).await;
         match &published {
             Ok(_) => {

@@ -173,7 +173,7 @@ fn dispatch(encoding: Encoding) -> Box<dyn FnMut()> {
     Box::new(move || {
         let _guard = runtime.enter();
         let publication = Arc::clone(&publication);
-        let batch = Batch::of(Item { publication, epoch: None, delta: false });
+        let batch = Batch::of(Item { publication, epoch: None, delta: false, passing: false });
         let content = Content::Publications(Box::new(batch));
         let mut fan_out = hub.begin(0, channel.clone(), content).expect("open");
         hub.advance(0, &mut fan_out, usize::MAX, &mut dirty);

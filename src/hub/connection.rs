@@ -26,7 +26,7 @@ use sealcast_wire::{Disconnect, Encoding, Reply};
 use super::deadlines::{Deadline, Deadlines, Millis};
 use super::format::Format;
 use super::outbox::{Flush, Outbox, Phase};
-use super::queue::CHUNK;
+use super::queue::{CHUNK, exact};
 use super::{Hub, OutboxLimits};
 use crate::limit::QueueCap;
 pub use socket::{Duplex, Socket};
@@ -152,7 +152,7 @@ impl Connection {
     pub fn frame(&self, reply: &Reply) -> Bytes {
         let mut frame = Vec::new();
         self.format.put_reply(&mut frame, reply);
-        frame.into()
+        exact(frame)
     }
 
     /// Puts whole frames of `messages` messages on the outbox; nothing is written

@@ -12,6 +12,9 @@ use super::connection::Connection;
 use super::format::Format;
 use super::subscriber::{Lost, Served, Subscriber, Wants};
 
+/// What a channel takes, in a map that may be half empty.
+pub(super) const CHANNEL: usize = 2 * size_of::<(Channel, Subscribers)>();
+
 /// A subscriber's place in its channel; stays the same as long as it is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slot(u32);
@@ -65,6 +68,9 @@ pub struct FanOut {
     /// Only those who went live before this delivery began are served.
     began: u64,
     cursor: usize,
+    /// It is worth nothing a moment later: who comes and goes can be asked for, and of
+    /// cursors there is a newer position.
+    passing: bool,
 }
 
 impl FanOut {
@@ -81,9 +87,9 @@ impl FanOut {
         Some(Position { offset: last.publication.offset, epoch: last.epoch.clone()? })
     }
 
-    /// Whether it is worth nothing a moment later: who comes and goes can be asked for.
+    /// Whether those who are slow may do without it.
     pub(super) fn is_passing(&self) -> bool {
-        matches!(self.content, Content::Membership(_))
+        self.passing
     }
 
     /// How many messages each subscriber gets at most.
@@ -249,6 +255,14 @@ impl Shard {
 
     pub(super) fn begin(&mut self, channel: Channel, mut content: Content) -> FanOut {
         self.deliveries += 1;
+        let passing = match &content {
+            Content::Membership(_) => true,
+            // What a patch is made against must have come.
+            Content::Publications(batch) => {
+                let deltas = self.channels.get(&channel).map_or(0, |all| all.deltas);
+                deltas == 0 && batch.items().iter().all(|item| item.passing)
+            }
+        };
         if let Content::Publications(batch) = &mut content
             && let Some(subscribers) = self.channels.get_mut(&channel)
         {
@@ -264,7 +278,7 @@ impl Shard {
             let newest = newest.map(|item| Arc::clone(&item.publication));
             batch.set_base(std::mem::replace(&mut subscribers.newest, newest));
         }
-        FanOut { channel, content, began: self.deliveries, cursor: 0 }
+        FanOut { channel, content, began: self.deliveries, cursor: 0, passing }
     }
 
     /// Serves further subscribers.

@@ -10,16 +10,19 @@ use sealcast_wire::{Channel, Disconnect, Epoch, Position, Publication};
 use super::batch::{Batch, Form, Item};
 use super::connection::Connection;
 use super::outbox::Subscription;
-use super::shard::Content;
+use super::shard::{CHANNEL, Content};
 use crate::limit::Permit;
 
 /// Most publications kept for a subscriber whose history is being read.
 const MOST_PENDING: usize = 1_000;
 /// What one of those takes beside its payload.
 const PENDING: usize = size_of::<Item>() + size_of::<Publication>();
-/// What a subscription takes beside its channel's name: a place with the channel, and
-/// one with the connection.
-const SUBSCRIPTION: usize = size_of::<Subscriber>() + size_of::<Subscription>();
+/// What a subscription takes beside its channel's name: a place with the channel, one
+/// with the connection, what an allocator takes for these and the name, and what the
+/// node keeps of a channel, which is all its own where nobody else is subscribed.
+const SUBSCRIPTION: usize =
+    size_of::<Subscriber>() + size_of::<Subscription>() + ALLOCATED + CHANNEL;
+const ALLOCATED: usize = 64;
 /// Most bytes of those.
 const MOST_PENDING_BYTES: usize = 1 << 20;
 

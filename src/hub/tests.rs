@@ -13,6 +13,7 @@ use super::*;
 use crate::limit::{Profile, QueueCap};
 
 mod memory;
+mod numbers;
 mod positions;
 mod registry;
 
@@ -118,6 +119,7 @@ fn content(publications: impl IntoIterator<Item = Publication>) -> Content {
         epoch: (publication.offset > 0).then(|| Arc::from("epoch")),
         publication: Arc::new(publication),
         delta: true,
+        passing: false,
     });
     let mut batch = Batch::of(all.next().expect("one at least"));
     all.for_each(|next| batch.add(next));

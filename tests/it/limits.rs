@@ -6,6 +6,8 @@ mod connects;
 mod crowds;
 mod flood;
 mod floods;
+mod full;
+mod held;
 mod keys;
 mod memory;
 mod overrides;
@@ -15,6 +17,7 @@ mod sizes;
 mod streams;
 mod tenants;
 mod times;
+mod transports;
 mod turns;
 
 use sealcast_wire::reply::Body;

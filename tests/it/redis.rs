@@ -11,6 +11,7 @@ mod epochs;
 mod failover;
 mod faults;
 mod formats;
+mod idle;
 mod keys;
 mod leases;
 mod limited;
@@ -28,6 +29,7 @@ mod stored;
 mod survivors;
 mod tenants;
 mod tls;
+mod trips;
 mod wide;
 
 use std::collections::BTreeMap;

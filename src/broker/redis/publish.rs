@@ -61,26 +61,27 @@ impl Redis {
         outgoing: Outgoing,
         fresh: &str,
     ) -> (Name, Cmd, usize) {
-        let Outgoing { publication, keep, idempotency, version, delta } = outgoing;
+        let Outgoing { publication, keep, idempotency, version, delta, passing } = outgoing;
+        let flags = record::flags(delta, passing && keep.is_none());
         let name = self.names.channel(channel);
         let topic = name.key(Kind::Topic);
         match (keep, idempotency) {
             (None, None) => {
-                let record = record::unkept(channel, &publication, delta);
+                let record = record::unkept(channel, &publication, flags);
                 let bytes = record.len();
                 let mut command = redis::cmd(self.mode.publish());
                 command.arg(topic).arg(record);
                 (name, command, bytes)
             }
             (None, Some(key)) => {
-                let record = record::unkept(channel, &publication, delta);
+                let record = record::unkept(channel, &publication, flags);
                 let bytes = record.len();
                 let mut command = scripts::publish(self.mode).call(&[name.answer(&key)]);
                 command.arg(topic).arg(record).arg(millis(IDEMPOTENCY_WINDOW));
                 (name, command, bytes)
             }
             (Some(keep), key) => {
-                let body = record::flagged(channel, &publication, delta);
+                let body = record::flagged(channel, &publication, flags);
                 let bytes = body.len();
                 let mut keys = vec![name.key(Kind::Meta), name.key(Kind::Stream)];
                 keys.extend(key.as_ref().map(|key| name.answer(key)));

@@ -70,7 +70,8 @@ impl Bench {
     async fn publish(&self, offset: u64) {
         let (channel, publication) = (channel(), publication(offset));
         let epoch = (offset > 0).then(|| "epoch".into());
-        let delivery = Delivery::Publication { channel, publication, epoch, delta: false };
+        let (delta, passing) = (false, false);
+        let delivery = Delivery::Publication { channel, publication, epoch, delta, passing };
         self.inbox.send(delivery).await.expect("the pump runs");
     }
 

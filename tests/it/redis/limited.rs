@@ -196,7 +196,8 @@ async fn a_user_spread_over_three_nodes_has_the_burst_and_a_hundred_a_minute() {
     assert_eq!(of(r#"sealcast_rate_limited_total{scope="user"}"#), (90 - passed) as f64);
 }
 
-/// The scripts' own arithmetic over an hour, beside the node's.
+/// The scripts' own arithmetic over an hour, beside the node's; and what a user has of
+/// each minute of it, whatever nodes the publishes go through.
 #[tokio::test]
 async fn over_a_simulated_hour_the_scripts_are_exact() {
     const HOUR: u64 = 3_600_000_000;
@@ -217,15 +218,20 @@ async fn over_a_simulated_hour_the_scripts_are_exact() {
          {gcra}
          {limit}
          return true end
-         local passed, step = 0, tonumber(ARGV[3])
+         local minutes, step = {{}}, tonumber(ARGV[3])
+         for minute = 1, 60 do minutes[minute] = 0 end
          while at < {HOUR} do
-           if ask({{ 'bucket' }}, {{ ARGV[1], ARGV[2], '0', '1' }}) == true then passed = passed + 1 end
+           local minute = math.floor(at / 60000000) + 1
+           if ask({{ 'bucket' }}, {{ ARGV[1], ARGV[2], '0', '1' }}) == true then
+             minutes[minute] = minutes[minute] + 1
+           end
            at = at + step
          end
-         return passed"
+         return minutes"
     );
+    const USER: Rate = Rate::of(100, Duration::from_secs(60), 20);
     for rate in [
-        Rate::of(100, Duration::from_secs(60), 20),
+        USER,
         Rate::each_second(10, 128),
         Rate::each_second(7, 3),
         Rate::of(60, Duration::from_secs(10), 60),
@@ -234,7 +240,12 @@ async fn over_a_simulated_hour_the_scripts_are_exact() {
             [1, rate.burst()].map(|count| format!("{:.3}", rate.lasts(count).as_secs_f64() * 1e6));
         let step = rate.lasts(1).as_micros() as u64 / 10 - 7;
         let words = ["EVAL", &script, "0", &interval, &depth, &step.to_string()];
-        let passed: u64 = server.ask_words(&words).await;
+        let minutes: Vec<u64> = server.ask_words(&words).await;
+        if rate == USER {
+            assert!(minutes[0] <= 120, "{minutes:?}");
+            assert!(minutes[1..].iter().all(|count| (98..=102).contains(count)), "{minutes:?}");
+        }
+        let passed: u64 = minutes.iter().sum();
         let (mut bucket, mut now, mut local) = (Bucket::default(), 0, 0);
         while now < HOUR {
             local += u64::from(bucket.take(&rate, 1, 1_000 * now).is_ok());
