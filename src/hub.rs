@@ -36,7 +36,7 @@ pub use deadlines::{Clock, Deadline, Millis};
 pub use format::{Format, Framing, OVER};
 pub use marks::Marks;
 pub use outbox::{Terms, Traces};
-pub use registry::{Client, Known, Registration, UserPlace};
+pub use registry::{Client, Known, Registration, Standing, UserPlace};
 pub use shard::{Advance, Content, FanOut, Membership, Slot};
 pub use subscriber::{Selection, Wants};
 
@@ -357,6 +357,12 @@ impl Hub {
     #[must_use]
     pub fn connections_of(&self, user: &User) -> Vec<(Arc<Connection>, Client)> {
         self.registry.of(user)
+    }
+
+    /// How many connections a user has here, and which is the oldest.
+    #[must_use]
+    pub fn standing(&self, user: &User) -> Standing {
+        self.registry.standing(user)
     }
 
     /// What others are told of the user of this connection from now on: one JSON

@@ -12,6 +12,7 @@ mod inflight;
 mod listener;
 mod meter;
 mod operation;
+mod places;
 mod policies;
 mod refusal;
 mod server_side;

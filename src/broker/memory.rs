@@ -151,6 +151,14 @@ impl Broker for Memory {
         })
     }
 
+    fn answered(
+        &self,
+        channel: Channel,
+        key: IdempotencyKey,
+    ) -> BoxFuture<'_, Result<Option<Option<Position>>, Unavailable>> {
+        Box::pin(async move { Ok(self.state.lock().answered.get(&(channel, key)).cloned()) })
+    }
+
     fn announce(
         &self,
         channel: Channel,

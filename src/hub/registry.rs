@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use sealcast_wire::User;
+use sealcast_wire::{Tenant, User};
 
 use super::Hub;
 use super::connection::Connection;
@@ -65,6 +65,8 @@ impl Seats {
 struct Entry {
     connection: Arc<Connection>,
     client: Option<Client>,
+    /// When it authenticated.
+    since: Millis,
     /// Where it comes from, if that is known.
     address: Option<Network>,
 }
@@ -75,8 +77,18 @@ pub struct Known {
     pub connection: Arc<Connection>,
     /// Its user, once it has authenticated.
     pub user: Option<User>,
+    /// That user's tenant, if there is one.
+    pub tenant: Option<Tenant>,
     /// Where it comes from.
     pub address: Option<Network>,
+}
+
+/// How many connections a user has on this node.
+pub struct Standing {
+    /// Those that live, or are about to authenticate.
+    pub taken: usize,
+    /// The one that authenticated first of those that live, and when.
+    pub oldest: Option<(Arc<Connection>, Millis)>,
 }
 
 /// Whom an authenticated connection speaks for.
@@ -84,6 +96,8 @@ pub struct Known {
 pub struct Client {
     /// The user.
     pub user: User,
+    /// Whose user that is, if the token says so.
+    pub tenant: Option<Tenant>,
     /// What the token says of the user; one JSON value, or empty.
     pub info: Bytes,
 }
@@ -107,7 +121,7 @@ impl Registration {
     #[must_use]
     pub fn new(hub: &Arc<Hub>, connection: Arc<Connection>) -> Registration {
         let mut inner = hub.registry().0.lock();
-        let entry = Some(Entry { connection, client: None, address: None });
+        let entry = Some(Entry { connection, client: None, since: Millis::NEVER, address: None });
         let at = match inner.free.pop() {
             Some(at) => {
                 if let Some(place) = inner.places.get_mut(at) {
@@ -147,13 +161,9 @@ impl Registration {
     pub fn take_place(&self, user: &User, most: usize) -> Option<UserPlace> {
         let mut inner = self.hub.registry().0.lock();
         let connecting = inner.connecting.get(user).copied().unwrap_or(0);
-        let places = inner.users.get(user).map(Seats::as_slice).unwrap_or_default();
-        if places.len() + connecting >= most {
-            let entries = places.iter().filter_map(|at| inner.places.get(*at)?.as_ref());
-            let open = entries.filter(|entry| entry.connection.is_open()).count();
-            if open + connecting >= most {
-                return None;
-            }
+        let all = inner.users.get(user).map_or(0, |seats| seats.as_slice().len());
+        if all + connecting >= most && inner.lives(user).count() + connecting >= most {
+            return None;
         }
         *inner.connecting.entry(user.clone()).or_default() += 1;
         Some(UserPlace { hub: Arc::clone(&self.hub), user: Some(user.clone()) })
@@ -176,6 +186,7 @@ impl Registration {
                 hash_map::Entry::Occupied(mut user) => user.get_mut().add(self.at),
             }
             entry.client = Some(client);
+            entry.since = self.hub.clock().now();
         }
     }
 
@@ -211,12 +222,21 @@ impl Entry {
         Known {
             connection: Arc::clone(&self.connection),
             user: self.client.as_ref().map(|client| client.user.clone()),
+            tenant: self.client.as_ref().and_then(|client| client.tenant.clone()),
             address: self.address,
         }
     }
 }
 
 impl Inner {
+    /// The connections of a user that are not ending, in the order in which they
+    /// authenticated.
+    fn lives(&self, user: &User) -> impl Iterator<Item = &Entry> {
+        let places = self.users.get(user).map(Seats::as_slice).unwrap_or_default();
+        let entries = places.iter().filter_map(|at| self.places.get(*at)?.as_ref());
+        entries.filter(|entry| entry.connection.is_open())
+    }
+
     fn give_back(&mut self, user: &User) {
         if let Some(count) = self.connecting.get_mut(user) {
             *count -= 1;
@@ -298,6 +318,17 @@ impl Registry {
         entries
             .filter_map(|entry| Some((Arc::clone(&entry.connection), entry.client.clone()?)))
             .collect()
+    }
+
+    /// See [`Standing`].
+    pub(super) fn standing(&self, user: &User) -> Standing {
+        let inner = self.0.lock();
+        let connecting = inner.connecting.get(user).copied().unwrap_or(0);
+        let oldest = inner.lives(user).next();
+        Standing {
+            taken: inner.lives(user).count() + connecting,
+            oldest: oldest.map(|entry| (Arc::clone(&entry.connection), entry.since)),
+        }
     }
 
     /// What others are told of the user of this connection from now on.

@@ -423,7 +423,7 @@ fn the_census_counts_users_once() {
         let (connection, _) = connection(ALL);
         let registration = Registration::new(&hub, Arc::clone(&connection));
         if let Some(user) = user {
-            let client = Client { user: user.clone(), info: Bytes::new() };
+            let client = Client { user: user.clone(), tenant: None, info: Bytes::new() };
             registration.authenticated(client.clone(), None);
             registration.authenticated(client, None);
         }

@@ -217,24 +217,36 @@ impl Actor {
                 Ok(())
             }
             Err(NotPublished::Unavailable(unavailable)) => Err(unavailable.into()),
-            Err(NotPublished::TooMany(TooMany { wait, .. })) => {
-                let Policy { usage, limits, .. } = &*self.policy;
-                usage.exhaust(self.identity.user.as_str(), limits, wait, self.nanos());
+            Err(NotPublished::TooMany(TooMany { scope, wait })) => {
+                let usage = &self.policy.usage;
+                if let Some(Charge { subject, rate, .. }) = self.charge(scope) {
+                    usage.exhaust((scope, &subject), &rate, wait, self.nanos());
+                }
                 Err(ErrorCode::TooManyRequests.into())
             }
         }
     }
 
-    /// Where the user's messages are counted over all nodes. The anonymous user is not
-    /// one person.
+    /// Where messages are counted over all nodes: the user's, if it is not the anonymous
+    /// one, who is not one person, and the tenant's.
     fn charges(&self) -> Vec<Charge> {
-        let user = &self.identity.user;
-        if user.is_anonymous() {
-            return Vec::new();
-        }
+        [Scope::User, Scope::Tenant].into_iter().filter_map(|scope| self.charge(scope)).collect()
+    }
+
+    fn charge(&self, scope: Scope) -> Option<Charge> {
         let Policy { usage, limits, relay, .. } = &*self.policy;
-        let rate = usage.user_rate(user.as_str(), limits, self.nanos());
-        relay.charge(Scope::User, user.as_str(), rate).into_iter().collect()
+        let (subject, rate) = match (scope, &self.identity.tenant) {
+            (Scope::User, _) if !self.identity.user.is_anonymous() => {
+                let user = self.identity.user.as_str();
+                (user, usage.user_rate(user, limits, self.nanos()))
+            }
+            (Scope::Tenant, Some(tenant)) => {
+                let tenant = tenant.as_str();
+                (tenant, usage.tenant_rate(tenant, limits, self.nanos()))
+            }
+            _ => return None,
+        };
+        relay.charge(scope, subject, rate)
     }
 
     fn nanos(&self) -> Nanos {

@@ -6,12 +6,14 @@ mod connects;
 mod crowds;
 mod flood;
 mod floods;
+mod keys;
 mod memory;
 mod overrides;
 mod page;
 mod shaped;
 mod sizes;
 mod streams;
+mod tenants;
 mod times;
 mod turns;
 

@@ -11,6 +11,7 @@ mod epochs;
 mod failover;
 mod faults;
 mod formats;
+mod keys;
 mod leases;
 mod limited;
 mod modes;
@@ -25,6 +26,7 @@ mod several;
 mod start;
 mod stored;
 mod survivors;
+mod tenants;
 mod tls;
 mod wide;
 

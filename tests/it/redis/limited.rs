@@ -7,11 +7,12 @@ use std::time::Duration;
 use sealcast::broker::{Charge, IdempotencyKey, NotPublished, Outgoing, RedisConfig};
 use sealcast::limit::{Bucket, Rate, Scope};
 use serde_json::json;
-use tokio::time::interval;
+use tokio::time::{Instant, interval, sleep};
 
 use super::KEEP;
 use super::nodes::{ask, node};
 use crate::broker_contract::{Bench, channel, numbered};
+use crate::support::PATIENCE;
 use crate::support::client::Wire;
 use crate::support::cluster::Cluster;
 use crate::support::redis::{RedisServer, spread};
@@ -132,6 +133,33 @@ async fn on_one_primary_a_retry_is_never_refused() {
 async fn on_a_cluster_a_retry_is_never_refused() {
     let cluster = Cluster::shared().await;
     a_retry_is_never_refused(Bench::on(cluster.config()).await).await;
+}
+
+async fn another_rate_holds_at_once(bench: Bench) {
+    const SLOW: Rate = Rate::of(1, Duration::from_secs(3_600), 1);
+    const FAST: Rate = Rate::each_second(1_000, 10);
+    let publish = async |rate| {
+        let sent = Outgoing { keep: Some(KEEP), ..numbered(1) };
+        bench.broker.publish_within(channel("room"), sent, charge("ada", rate)).await.is_ok()
+    };
+    assert_eq!((publish(SLOW).await, publish(SLOW).await), (true, false));
+    let began = Instant::now();
+    while !publish(FAST).await {
+        assert!(began.elapsed() < PATIENCE, "the slow one's hour still counts");
+        sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_one_primary_another_rate_holds_at_once() {
+    let server = RedisServer::start().await;
+    another_rate_holds_at_once(Bench::on(server.config()).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_several_primaries_another_rate_holds_at_once() {
+    let servers = [RedisServer::start().await, RedisServer::start().await];
+    another_rate_holds_at_once(Bench::on(spread(&servers)).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

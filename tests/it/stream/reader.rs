@@ -6,9 +6,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::support::PATIENCE;
 use crate::support::http::{Answer, ask};
 use crate::support::node::TestNode;
+use crate::support::{PATIENCE, evidence};
 
 /// One open stream.
 pub(crate) struct Stream {
@@ -64,6 +64,7 @@ impl Stream {
 
     /// The same over a socket that is there.
     pub(crate) async fn over(mut socket: TcpStream, request: impl AsRef<[u8]>) -> Stream {
+        evidence::requested(request.as_ref());
         socket.write_all(request.as_ref()).await.unwrap();
         let (head, raw, content) = Default::default();
         let mut stream = Stream { socket, head, raw, content, over: false };
