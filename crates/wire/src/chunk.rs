@@ -81,7 +81,7 @@ impl Decoder {
                     (Some(digit), _) => {
                         At::Length(so_far.saturating_mul(16).saturating_add(digit as usize))
                     }
-                    (None, b'\n') if so_far == 0 => At::Over,
+                    (None, b'\n') if so_far == 0 => At::Last,
                     (None, b'\n') => At::Content(so_far.saturating_add(2)),
                     (None, _) => At::Length(so_far),
                 };
@@ -95,6 +95,14 @@ impl Decoder {
                 let left = left - piece.len();
                 self.0 = if left == 0 { At::Length(0) } else { At::Content(left) };
                 is_content.then_some(piece)
+            }
+            At::Last => {
+                let (byte, rest) = bytes.split_first()?;
+                *bytes = rest;
+                if *byte == b'\n' {
+                    self.0 = At::Over;
+                }
+                None
             }
             At::Over => {
                 *bytes = &[];
@@ -111,7 +119,9 @@ enum At {
     Length(usize),
     /// So many bytes before a chunk's end, the line end behind its content among them.
     Content(usize),
-    /// Behind the last chunk.
+    /// In the line end behind the last chunk.
+    Last,
+    /// Behind it.
     Over,
 }
 
