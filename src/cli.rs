@@ -17,6 +17,8 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 
+pub use log::log_into;
+
 use exit::{EXIT_CONFIG, EXIT_NO_INPUT, EXIT_NO_PERMISSION, EXIT_SYSTEM, EXIT_USAGE, Failure};
 
 /// A realtime relay for the open internet: the Centrifuge protocol over

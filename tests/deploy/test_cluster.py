@@ -285,4 +285,9 @@ class Nginx(Balance, unittest.TestCase):
     def test_no_query_in_the_log(self):
         get(self.cluster.port, "/health/ready?token=a-secret-of-somebody")
         wait_until(lambda: '"path":"/health/ready"' in self.cluster.lb.log(), "a line of the log", 5)
+        # Nor where it says why a node could not be reached.
+        self.cluster.nodes[0].kill()
+        for _ in range(20):
+            get(self.cluster.port, "/health/ready?token=a-secret-of-somebody")
+        self.cluster.restart(0)
         self.assertNotIn("a-secret-of-somebody", self.cluster.lb.log())

@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::checker::{Id, Lineage, Ms, Published};
-use crate::support::token;
+use crate::support::{evidence, token};
 
 pub(crate) use publisher::{count_present, read_stream};
 
@@ -113,7 +113,9 @@ impl Shared {
     }
 
     fn payload(&self, id: Id) -> String {
-        payload(id, self.size.bytes)
+        let payload = payload(id, self.size.bytes);
+        evidence::published(payload.as_bytes());
+        payload
     }
 }
 
