@@ -9,7 +9,8 @@ use tokio::sync::{Semaphore, mpsc};
 use super::{AT_A_TIME, Answer, Cluster, Command, execute};
 use crate::relay::Displace;
 
-/// How often the oldest is looked for, if another newcomer took its place meanwhile.
+/// How often the oldest is looked for, if not all nodes have answered, or if another
+/// newcomer took its place meanwhile.
 const ROUNDS: usize = 3;
 
 impl Cluster {
@@ -30,9 +31,13 @@ impl Cluster {
     }
 
     async fn displace(&self, user: &str, most: usize) -> bool {
-        for _ in 0..ROUNDS {
+        for round in 1..=ROUNDS {
             let command = Command::Standing { user: user.to_owned() };
             let (mut answers, complete) = self.ask(command).await;
+            if !complete && round < ROUNDS {
+                // A node is slow, or has gone and is missed soon: perhaps it has the oldest.
+                continue;
+            }
             answers.push(execute::standing(&self.policies.current(), user));
             let standing = answers.into_iter().filter_map(|answer| match answer {
                 Answer::Standing { taken, oldest } => Some((taken, oldest)),
@@ -57,7 +62,8 @@ impl Cluster {
             return true;
         }
         let command = Command::Displace { user: user.to_owned(), client };
-        let (answers, _) = self.ask(command).await;
-        answers.contains(&Answer::Displaced(true))
+        let (answers, complete) = self.ask(command).await;
+        // Who is slow to answer is told all the same, and who is dead has no connections.
+        !complete || answers.contains(&Answer::Displaced(true))
     }
 }
