@@ -265,7 +265,7 @@ impl Relay {
     ) -> Result<Option<Position>, NotPublished> {
         let Publish { channel, payload, publisher, tags } = wish.into_inner();
         let publication = Publication {
-            data: payload.bytes().clone(),
+            data: payload.into_bytes(),
             info: publisher,
             tags,
             ..Publication::default()

@@ -144,8 +144,8 @@ pub struct Places {
 pub struct AddressPlace {
     /// On this node.
     pub here: Share,
-    /// In the cluster.
-    pub lease: Option<Lease>,
+    /// In the cluster, if there is one.
+    pub lease: Option<Box<Lease>>,
 }
 
 #[cfg(test)]

@@ -47,7 +47,7 @@ async fn in_cluster(
             return Err(TooMany { scope: Scope::AddressConnections, wait: Wait(0) });
         }
     }
-    Ok(Box::new(AddressPlace { here, lease }))
+    Ok(Box::new(AddressPlace { here, lease: lease.map(Box::new) }))
 }
 
 /// What it is answered with: the status says whether the address asks too much, the

@@ -1,6 +1,6 @@
 //! Every connection of the node.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -23,10 +23,43 @@ struct Inner {
     places: Vec<Option<Entry>>,
     free: Vec<usize>,
     /// Where each user's connections stand, in the order in which they authenticated.
-    users: HashMap<User, Vec<usize>>,
+    users: HashMap<User, Seats>,
     /// Places that users' connections have taken before they authenticated.
     connecting: HashMap<User, usize>,
     clients: usize,
+}
+
+/// Where the connections of one user stand. Most have one, which takes no storage.
+enum Seats {
+    One([usize; 1]),
+    More(Vec<usize>),
+}
+
+impl Seats {
+    fn as_slice(&self) -> &[usize] {
+        match self {
+            Seats::One(one) => one,
+            Seats::More(more) => more,
+        }
+    }
+
+    fn add(&mut self, at: usize) {
+        match self {
+            Seats::One([one]) => *self = Seats::More(vec![*one, at]),
+            Seats::More(more) => more.push(at),
+        }
+    }
+
+    /// `true` if none is left.
+    fn remove(&mut self, at: usize) -> bool {
+        match self {
+            Seats::One([one]) => *one == at,
+            Seats::More(more) => {
+                more.retain(|known| *known != at);
+                more.is_empty()
+            }
+        }
+    }
 }
 
 struct Entry {
@@ -114,7 +147,7 @@ impl Registration {
     pub fn take_place(&self, user: &User, most: usize) -> Option<UserPlace> {
         let mut inner = self.hub.registry().0.lock();
         let connecting = inner.connecting.get(user).copied().unwrap_or(0);
-        let places = inner.users.get(user).map(Vec::as_slice).unwrap_or_default();
+        let places = inner.users.get(user).map(Seats::as_slice).unwrap_or_default();
         if places.len() + connecting >= most {
             let entries = places.iter().filter_map(|at| inner.places.get(*at)?.as_ref());
             let open = entries.filter(|entry| entry.connection.is_open()).count();
@@ -136,11 +169,12 @@ impl Registration {
         let Some(entry) = inner.places.get_mut(self.at).and_then(Option::as_mut) else { return };
         if entry.client.is_none() {
             inner.clients += 1;
-            let places = inner.users.entry(client.user.clone()).or_default();
-            if places.is_empty() {
-                places.reserve_exact(1);
+            match inner.users.entry(client.user.clone()) {
+                hash_map::Entry::Vacant(user) => {
+                    user.insert(Seats::One([self.at]));
+                }
+                hash_map::Entry::Occupied(mut user) => user.get_mut().add(self.at),
             }
-            places.push(self.at);
             entry.client = Some(client);
         }
     }
@@ -158,7 +192,7 @@ impl Registration {
         let inner = self.hub.registry().0.lock();
         let entry = |at: usize| inner.places.get(at)?.as_ref();
         let user = entry(self.at).and_then(|own| own.client.as_ref()).map(|own| &own.user);
-        let places = user.and_then(|user| inner.users.get(user)).map(Vec::as_slice);
+        let places = user.and_then(|user| inner.users.get(user)).map(Seats::as_slice);
         let before = places.unwrap_or_default().iter().take_while(|at| **at != self.at);
         before.filter_map(|at| Some(Arc::clone(&entry(*at)?.connection))).collect()
     }
@@ -200,11 +234,10 @@ impl Drop for Registration {
         inner.free.push(self.at);
         if let Some(client) = gone.and_then(|entry| entry.client) {
             inner.clients -= 1;
-            if let Some(places) = inner.users.get_mut(&client.user) {
-                places.retain(|at| *at != self.at);
-                if places.is_empty() {
-                    inner.users.remove(&client.user);
-                }
+            if let Some(seats) = inner.users.get_mut(&client.user)
+                && seats.remove(self.at)
+            {
+                inner.users.remove(&client.user);
             }
         }
     }
@@ -260,7 +293,7 @@ impl Registry {
     /// The authenticated connections of a user.
     pub(super) fn of(&self, user: &User) -> Vec<(Arc<Connection>, Client)> {
         let inner = self.0.lock();
-        let places = inner.users.get(user).map(Vec::as_slice).unwrap_or_default();
+        let places = inner.users.get(user).map(Seats::as_slice).unwrap_or_default();
         let entries = places.iter().filter_map(|at| inner.places.get(*at)?.as_ref());
         entries
             .filter_map(|entry| Some((Arc::clone(&entry.connection), entry.client.clone()?)))
@@ -271,7 +304,7 @@ impl Registry {
     pub(super) fn set_info(&self, connection: &Arc<Connection>, user: &User, info: Bytes) {
         let mut inner = self.0.lock();
         let inner = &mut *inner;
-        let places = inner.users.get(user).map(Vec::as_slice).unwrap_or_default();
+        let places = inner.users.get(user).map(Seats::as_slice).unwrap_or_default();
         for at in places {
             if let Some(entry) = inner.places.get_mut(*at).and_then(Option::as_mut)
                 && Arc::ptr_eq(&entry.connection, connection)

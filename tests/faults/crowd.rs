@@ -95,6 +95,11 @@ impl Shared {
         StdRng::seed_from_u64(self.seed << 32 | number as u64)
     }
 
+    /// How many subscriptions there are, each of another client.
+    pub(crate) fn subscribers(&self) -> u64 {
+        self.size.clients as u64
+    }
+
     pub(crate) fn channels(&self) -> usize {
         self.size.channels()
     }
