@@ -15,7 +15,8 @@ const CHUNKS_PER_WRITE: usize = 32;
 /// What a chunk takes beside its frames: itself, what counts who shares them, and what
 /// an allocator takes for either.
 pub(super) const CHUNK: usize = size_of::<Chunk>() + SHARED;
-const SHARED: usize = 56;
+/// More than that takes, because an allocator leaves something between small frames.
+const SHARED: usize = 96;
 
 /// Frames without what their buffer had to spare, so that they take no more than is
 /// counted for them as long as they wait. Copied, because a buffer that shrinks where it

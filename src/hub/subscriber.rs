@@ -22,7 +22,10 @@ const PENDING: usize = size_of::<Item>() + size_of::<Publication>();
 /// node keeps of a channel, which is all its own where nobody else is subscribed.
 const SUBSCRIPTION: usize =
     size_of::<Subscriber>() + size_of::<Subscription>() + ALLOCATED + CHANNEL;
-const ALLOCATED: usize = 64;
+const ALLOCATED: usize = 128;
+/// What a position takes beside that: with its channel, with the stream's tail, and with
+/// those that are compared with their streams. As measured.
+const POSITION: usize = 256;
 /// Most bytes of those.
 const MOST_PENDING_BYTES: usize = 1 << 20;
 
@@ -130,7 +133,11 @@ impl Subscriber {
         let filter = wants.filter.as_ref().map_or(0, |selection| selection.filter.bytes());
         let tracked =
             (!wants.is_plain()).then(|| Box::new(Tracked { wants, ..Tracked::default() }));
-        let own = if tracked.is_some() { size_of::<Tracked>() } else { 0 };
+        let own = match &tracked {
+            None => 0,
+            Some(tracked) if tracked.wants.positioned => size_of::<Tracked>() + POSITION,
+            Some(_) => size_of::<Tracked>(),
+        };
         let bytes = SUBSCRIPTION + name + filter + own;
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         connection.keep(bytes as usize);

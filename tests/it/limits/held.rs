@@ -134,7 +134,8 @@ async fn subscriptions(
             if let Some(filter) = filter {
                 subscribe["subscribe"]["tf"] = filter.clone();
             }
-            assert!(wire.ask(&subscribe.to_string()).await["subscribe"].is_object());
+            let answer = wire.ask(&subscribe.to_string()).await;
+            assert!(answer["subscribe"].is_object(), "{channel}: {answer}");
         }
     }
     (serving.grown(before, 0.0).await, wires)
@@ -151,7 +152,8 @@ fn many_nodes() -> Value {
 }
 
 fn many_values() -> Value {
-    json!({ "key": "k", "cmp": "in", "vals": vec!["v"; MAX_VALUES] })
+    let values: Vec<String> = (0..MAX_VALUES).map(|value| format!("{value:04}")).collect();
+    json!({ "key": "k", "cmp": "in", "vals": values })
 }
 
 fn long_texts() -> Value {
