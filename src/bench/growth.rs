@@ -196,6 +196,10 @@ impl Step {
             Ok((Manner::USUAL, part))
         });
         let clients = clients.collect::<Result<Vec<_>, Failure>>()?;
+        // What a server keeps that has served anybody, and as many as those who publish.
+        let others = (0..PUBLISHERS).map(|at| format!("first-{at}"));
+        drop(Crowd::gather_with(&target, "first", others, 0)?);
+        std::thread::sleep(settle);
         let before = target.resident()?;
         let tongue = Manner::USUAL.tongue;
         let mut crowd = Crowd::of(&target, "grown", clients, PUBLISHERS, tongue)?;
