@@ -92,7 +92,7 @@ def content():
         panel("Not allowed", [("{{action}}", rate("sealcast_permission_denied_total", "action"))], "cps"),
         panel("API keys refused", [("in 10 minutes", f"sum(increase(sealcast_api_unauthorized_total{NODES}[10m]))")], alert="ApiKeyRefused"),
         panel("Rate limits, by scope", [("{{scope}}", rate("sealcast_rate_limited_total", "scope"))], "cps", "RateLimitSurge"),
-        panel("Limits that operators have set for one", [("{{instance}}", f"sealcast_limit_overrides{NODES}")]),
+        panel("Limits that operators have set for one", [("{{instance}}", or_none(f"sum by (instance) (sealcast_limit_overrides{NODES})"))]),
         panel("Input against the protocol", [("{{kind}}", rate("sealcast_protocol_violations_total", "kind"))], "cps"),
         panel("Messages between nodes that were not believed", [("{{reason}}", rate("sealcast_control_refused_total", "reason") + " or vector(0)")], "cps"),
         panel("Less strict than it should be", [("development {{instance}}", f"sealcast_insecure_mode{NODES}"), ("compat {{instance}}", f"sealcast_compat_mode{NODES}"), ("limits off {{instance}}", f"sealcast_ratelimit_mode{NODES[:-1]},mode=\"off\"}}")]),
