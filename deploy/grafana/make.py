@@ -131,7 +131,7 @@ def content():
         panel("Keys", [("{{instance}}", "sum by (instance) (redis_db_keys)")]),
         panel("Appending works", [("{{instance}}", "redis_aof_last_write_status")]),
         panel("Network", [("in", "rate(redis_net_input_bytes_total[$__rate_interval])"), ("out", "rate(redis_net_output_bytes_total[$__rate_interval])")], "Bps"),
-        panel("Streams begun anew after a loss", [("{{cause}}, in 10 minutes", "sum by (cause) (increase(sealcast_epoch_changes_total" + NODES[:-1] + ',cause=~"rewritten|incarnation"}[10m])) or vector(0)')], alert="HistoryRewritten"),
+        panel("Streams begun anew after a loss, in 10 minutes", [("{{cause}}", "sum by (cause) (increase(sealcast_epoch_changes_total" + NODES[:-1] + ',cause=~"rewritten|incarnation"}[10m])) or vector(0)')], alert="HistoryRewritten"),
         panel("Clocks of node and Redis apart", [("{{instance}}", f"abs(sealcast_clock_skew_seconds{NODES})")], "s", "ClockSkew"),
         panel("Nodes with only their share of the limits", [("{{instance}}", f"sealcast_limits_local_share{NODES}")]),
         panel("Link lost", [("{{instance}}", rate("sealcast_pubsub_reconnects_total", "instance"))], "cps"),
