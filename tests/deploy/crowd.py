@@ -5,6 +5,7 @@ import asyncio
 import concurrent.futures
 import contextlib
 import http.client
+import secrets
 import time
 
 import centrifuge
@@ -113,6 +114,8 @@ class Publisher:
         self._cluster, self._channel = cluster, channel
         self.sent, self.failed = 0, 0
         self._stop = False
+        # Another publisher's keys would make nothing of what this one says.
+        self._keys = secrets.token_hex(4)
 
     async def run(self):
         with concurrent.futures.ThreadPoolExecutor(1) as pool:
@@ -125,7 +128,7 @@ class Publisher:
 
     def _publish(self):
         number = self.sent + 1
-        body = {"channel": self._channel, "data": {"n": number}, "idempotency_key": f"n{number}"}
+        body = {"channel": self._channel, "data": {"n": number}, "idempotency_key": f"{self._keys}-{number}"}
         for _ in range(200):
             try:
                 answer = self._cluster.api("publish", body)
