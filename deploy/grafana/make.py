@@ -82,6 +82,7 @@ def content():
         panel("Closed for being slow", [("3008", rate("sealcast_disconnects_total", labels='code="3008"'))], "cps", "SlowConsumers"),
         panel("Error replies", [("{{method}} {{code}}", rate("sealcast_command_errors_total", "method, code"))], "cps"),
         panel("Server API, by method", [("{{method}}", rate("sealcast_api_calls_total", "method"))], "cps"),
+        panel("Messages of shaped channels, by step", [("{{step}}", rate("sealcast_shaped_total", "step") + " or vector(0)")], "cps"),
         panel("Server API, by key and result", [("{{key}} {{result}}", rate("sealcast_api_calls_total", "key, result"))], "cps"),
     ]
     yield "security", "Security", [
@@ -91,9 +92,10 @@ def content():
         panel("Not allowed", [("{{action}}", rate("sealcast_permission_denied_total", "action"))], "cps"),
         panel("API keys refused", [("in 10 minutes", f"sum(increase(sealcast_api_unauthorized_total{NODES}[10m]))")], alert="ApiKeyRefused"),
         panel("Rate limits, by scope", [("{{scope}}", rate("sealcast_rate_limited_total", "scope"))], "cps", "RateLimitSurge"),
+        panel("Limits that operators have set for one", [("{{instance}}", or_none(f"sum by (instance) (sealcast_limit_overrides{NODES})"))]),
         panel("Input against the protocol", [("{{kind}}", rate("sealcast_protocol_violations_total", "kind"))], "cps"),
         panel("Messages between nodes that were not believed", [("{{reason}}", rate("sealcast_control_refused_total", "reason") + " or vector(0)")], "cps"),
-        panel("Less strict than it should be", [("development {{instance}}", f"sealcast_insecure_mode{NODES}"), ("compat {{instance}}", f"sealcast_compat_mode{NODES}")]),
+        panel("Less strict than it should be", [("development {{instance}}", f"sealcast_insecure_mode{NODES}"), ("compat {{instance}}", f"sealcast_compat_mode{NODES}"), ("limits off {{instance}}", f"sealcast_ratelimit_mode{NODES[:-1]},mode=\"off\"}}")]),
         panel("Days until a certificate ends", [("{{instance}}", "(probe_ssl_earliest_cert_expiry - time()) / 86400")], "d"),
         panel("A WebSocket can be opened", [("{{instance}}", 'probe_success{job="handshake"}')]),
     ]
@@ -106,6 +108,10 @@ def content():
         panel("Tasks and sockets", [("tasks {{instance}}", f"sealcast_tasks{NODES}"), ("sockets {{instance}}", f"sealcast_sockets{NODES}")]),
         panel("Waiting to authenticate", [("{{instance}}", f"sealcast_connections_waiting{NODES}")]),
         panel("Sockets turned away", [("{{instance}}", rate("sealcast_sockets_refused_total", "instance"))], "cps"),
+        panel("What a full node gives up", [("stage {{instance}}", f"sealcast_shedding_stage{NODES}")], alert="NodeFull"),
+        panel("Given up, by what", [("{{what}}", rate("sealcast_shed_total", "what") + " or vector(0)")], "cps"),
+        panel("Expensive work of the limit", [("{{work}} {{instance}}", f"sealcast_work_running{NODES} / sealcast_work_limit{NODES}")], "percentunit"),
+        panel("Expensive work without a turn", [("{{work}}", rate("sealcast_work_refused_total", "work") + " or vector(0)")], "cps", "WorkRefused"),
         panel("Running since", [("{{instance}}", f"time() - process_start_time_seconds{NODES}")], "s"),
         panel("Disk left", [("{{instance}} {{mountpoint}}", 'node_filesystem_avail_bytes{fstype!~"tmpfs|ramfs|overlay|squashfs"} / node_filesystem_size_bytes')], "percentunit", "DiskFull"),
         panel("Machine: CPU", [("{{mode}}", 'sum by (mode) (rate(node_cpu_seconds_total{mode!="idle"}[$__rate_interval]))')]),
@@ -125,6 +131,9 @@ def content():
         panel("Keys", [("{{instance}}", "sum by (instance) (redis_db_keys)")]),
         panel("Appending works", [("{{instance}}", "redis_aof_last_write_status")]),
         panel("Network", [("in", "rate(redis_net_input_bytes_total[$__rate_interval])"), ("out", "rate(redis_net_output_bytes_total[$__rate_interval])")], "Bps"),
+        panel("Streams begun anew after a loss, in 10 minutes", [("{{cause}}", "sum by (cause) (increase(sealcast_epoch_changes_total" + NODES[:-1] + ',cause=~"rewritten|incarnation"}[10m])) or vector(0)')], alert="HistoryRewritten"),
+        panel("Clocks of node and Redis apart", [("{{instance}}", f"abs(sealcast_clock_skew_seconds{NODES})")], "s", "ClockSkew"),
+        panel("Nodes with only their share of the limits", [("{{instance}}", f"sealcast_limits_local_share{NODES}")]),
         panel("Link lost", [("{{instance}}", rate("sealcast_pubsub_reconnects_total", "instance"))], "cps"),
     ]
     yield "load-balancer", "Load balancer", [
@@ -154,7 +163,7 @@ def json_panel(number, x, y, one, known):
         else:
             steps.append({"color": "red", "value": limit})
         description = f"Alert {one['alert']}: {alert['annotations']['runbook_url']}"
-        links = [{"title": one["alert"], "url": f"/alerting/list?search={one['alert']}"}]
+        links = [link("link", one["alert"], url=f"/alerting/list?search={one['alert']}")]
     defaults = {"unit": one["unit"], "min": 0, "thresholds": {"mode": "absolute", "steps": steps}}
     if one["kind"] == "timeseries":
         defaults["custom"] = {"thresholdsStyle": {"mode": "line" if one["alert"] else "off"}, "fillOpacity": 5}
@@ -172,6 +181,11 @@ def json_panel(number, x, y, one, known):
             for place, (legend, expression) in enumerate(one["queries"])
         ],
     }
+
+
+def link(kind, title, **more):
+    default = {"tags": [], "asDropdown": False, "icon": "external link", "tooltip": "", "targetBlank": False, "keepTime": True, "includeVars": False}
+    return {"type": kind, "title": title, **default, **more}
 
 
 def json_board(name, title, panels, known):
@@ -198,7 +212,7 @@ def json_board(name, title, panels, known):
         "refresh": "15s",
         "time": {"from": "now-1h", "to": "now"},
         "timezone": "utc",
-        "links": [{"type": "dashboards", "title": "Sealcast", "tags": ["sealcast"], "asDropdown": False, "keepTime": True, "includeVars": True}],
+        "links": [link("dashboards", "Sealcast", tags=["sealcast"], includeVars=True)],
         "templating": {"list": variables},
         "annotations": {"list": []},
         "panels": placed,

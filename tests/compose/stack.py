@@ -115,12 +115,12 @@ class Stack(Clone):
         command += ["packages.test", "python3", "-c", program]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
-    def was_told(self, name):
-        """Whether the webhook was told that this alert fires."""
+    def was_told(self, name, by=None):
+        """Whether the webhook was told that this alert fires, by this path or by one that reaches people."""
         told = subprocess.run(["docker", "logs", self.webhook], check=True, capture_output=True, text=True).stdout
         for line in told.splitlines():
             path, _, body = line.partition(" ")
-            if body and path != "/watchdog" and any(
+            if body and (path == by or by is None and path != "/watchdog") and any(
                 alert["labels"]["alertname"] == name and alert["status"] == "firing"
                 for alert in json.loads(body)["alerts"]
             ):

@@ -57,6 +57,20 @@ class Faults(Clone):
             self.compose("rm", "--force", "--stop", "node1")
             self.compose("up", "--detach", "--no-build", "--wait", "node1")
 
+    # Nor does anybody else, and each names the file.
+    def test_another_secret_that_is_missing(self):
+        self.up()
+        for service, part, name in (
+            ("redis", "redis", "users.acl"), ("haproxy", "lb", "tls.pem"), ("haproxy", "lb", "cookie.cfg"),
+            ("alertmanager", "alerts", "alertmanager.yml"), ("grafana", "grafana", "grafana_password"),
+        ):
+            with self.subTest(service=service, secret=name):
+                self.in_volume(f"secrets_{part}", "rm", f"/s/{name}")
+                self.compose("up", "--detach", "--no-build", "--no-deps", "--force-recreate", service)
+                self.wait_for(lambda: self.says(service, f"/run/secrets/{name}"), f"{name} is named")
+                self.assertNotEqual(self.state(service), "running healthy")
+                self.compose("up", "--detach", "--no-build", "--wait")
+
     # Somebody changed what Redis is started with, and its users are gone.
     def test_redis_that_lets_in_anybody(self):
         override = self.root / "docker-compose.override.yml"

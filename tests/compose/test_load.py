@@ -27,11 +27,14 @@ class Load(Stack):
     def before_others(cls):
         """What is measured is the stack, not what else this machine does at the time: containers get
         nearly all of the processor when they want it."""
-        for path in ("/sys/fs/cgroup/cpu/docker/cpu.shares", "/sys/fs/cgroup/docker/cpu.weight"):
+        # Back to the kernel's default, not to what was there: a run that was killed may have left it.
+        for path, most, default in (
+            ("/sys/fs/cgroup/cpu/docker/cpu.shares", "100000", "1024"), ("/sys/fs/cgroup/docker/cpu.weight", "10000", "100"),
+        ):
             share = pathlib.Path(path)
             if share.exists():
-                cls.addClassCleanup(share.write_text, share.read_text())
-                share.write_text("100000" if path.endswith("shares") else "10000")
+                cls.addClassCleanup(share.write_text, default)
+                share.write_text(most)
 
     def run_load(self, *scripts, **environment):
         done = self.run_there(self.root / "load-tests/run.sh", *scripts, **environment)

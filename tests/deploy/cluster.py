@@ -160,6 +160,35 @@ def get(port, path, headers=None):
         connection.close()
 
 
+def nginx(path):
+    """The command that runs it with this configuration, in the foreground."""
+    return ["nginx", "-c", path, "-e", "stderr", "-g", "daemon off;"]
+
+
+def nginx_configuration(folder, secrets, port, tls_port, own_port, nodes):
+    """A copy of deploy/nginx/nginx.conf with these places, and without limits of one address; its path."""
+    text = (DEPLOY / "nginx/nginx.conf").read_text()
+    changes = {
+        "listen 8000;": f"listen 127.0.0.1:{port};",
+        "listen 8443 ssl http2;": f"listen 127.0.0.1:{tls_port} ssl http2;",
+        "listen 127.0.0.1:8405;": f"listen 127.0.0.1:{own_port};",
+        "/run/secrets/tls.pem": str(secrets / "lb/tls.pem"),
+        "/run/nginx.pid": str(folder / "nginx.pid"),
+        "worker_connections 20000;": "worker_connections 4000;",
+        "worker_rlimit_nofile 65536;": "worker_rlimit_nofile 16000;",
+        **{f"server node{number}:8000": f"server {node}" for number, node in enumerate(nodes, 1)},
+        "rate=100r/s": "rate=10000r/s",
+        "limit_conn addresses 200;": "limit_conn addresses 4000;",
+    }
+    for old, new in changes.items():
+        if old not in text:
+            raise AssertionError(f"nginx.conf has no {old!r}")
+        text = text.replace(old, new)
+    path = folder / "nginx.conf"
+    path.write_text(text)
+    return path
+
+
 class Cluster:
     """Runs from `with` to its end. `balancer` is "haproxy" or "nginx"; `lb` adds to the load
     balancer's environment, `node` to the nodes'."""
@@ -281,26 +310,9 @@ class Cluster:
         return ["haproxy", "-W", "-db", "-f", self.secrets / "lb/cookie.cfg", "-f", DEPLOY / "haproxy/haproxy.cfg"]
 
     def _start_nginx(self):
-        text = (DEPLOY / "nginx/nginx.conf").read_text()
-        places = {
-            "listen 8000;": f"listen 127.0.0.1:{self.port};",
-            "listen 8443 ssl http2;": f"listen 127.0.0.1:{self.tls_port} ssl http2;",
-            "listen 127.0.0.1:8405;": f"listen 127.0.0.1:{self.lb_metrics_port};",
-            "/run/secrets/tls.pem": str(self.secrets / "lb/tls.pem"),
-            "/run/nginx.pid": str(self.folder / "nginx.pid"),
-            "worker_connections 20000;": "worker_connections 4000;",
-            "worker_rlimit_nofile 65536;": "worker_rlimit_nofile 16000;",
-            **{f"server node{n + 1}:8000": f"server 127.0.0.1:{node.port}" for n, node in enumerate(self.nodes)},
-        }
-        # The limits of one address, which stand as numbers in the file.
-        places.update({"rate=100r/s": "rate=10000r/s", "limit_conn addresses 200;": "limit_conn addresses 4000;"})
-        for old, new in places.items():
-            if old not in text:
-                raise AssertionError(f"nginx.conf has no {old!r}")
-            text = text.replace(old, new)
-        path = self.folder / "nginx.conf"
-        path.write_text(text)
-        return Balancer("lb", ["nginx", "-c", path, "-e", "stderr", "-g", "daemon off;"], self.folder)
+        ports = (self.port, self.tls_port, self.lb_metrics_port)
+        path = nginx_configuration(self.folder, self.secrets, *ports, [f"127.0.0.1:{node.port}" for node in self.nodes])
+        return Balancer("lb", nginx(path), self.folder)
 
     def _all_up(self):
         if not self.lb.runs():

@@ -8,18 +8,20 @@ import subprocess
 import tempfile
 import threading
 
-from cluster import DEPLOY, UNLIMITED, Process, free_port, get, wait_until
+import cluster
+from cluster import DEPLOY, UNLIMITED, free_port, get, nginx, nginx_configuration, wait_until
 
 
 class Balancer:
-    """HAProxy from deploy/ in front of three such servers. `lb` adds to its environment."""
+    """HAProxy or nginx from deploy/ in front of three such servers. `lb` adds to HAProxy's environment."""
 
-    def __init__(self, **lb):
-        self._lb = {**UNLIMITED, **lb}
+    def __init__(self, program="haproxy", **lb):
+        self._program, self._lb = program, {**UNLIMITED, **lb}
 
     def __enter__(self):
         with contextlib.ExitStack() as stack:
             folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            folder.chmod(0o755)
             subprocess.run(
                 ["sh", DEPLOY / "init.sh", folder / "secrets"],
                 env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "OWNERS": "no"},
@@ -45,7 +47,10 @@ class Balancer:
                 threading.Thread(target=server.serve_forever, daemon=True).start()
                 environment[f"LB_NODE{number}"] = f"127.0.0.1:{server.server_address[1]}"
             command = ["haproxy", "-db", "-f", DEPLOY / "haproxy/haproxy.cfg"]
-            self.process = stack.enter_context(contextlib.closing(Process("lb", command, folder, environment)))
+            if self._program == "nginx":
+                ports, nodes = (self.port, self.tls_port, self.own_port), [environment[f"LB_NODE{n}"] for n in (1, 2, 3)]
+                command = nginx(nginx_configuration(folder, folder / "secrets", *ports, nodes))
+            self.process = stack.enter_context(contextlib.closing(cluster.Balancer("lb", command, folder, environment)))
             wait_until(lambda: get(self.own_port, "/ready")[0] == 200, "load balancer")
             self._stack = stack.pop_all()
         return self

@@ -19,53 +19,135 @@ class Firewall(unittest.TestCase):
             run("nft", "-c", "-f", path)
         run("iptables-restore", "--test", DEPLOY / "firewall/node.iptables")
 
-    def test_only_who_may_comes_in(self):
-        """A node's machine and its neighbours, as namespaces of this one's network."""
-        node, other = "sealcast-t-node", "sealcast-t-other"
+    def test_only_who_may_comes_to_a_node(self):
+        for install in (("nft", "-f", DEPLOY / "firewall/node.nft"), ("iptables-restore", DEPLOY / "firewall/node.iptables")):
+            with self.subTest(install[0]), Neighbours("10.0.2.11", "10.0.4.10") as neighbours:
+                neighbours.inside(*install)
+                neighbours.listen("8000 9000 6379 22", "6379 8080")
+                for come_from, open_ports in (
+                    ("10.0.1.10", {8000}), ("10.0.3.10", {9000}), ("10.0.7.7", set()),
+                ):
+                    self.assertEqual(neighbours.come(come_from, 22, 6379, 8000, 9000), open_ports, come_from)
+                self.assertEqual(neighbours.go(6379, 8080), {6379})
+
+    def test_only_who_may_comes_to_a_load_balancer(self):
+        with Neighbours("10.0.1.10", "10.0.2.11") as neighbours:
+            neighbours.inside("nft", "-f", DEPLOY / "firewall/load-balancer.nft")
+            neighbours.listen("8000 8443 8405 22", "8000 6379")
+            for come_from, open_ports in (("10.0.3.10", {8000, 8405, 8443}), ("10.0.7.7", {8000, 8443})):
+                self.assertEqual(neighbours.come(come_from, 22, 8000, 8405, 8443), open_ports, come_from)
+            self.assertEqual(neighbours.go(8000, 6379), {8000})
+            came, seconds = neighbours.flood("10.0.7.7", 8000, 600)
+            # 200 at once and 50 a second, and those that came before.
+            self.assertGreater(came, 100)
+            self.assertLessEqual(came, 200 + 50 * (seconds + 1))
+            # Nobody else is kept out by them.
+            self.assertEqual(neighbours.come("10.0.7.8", 8443), {8443})
+
+
+class Neighbours:
+    """A machine and everybody around it, as namespaces of this one's network: `own` is its address,
+    `other` is where it wants to go."""
+
+    HERE, AROUND = "sealcast-t-here", "sealcast-t-around"
+    # A load balancer, monitoring, two strangers.
+    ADDRESSES = ("10.0.1.10", "10.0.3.10", "10.0.7.7", "10.0.7.8")
+    LISTEN = """
+import selectors, socket, sys
+chosen = selectors.DefaultSelector()
+for port in sys.argv[1:]:
+    chosen.register(socket.create_server(("", int(port)), backlog=4000), selectors.EVENT_READ)
+print("up", flush=True)
+while True:
+    for key, _ in chosen.select():
+        key.fileobj.accept()[0].close()
+"""
+    CONNECT = """
+import socket, sys
+for port in sys.argv[3:]:
+    try:
+        socket.create_connection((sys.argv[2], int(port)), 0.7, (sys.argv[1], 0)).close()
+        print(port)
+    except OSError:
+        pass
+"""
+    FLOOD = """
+import select, socket, sys, time
+began, waiting, came = time.monotonic(), select.poll(), 0
+sockets = {}
+for _ in range(int(sys.argv[4])):
+    one = socket.socket()
+    one.bind((sys.argv[1], 0))
+    one.setblocking(False)
+    one.connect_ex((sys.argv[2], int(sys.argv[3])))
+    sockets[one.fileno()] = one
+    waiting.register(one, select.POLLOUT)
+# Before the kernel asks a second time.
+while (left := began + 0.9 - time.monotonic()) > 0 and (ready := waiting.poll(left * 1000)):
+    for descriptor, _ in ready:
+        waiting.unregister(descriptor)
+        came += sockets[descriptor].getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
+print(came, time.monotonic() - began)
+"""
+
+    def __init__(self, own, other):
+        self._own, self._other = own, other
+
+    def __enter__(self):
         with contextlib.ExitStack() as stack:
-            for name in (node, other):
+            for name in (self.HERE, self.AROUND):
                 subprocess.run(["ip", "netns", "del", name], stderr=subprocess.DEVNULL, check=False)
                 run("ip", "netns", "add", name)
                 stack.callback(run, "ip", "netns", "del", name)
-            inside = lambda name, *command: run("ip", "netns", "exec", name, *command)  # noqa: E731
-            run("ip", "link", "add", "sct0", "netns", node, "type", "veth", "peer", "name", "sct1", "netns", other)
-            inside(node, "ip", "addr", "add", "10.0.2.11/16", "dev", "sct0")
-            # A load balancer, monitoring, a stranger, and Redis.
-            for address in ("10.0.1.10", "10.0.3.10", "10.0.7.7", "10.0.4.10"):
-                inside(other, "ip", "addr", "add", f"{address}/16", "dev", "sct1")
-            for name, link in ((node, "sct0"), (other, "sct1")):
-                inside(name, "ip", "link", "set", "lo", "up")
-                inside(name, "ip", "link", "set", link, "up")
-            inside(node, "nft", "-f", DEPLOY / "firewall/node.nft")
-            for name, ports in ((node, "8000 9000 6379 22"), (other, "6379 8080")):
-                listen = (
-                    "import socket,sys,time\n"
-                    "s=[socket.create_server(('',int(p))) for p in sys.argv[1:]]\n"
-                    "print('up',flush=True); time.sleep(300)"
-                )
-                process = subprocess.Popen(
-                    ["ip", "netns", "exec", name, "python3", "-c", listen, *ports.split()], stdout=subprocess.PIPE
-                )
-                stack.callback(process.wait)
-                stack.callback(process.kill)
-                self.assertEqual(process.stdout.readline(), b"up\n")
-                stack.callback(process.stdout.close)
-            for come_from, open_ports in (
-                ("10.0.1.10", {8000}), ("10.0.3.10", {9000}), ("10.0.7.7", set()),
-            ):
-                self.assertEqual(self.reached(other, come_from, "10.0.2.11", (22, 6379, 8000, 9000)), open_ports, come_from)
-            self.assertEqual(self.reached(node, "10.0.2.11", "10.0.4.10", (6379, 8080)), {6379})
+            run("ip", "link", "add", "sct0", "netns", self.HERE, "type", "veth", "peer", "name", "sct1", "netns", self.AROUND)
+            self.inside("ip", "addr", "add", f"{self._own}/16", "dev", "sct0")
+            for address in (*self.ADDRESSES, self._other):
+                if address != self._own:
+                    self._around("ip", "addr", "replace", f"{address}/16", "dev", "sct1")
+            for name, link in ((self.HERE, "sct0"), (self.AROUND, "sct1")):
+                self._in(name, "ip", "link", "set", "lo", "up")
+                self._in(name, "ip", "link", "set", link, "up")
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_):
+        self._stack.close()
+
+    def inside(self, *command):
+        return self._in(self.HERE, *command)
+
+    def listen(self, here, around):
+        """Takes and ends connections at these ports."""
+        for name, ports in ((self.HERE, here), (self.AROUND, around)):
+            command = ["ip", "netns", "exec", name, "python3", "-c", self.LISTEN, *ports.split()]
+            process = subprocess.Popen(command, stdout=subprocess.PIPE)
+            self._stack.callback(process.wait)
+            self._stack.callback(process.kill)
+            self._stack.callback(process.stdout.close)
+            if process.stdout.readline() != b"up\n":
+                raise RuntimeError(f"nobody listens at {ports}")
+
+    def come(self, come_from, *ports):
+        """Which ports of the machine somebody with this address reaches."""
+        told = self._around("python3", "-c", self.CONNECT, come_from, self._own, *ports)
+        return {int(port) for port in told.split()}
+
+    def go(self, *ports):
+        """Which ports of the other one the machine reaches."""
+        told = self.inside("python3", "-c", self.CONNECT, self._own, self._other, *ports)
+        return {int(port) for port in told.split()}
+
+    def flood(self, come_from, port, count):
+        """How many of so many connections at once get in, and within what time."""
+        came, seconds = self._around("python3", "-c", self.FLOOD, come_from, self._own, port, count).split()
+        return int(came), float(seconds)
+
+    def _around(self, *command):
+        return self._in(self.AROUND, *command)
 
     @staticmethod
-    def reached(namespace, come_from, to, ports):
-        program = (
-            "import socket,sys\n"
-            "for p in sys.argv[3:]:\n"
-            "  try: socket.create_connection((sys.argv[2],int(p)),0.7,(sys.argv[1],0)).close(); print(p)\n"
-            "  except OSError: pass\n"
-        )
-        told = run("ip", "netns", "exec", namespace, "python3", "-c", program, come_from, to, *ports)
-        return {int(port) for port in told.split()}
+    def _in(name, *command):
+        return run("ip", "netns", "exec", name, *command)
 
 
 class Systemd(unittest.TestCase):

@@ -113,11 +113,55 @@ class LoadBalancers(unittest.TestCase):
         self.assertNotIn("[warn]", told)
 
 
+    def test_who_is_silent_between_two_pings_is_not_cut_off(self):
+        documented = re.search(r'`client\.ping_interval`[^|]*\|[^|]*\| `"(\d+)s"`', (ROOT / "docs/configuration.md").read_text())
+        ping = int(documented[1])
+        self.assertNotIn("ping_interval", (DEPLOY / "sealcast.yaml").read_text())
+        haproxy, nginx = (DEPLOY / "haproxy/haproxy.cfg").read_text(), (DEPLOY / "nginx/nginx.conf").read_text()
+        for text, option in ((haproxy, "timeout tunnel"), (haproxy, "timeout server"), (nginx, "proxy_read_timeout"), (nginx, "proxy_send_timeout")):
+            told = re.search(rf"^ *{option} (\d+)s;?$", text, re.MULTILINE)
+            # One ping may be late or lost.
+            self.assertGreater(int(told[1]), 2 * ping, option)
+
+
 class Scripts(unittest.TestCase):
     def test_they_are_right_to_the_shell(self):
         for path in [*DEPLOY.rglob("*.sh"), *(ROOT / "load-tests").glob("*.sh"), *(ROOT / "tests/compose").glob("*")]:
             if path.is_file() and (first := path.read_bytes().split(b"\n")[0]).startswith(b"#!") and b"sh" in first:
                 run("bash" if b"bash" in first else "sh", "-n", path)
+
+
+class Pin(unittest.TestCase):
+    """deploy/pin.sh, with an engine that was told what it has."""
+
+    DIGEST = "sha256:" + "0123456789abcdef" * 4
+    ENGINE = """#!/bin/sh
+case "$*" in
+  *config) printf 'name: x\\nservices:\\n  node1:\\n    build:\\n      context: .\\n    image: sealcast:0.1.0\\n'
+    printf '  redis:\\n    environment:\\n      image: none\\n    image: redis:7.4.1\\nvolumes:\\n  redis:\\n    image: none\\n' ;;
+  *redis:7.4.1) [ -z "$PULLED" ] || echo "$PULLED" ;;
+  *) exit 1 ;;
+esac
+"""
+
+    def setUp(self):
+        folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+        (folder / "docker").write_text(self.ENGINE)
+        (folder / "docker").chmod(0o755)
+        self.path = f"{folder}:{os.environ['PATH']}"
+
+    def pin(self, pulled, ok=True):
+        return run(DEPLOY / "pin.sh", environment={"PATH": self.path, "PULLED": pulled}, ok=ok)
+
+    def test_what_was_pulled_is_pinned(self):
+        self.assertEqual(
+            self.pin(f"docker.io/library/redis@{self.DIGEST}"),
+            f"services:\n  redis:\n    image: redis:7.4.1@{self.DIGEST}\n",
+        )
+
+    def test_what_was_not_pulled_is_told(self):
+        for pulled in ("", "redis@sha256:0123"):
+            self.assertIn("redis:7.4.1 has no digest", self.pin(pulled, ok=False))
 
 
 class Pages(unittest.TestCase):
