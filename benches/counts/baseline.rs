@@ -3,8 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use super::steps::STEPS;
+
 /// How much more a step may take than was recorded, percent.
-pub(crate) const MARGIN: u64 = 8;
+pub(crate) const MARGIN: u64 = 10;
+/// The same for a step that varies by itself from process to process.
+pub(crate) const NOISY: u64 = 30;
 
 const FEATURES: &str = "# processor, as valgrind shows it: ";
 const COMPILER: &str = "# compiler: ";
@@ -48,7 +52,8 @@ impl Baseline {
     pub(crate) fn text(&self) -> String {
         let mut text = format!(
             "# Instructions in user space for one time of each step, counted by callgrind with what\n\
-             # scripts/counts builds. scripts/test fails if one takes more than {MARGIN} % above this;\n\
+             # scripts/counts builds. scripts/test fails if one takes more than {MARGIN} % above this\n\
+             # (dispatch, which varies by itself, {NOISY} %);\n\
              # `scripts/counts record` writes it anew. The steps are in benches/counts/steps.rs.\n\
              # Libraries choose code by what the processor has; valgrind shows programs a processor\n\
              # of its own, so this holds wherever it shows the same.\n\
@@ -71,7 +76,8 @@ impl Baseline {
                 continue;
             };
             let percent = 100.0 * (*count as f64 / *recorded as f64 - 1.0);
-            let above = *count * 100 > recorded * (100 + MARGIN);
+            let margin = if is_noisy(name) { NOISY } else { MARGIN };
+            let above = *count * 100 > recorded * (100 + margin);
             worse |= above;
             let mark = if above { "  TOO MUCH" } else { "" };
             let _ = writeln!(report, "{count:>9}  {percent:>+6.1} %  {name}{mark}");
@@ -92,4 +98,8 @@ impl Baseline {
         };
         (verdict, report)
     }
+}
+
+fn is_noisy(name: &str) -> bool {
+    STEPS.iter().any(|step| step.name == name && step.tries > 1)
 }

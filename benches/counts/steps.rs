@@ -21,6 +21,8 @@ use tokio::runtime::Runtime;
 pub(crate) struct Step {
     pub(crate) name: &'static str,
     pub(crate) times: u64,
+    /// How many processes do each; the least counts.
+    pub(crate) tries: u32,
     pub(crate) prepare: fn() -> Box<dyn FnMut()>,
 }
 
@@ -36,12 +38,17 @@ pub(crate) const STEPS: &[Step] = &[
     step("limits: a publish of one user", 1_000, publish_limits),
     step("check a token, HS256", 200, token),
     step("delta: a patch of 1.5 KB", 50, patch),
-    step("dispatch to 1000 subscribers, JSON", 30, || dispatch(Encoding::Json)),
-    step("dispatch to 1000 subscribers, Protobuf", 30, || dispatch(Encoding::Protobuf)),
+    noisy("dispatch to 1000 subscribers, JSON", 30, || dispatch(Encoding::Json)),
+    noisy("dispatch to 1000 subscribers, Protobuf", 30, || dispatch(Encoding::Protobuf)),
 ];
 
 const fn step(name: &'static str, times: u64, prepare: fn() -> Box<dyn FnMut()>) -> Step {
-    Step { name, times, prepare }
+    Step { name, times, tries: 1, prepare }
+}
+
+/// One of whose processes some take a twentieth more than others, by their sockets.
+const fn noisy(name: &'static str, times: u64, prepare: fn() -> Box<dyn FnMut()>) -> Step {
+    Step { name, times, tries: 5, prepare }
 }
 
 const DATA: &[u8] = br#"{"text":"hello, everybody who is here","at":1700000000}"#;
