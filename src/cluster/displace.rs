@@ -47,7 +47,8 @@ impl Cluster {
             if complete && taken.into_iter().fold(0, usize::saturating_add) <= most {
                 return true;
             }
-            let Some((client, _)) = oldest.into_iter().flatten().max_by_key(|(_, age)| *age) else {
+            let Some((client, _)) = oldest.into_iter().flatten().min_by_key(|(_, since)| *since)
+            else {
                 return false;
             };
             if self.displace_one(user, client).await {

@@ -8,6 +8,7 @@ use super::message::{Answer, Command, Target, Terms};
 use crate::auth::{Backend, ChannelPattern, SubscriptionOptions};
 use crate::broker::Since;
 use crate::hub::Standing;
+use crate::limit::nanos;
 use crate::session::{Actor, Grant, Policy};
 
 /// Most channels of one answer, so that it fits a message.
@@ -62,9 +63,10 @@ pub(super) fn standing(policy: &Policy, user: &str) -> Answer {
     let hub = policy.relay.hub();
     let Ok(user) = User::parse(user) else { return Answer::Standing { taken: 0, oldest: None } };
     let Standing { taken, oldest } = hub.standing(&user);
-    let now = hub.clock().now();
-    let oldest = oldest
-        .map(|(connection, since)| (connection.id().to_string(), now.0.saturating_sub(since.0)));
+    let now = (nanos(hub.clock().precise()), nanos((policy.unix_time)()));
+    let oldest = oldest.map(|(connection, since)| {
+        (connection.id().to_string(), now.1.saturating_sub(now.0.saturating_sub(since)) / 1_000)
+    });
     Answer::Standing { taken, oldest }
 }
 

@@ -149,7 +149,7 @@ pub enum Answer {
     /// It failed for at least one connection, with this code of the client protocol.
     Failed(u32),
     /// How many connections of a user live here or are about to authenticate, and the
-    /// client id of that which has authenticated first, with for how many ms it is there.
+    /// client id of that which has authenticated first, and when, microseconds since 1970.
     Standing {
         /// How many.
         taken: usize,

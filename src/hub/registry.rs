@@ -10,7 +10,7 @@ use sealcast_wire::{Tenant, User};
 use super::Hub;
 use super::connection::Connection;
 use super::deadlines::Millis;
-use crate::limit::Network;
+use crate::limit::{Nanos, Network, nanos};
 
 /// How many connections are looked at before the lock is given up for a moment.
 const CHUNK: usize = 1_024;
@@ -65,8 +65,8 @@ impl Seats {
 struct Entry {
     connection: Arc<Connection>,
     client: Option<Client>,
-    /// When it authenticated.
-    since: Millis,
+    /// When it authenticated, by the precise clock.
+    since: Nanos,
     /// Where it comes from, if that is known.
     address: Option<Network>,
 }
@@ -87,8 +87,8 @@ pub struct Known {
 pub struct Standing {
     /// Those that live, or are about to authenticate.
     pub taken: usize,
-    /// The one that authenticated first of those that live, and when.
-    pub oldest: Option<(Arc<Connection>, Millis)>,
+    /// The one that authenticated first of those that live, and when, by the precise clock.
+    pub oldest: Option<(Arc<Connection>, Nanos)>,
 }
 
 /// Whom an authenticated connection speaks for.
@@ -121,7 +121,7 @@ impl Registration {
     #[must_use]
     pub fn new(hub: &Arc<Hub>, connection: Arc<Connection>) -> Registration {
         let mut inner = hub.registry().0.lock();
-        let entry = Some(Entry { connection, client: None, since: Millis::NEVER, address: None });
+        let entry = Some(Entry { connection, client: None, since: 0, address: None });
         let at = match inner.free.pop() {
             Some(at) => {
                 if let Some(place) = inner.places.get_mut(at) {
@@ -186,7 +186,7 @@ impl Registration {
                 hash_map::Entry::Occupied(mut user) => user.get_mut().add(self.at),
             }
             entry.client = Some(client);
-            entry.since = self.hub.clock().now();
+            entry.since = nanos(self.hub.clock().precise());
         }
     }
 
