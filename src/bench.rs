@@ -6,35 +6,44 @@
 //! order; if one does not, there is no figure and the exit code is not 0.
 //!
 //! * [`target`] starts a node or a [`floor`]; [`kernel`] measures it.
-//! * [`crowd`] is the generator: connections ([`member`]) on one thread.
+//! * [`crowd`] is the generator: connections ([`member`]) on one thread, or on one in each
+//!   of several processes ([`shares`]). They hear over a [`link`], and speak ([`voice`]) on
+//!   the same socket, or by a [`courier`].
 //! * [`listeners`] and [`rooms`] check what comes ([`ledger`], [`message`]);
 //!   [`call`] calls the server API.
-//! * [`idle`], [`connect`], [`churn`], [`recover`], [`fanout`], [`rate`], [`publish`]
-//!   and [`api`] are the benches; [`report`] and [`stats`] make their tables.
+//! * [`idle`], [`connect`], [`churn`], [`recover`], [`fanout`], [`rate`], [`publish`],
+//!   [`api`], [`growth`] and [`mixed`] are the benches; [`report`] and [`stats`] make their tables.
 
 mod api;
+mod audience;
 mod call;
 mod churn;
 mod clock;
 mod connect;
+mod courier;
 mod crowd;
 mod failure;
 mod fanout;
 mod floor;
+mod growth;
 mod idle;
 mod kernel;
 mod ledger;
+mod link;
 mod listeners;
 mod member;
 mod message;
+mod mixed;
 mod publish;
 mod rate;
 mod recover;
 mod report;
 mod rooms;
+mod shares;
 mod stats;
 mod target;
 mod token;
+mod voice;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -61,12 +70,17 @@ enum Bench {
     Api(api::Options),
     Recover(recover::Options),
     Churn(churn::Options),
+    Growth(growth::Options),
+    Mixed(mixed::Options),
     /// The server of the benches that does the least.
     #[command(hide = true)]
     Floor {
         #[arg(long, value_enum)]
         kind: floor::Kind,
     },
+    /// A process that has a part of the connections.
+    #[command(hide = true)]
+    Share,
     /// `sealcast serve` with these arguments, which ends with the bench that started it.
     #[command(hide = true)]
     Node {
@@ -83,8 +97,9 @@ and the exit code is not 0. CPU time and memory are the kernel's figures for
 the server's process. Compare figures only within one run: what they are in
 microseconds depends on the machine, and on the minute.
 
-10000 connections need as many open files in the generator and again in the
-server; the limit is raised as far as the hard limit (ulimit -Hn) allows.";
+10000 connections need as many open files in the server, and again in the
+generator, which shares them among several processes if one may not have them
+all. The limit is raised as far as the hard limit (ulimit -Hn) allows.";
 
 /// Runs the bench that the options name. The exit code is 0 if there are figures.
 #[must_use]
@@ -98,7 +113,10 @@ pub fn run(options: &Options) -> ExitCode {
         Bench::Api(options) => tell(|| api::run(options), &options.common),
         Bench::Recover(options) => tell(|| recover::run(options), &options.common),
         Bench::Churn(options) => tell(|| churn::run(options), &options.common),
+        Bench::Growth(options) => tell(|| growth::run(options), &options.common),
+        Bench::Mixed(options) => tell(|| mixed::run(options), &options.common),
         Bench::Floor { kind } => floor::run(*kind),
+        Bench::Share => shares::become_one(),
         Bench::Node { arguments } => target::become_node(arguments),
     };
     match done {
@@ -112,5 +130,8 @@ pub fn run(options: &Options) -> ExitCode {
 
 fn tell(run: impl FnOnce() -> Result<Outcome, Failure>, common: &Common) -> Result<(), Failure> {
     common.check()?;
+    if let Some(connections) = common.per_process {
+        shares::at_most(connections as usize);
+    }
     run()?.tell(common)
 }

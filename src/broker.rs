@@ -114,7 +114,7 @@ pub struct Retention {
 }
 
 /// What to publish, and how.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Outgoing {
     /// The publication; the broker sets its offset and epoch.
     pub publication: Publication,
@@ -126,6 +126,9 @@ pub struct Outgoing {
     pub version: Option<(u64, String)>,
     /// Whether subscribers who asked for deltas may get one.
     pub delta: bool,
+    /// It is worth nothing a moment later, and may be given up for who is slow; only of
+    /// what is not kept.
+    pub passing: bool,
 }
 
 /// Who chose a key, and the key; at most 64 bytes each.
@@ -178,7 +181,7 @@ pub struct PresenceStats {
     pub users: usize,
 }
 
-/// A limit over all nodes that a publication counts against.
+/// A limit over all nodes that a publication, or something else, counts against.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Charge {
     /// Whose limit it is.
@@ -277,6 +280,21 @@ pub trait Broker: Send + Sync + 'static {
         _charges: Vec<Charge>,
     ) -> BoxFuture<'_, Result<Option<Position>, NotPublished>> {
         Box::pin(async move { Ok(self.publish(channel, outgoing).await?) })
+    }
+
+    /// What a publish with this key was answered, as long as that is remembered; `None`
+    /// if there was none. Who repeats it is answered so, whatever the limits say.
+    fn answered(
+        &self,
+        channel: Channel,
+        key: IdempotencyKey,
+    ) -> BoxFuture<'_, Result<Option<Option<Position>>, Unavailable>>;
+
+    /// Takes one from each of these limits over all nodes, or from none, for what is not
+    /// a publication; the broker is not asked each time. While it is away, this node's
+    /// share holds. A node that is the only one has counted it already.
+    fn charge(&self, _charges: Vec<Charge>) -> BoxFuture<'_, Result<(), TooMany>> {
+        Box::pin(async { Ok(()) })
     }
 
     /// Tells everyone who is subscribed that someone came (`true`) or went.

@@ -17,6 +17,8 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 
+pub use log::log_into;
+
 use exit::{EXIT_CONFIG, EXIT_NO_INPUT, EXIT_NO_PERMISSION, EXIT_SYSTEM, EXIT_USAGE, Failure};
 
 /// A realtime relay for the open internet: the Centrifuge protocol over
@@ -46,7 +48,7 @@ enum Command {
     CheckToken(token::Check),
     /// Ask a node whether it is ready.
     Health(health::Options),
-    /// Set, list and remove limits for one user, client, address or API key.
+    /// Set, list and remove limits for one user, tenant, client, address or API key.
     #[command(subcommand)]
     Limits(limits::Command),
     /// Look at a configuration, or at the options there are.

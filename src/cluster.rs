@@ -2,6 +2,7 @@
 //! connections, wherever they are; what clients say to a node that does not hold their
 //! stream; and which nodes there are.
 
+mod displace;
 mod emulate;
 mod execute;
 mod members;
@@ -100,30 +101,11 @@ impl Cluster {
         backend: &Backend,
         command: Command,
     ) -> Result<Vec<Answer>, Unavailable> {
-        let silent: BTreeSet<NodeId> = self.others();
-        if silent.is_empty() {
-            return Ok(execute::execute(&self.policies.current(), backend, &command).await);
-        }
-        let (into, mut answers) = mpsc::channel(MOST_ANSWERS);
-        let id = self.last_id.fetch_add(1, Ordering::Relaxed) + 1;
-        self.asked.lock().insert(id, Asked { silent, answers: into });
-        let awaited = Awaited { cluster: self, id };
-        let ask = self.tell(Message::Ask { id, command: command.clone() });
-        let others = async {
-            ask.await?;
-            let mut all = Vec::new();
-            while let Some(answer) = answers.recv().await {
-                all.push(answer);
-            }
-            Ok(all)
-        };
-        let others = timeout(ANSWER_TIMEOUT, others);
         let policy = self.policies.current();
         let own = execute::execute(&policy, backend, &command);
-        let (mut all, others) = tokio::join!(own, others);
-        drop(awaited);
-        all.extend(others.map_err(|_| Unavailable)??);
-        Ok(all)
+        let (mut all, (others, complete)) = tokio::join!(own, self.ask(command.clone()));
+        all.extend(others);
+        if complete { Ok(all) } else { Err(Unavailable) }
     }
 
     /// The nodes that were heard within the last seconds, this one included.
@@ -176,6 +158,29 @@ impl Cluster {
                 Err(why) => self.disbelieve(why.name()),
             }
         }
+    }
+
+    /// What a command comes to on the other nodes, as far as they have answered in time,
+    /// and whether all have.
+    async fn ask(&self, command: Command) -> (Vec<Answer>, bool) {
+        let (silent, mut all) = (self.others(), Vec::new());
+        if silent.is_empty() {
+            return (all, true);
+        }
+        let (into, mut answers) = mpsc::channel(MOST_ANSWERS);
+        let id = self.last_id.fetch_add(1, Ordering::Relaxed) + 1;
+        self.asked.lock().insert(id, Asked { silent, answers: into });
+        let awaited = Awaited { cluster: self, id };
+        let asking = async {
+            self.tell(Message::Ask { id, command }).await?;
+            while let Some(answer) = answers.recv().await {
+                all.push(answer);
+            }
+            Ok::<_, Unavailable>(())
+        };
+        let complete = matches!(timeout(ANSWER_TIMEOUT, asking).await, Ok(Ok(())));
+        drop(awaited);
+        (all, complete)
     }
 
     async fn take(self: &Arc<Cluster>, sender: NodeId, message: Message, backend: Backend) {

@@ -36,7 +36,7 @@ pub use deadlines::{Clock, Deadline, Millis};
 pub use format::{Format, Framing, OVER};
 pub use marks::Marks;
 pub use outbox::{Terms, Traces};
-pub use registry::{Client, Known, Registration, UserPlace};
+pub use registry::{Client, Known, Registration, Standing, UserPlace};
 pub use shard::{Advance, Content, FanOut, Membership, Slot};
 pub use subscriber::{Selection, Wants};
 
@@ -245,9 +245,10 @@ impl Hub {
         let Some(shard) = self.shard(shard) else { return Advance::through() };
         let (channel, reached) = (fan_out.channel().clone(), fan_out.reaches());
         let droppable = fan_out.is_passing() && self.stage() >= Stage::Dropping;
+        let mut dropped = 0;
         let mut advance = shard.lock().advance(fan_out, budget, |connection, frames, messages| {
             if droppable && connection.is_blocked() {
-                self.metrics.shedding.ephemeral.increment(messages as u64);
+                dropped += messages;
                 return;
             }
             if connection.push(self, frames, messages) {
@@ -257,8 +258,10 @@ impl Hub {
                 connection.reach_mark(&channel, reached);
             }
         });
-        self.metrics.messages_out.increment(advance.messages as u64);
-        self.metrics.states.delivered.increment(advance.messages as u64);
+        let delivered = advance.messages.saturating_sub(dropped) as u64;
+        self.metrics.shedding.ephemeral.increment(dropped as u64);
+        self.metrics.messages_out.increment(delivered);
+        self.metrics.states.delivered.increment(delivered);
         for missed in advance.missed.drain(..) {
             self.tell_of_loss(fan_out.channel(), &missed, dirty);
         }
@@ -357,6 +360,12 @@ impl Hub {
     #[must_use]
     pub fn connections_of(&self, user: &User) -> Vec<(Arc<Connection>, Client)> {
         self.registry.of(user)
+    }
+
+    /// How many connections a user has here, and which is the oldest.
+    #[must_use]
+    pub fn standing(&self, user: &User) -> Standing {
+        self.registry.standing(user)
     }
 
     /// What others are told of the user of this connection from now on: one JSON

@@ -21,6 +21,7 @@ pub use keyed::Keyed;
 pub use network::{Network, ParseNetworkError};
 pub use overrides::{
     BadOverride, LONGEST_OVERRIDE, MOST_OVERRIDES, Override, Overrides, QueueCap, Subject, Terms,
+    Whose,
 };
 pub use profile::{Limits, ParseProfileError, Profile};
 pub use rate::{BadRate, Rate};

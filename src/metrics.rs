@@ -89,6 +89,7 @@ pub struct Metrics {
     /// Server API calls refused for their key.
     pub api_unauthorized: Counter,
     commands: Vec<Counter>,
+    rate_limits: limits::RateLimits,
 }
 
 impl Metrics {
@@ -127,6 +128,7 @@ impl Metrics {
                     counter("sealcast_commands_total", vec![Label::new("method", *method)])
                 })
                 .collect(),
+            rate_limits: limits::RateLimits::default(),
             recorder,
         };
         metrics.describe();
@@ -340,14 +342,17 @@ pub const GAUGES: &[(&str, &str)] = &[
     ),
     ("sealcast_limit", "Each limit: a number, bytes, seconds, or of a rate how many in a second"),
     ("sealcast_limit_burst", "How many of a rate may come at once"),
-    ("sealcast_ratelimit_mode", "1 for the mode in force: local, or off with the profile none"),
+    (
+        "sealcast_ratelimit_mode",
+        "1 for the mode in force: cluster, local, or off with the profile none",
+    ),
     (
         "sealcast_limits_local_share",
         "1 while Redis is away and each node keeps its share of limits; only of nodes that use one",
     ),
     (
         "sealcast_limit_overrides",
-        "Limits that an operator has set for one user, client, address or key and that hold",
+        "Limits set by an operator for one user, tenant, client, address or key, and in force",
     ),
     ("sealcast_insecure_mode", "1 in a mode that must never face the internet"),
     ("sealcast_compat_mode", "1 if compat.centrifugo is on"),

@@ -3,6 +3,7 @@
 
 mod away;
 mod check;
+mod displace;
 mod gate;
 mod how;
 mod leases;
@@ -34,6 +35,7 @@ use crate::broker::{
 use crate::hub::{Connection, Hub, Millis, NotAdded, Noted, Slot, Traces, Wants};
 use away::Unconfirmed;
 use check::{Checks, Doubts};
+use displace::Wishes;
 use gate::Gates;
 use linger::Linger;
 use overrides::Reading;
@@ -41,6 +43,7 @@ use probe::Probes;
 use recovery::Reads;
 use shaping::Shaper;
 
+pub use displace::Displace;
 pub use how::How;
 pub use leases::Lease;
 pub use probe::READY_WITHIN;
@@ -92,6 +95,7 @@ pub struct Relay {
     overrides: Reading,
     /// How many nodes there were when the broker was last there.
     live_nodes: AtomicUsize,
+    wishes: Wishes,
     /// What waits to go out of shaped channels.
     shaper: Shaper,
     page_turns: Turns,
@@ -177,6 +181,7 @@ impl Relay {
             repairs: Semaphore::new(repair::AT_A_TIME),
             overrides: Reading::default(),
             live_nodes: AtomicUsize::new(1),
+            wishes: Wishes::default(),
         })
     }
 
@@ -265,7 +270,7 @@ impl Relay {
     ) -> Result<Option<Position>, NotPublished> {
         let Publish { channel, payload, publisher, tags } = wish.into_inner();
         let publication = Publication {
-            data: payload.bytes().clone(),
+            data: payload.into_bytes(),
             info: publisher,
             tags,
             ..Publication::default()
@@ -280,7 +285,8 @@ impl Relay {
             return Ok(None);
         }
         let kept = keep.is_some();
-        let outgoing = Outgoing { publication, keep, idempotency, version, delta };
+        let passing = false;
+        let outgoing = Outgoing { publication, keep, idempotency, version, delta, passing };
         let published = self.broker.publish_within(channel, outgoing, charges).await;
         match &published {
             Ok(_) => {

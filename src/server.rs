@@ -250,6 +250,10 @@ fn start_cluster(
         let cluster = Arc::clone(&app.cluster);
         relay.watch("cluster", works, fatal, async move { cluster.hear(told).await });
     }
+    if let Some(wishes) = relay.take_wishes() {
+        let cluster = Arc::clone(&app.cluster);
+        relay.watch("displace", works, fatal, async move { cluster.make_room(wishes).await });
+    }
     let cluster = Arc::clone(&app.cluster);
     relay.watch("hello", works, fatal, async move { cluster.say_hello().await });
 }

@@ -12,6 +12,7 @@ mod inflight;
 mod listener;
 mod meter;
 mod operation;
+mod places;
 mod policies;
 mod refusal;
 mod server_side;
@@ -144,8 +145,8 @@ pub struct Places {
 pub struct AddressPlace {
     /// On this node.
     pub here: Share,
-    /// In the cluster.
-    pub lease: Option<Lease>,
+    /// In the cluster, if there is one.
+    pub lease: Option<Box<Lease>>,
 }
 
 #[cfg(test)]

@@ -38,7 +38,8 @@ pub(crate) fn bench(criterion: &mut Criterion) {
     group.bench_function(format!("to {SUBSCRIBERS} subscribers"), |bencher| {
         bencher.iter(|| {
             let publication = Arc::clone(&publication);
-            let batch = Batch::of(Item { publication, epoch: None, delta: false });
+            let item = Item { publication, epoch: None, delta: false, passing: false };
+            let batch = Batch::of(item);
             let content = Content::Publications(Box::new(batch));
             let mut fan_out = hub.begin(0, channel.clone(), content).expect("open");
             let mut dirty = Vec::with_capacity(SUBSCRIBERS);

@@ -5,7 +5,10 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use criterion::Criterion;
-use sealcast::limit::{Bucket, Limits, Nanos, Profile, Rate, SharedBucket, Usage};
+use sealcast::limit::{
+    Bucket, Limits, Nanos, Override, Profile, Rate, SharedBucket, Subject, Terms, Usage,
+};
+use uuid::Uuid;
 
 /// Between two checks on the clock of a bench: nothing is ever refused.
 const APART: Nanos = 1_000_000_000;
@@ -45,11 +48,27 @@ pub(crate) fn bench(criterion: &mut Criterion) {
             usage.message(users[at].as_str(), &limits, tick())
         });
     });
+    // To be less than 100 ns: all that a node checks for a publish before it goes on.
     let mut own = Own::default();
-    criterion.bench_function("limit: a publish, every limit of it", |bencher| {
+    criterion.bench_function("limit: local check of one publish", |bencher| {
         bencher.iter(|| {
             at = (at + 1) % USERS;
             own.publish(&usage, &users[at], &limits, tick())
+        });
+    });
+    let other = Usage::new();
+    let set = |at: usize| {
+        let terms = Terms { rate: Some(Rate::each_second(100, 100)), ..Terms::default() };
+        let subject = Subject::User(format!("user-{at}"));
+        let (reason, by) = (String::new(), String::new());
+        (Override { subject, terms, reason, by }, Nanos::MAX)
+    };
+    other.overrides().replace((0..1_000).map(set));
+    let mut own = Own::default();
+    criterion.bench_function("limit: the same, 1,000 overrides", |bencher| {
+        bencher.iter(|| {
+            at = (at + 1) % USERS;
+            own.publish(&other, &users[at], &limits, tick())
         });
     });
     let mut address = 0_u32;
@@ -62,17 +81,22 @@ pub(crate) fn bench(criterion: &mut Criterion) {
     });
 }
 
-/// What a connection has used, as its session counts it.
+/// What a connection has used, as its session counts it: bytes and commands of its own,
+/// then messages of its user, then commands of the node; and before them what an
+/// operator may have set for it.
 #[derive(Default)]
 struct Own {
+    id: Uuid,
     bytes: Bucket,
     commands: Bucket,
 }
 
 impl Own {
     fn publish(&mut self, usage: &Usage, user: &str, limits: &Limits, now: Nanos) -> bool {
+        let terms = usage.overrides().client(self.id, now);
+        let commands = terms.and_then(|terms| terms.rate).unwrap_or(limits.conn_commands);
         self.bytes.take(&limits.conn_bytes, 100, now).is_ok()
-            && self.commands.take(&limits.conn_commands, 1, now).is_ok()
+            && self.commands.take(&commands, 1, now).is_ok()
             && usage.message(user, limits, now).is_ok()
             && usage.command(limits, now).is_ok()
     }

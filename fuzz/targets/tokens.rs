@@ -186,6 +186,8 @@ fn signed(input: &[u8]) {
             let said = Said::of(header, claims, strict);
             assert!(said.member("channel").is_none(), "for another purpose");
             assert_eq!(taken.user.as_str(), said.text("sub").unwrap_or_default());
+            let tenant = taken.tenant.as_ref().map(|tenant| tenant.as_str());
+            assert_eq!(tenant, said.text("tenant").as_deref());
             assert!(taken.subscriptions.len() <= 128 && taken.info.len() <= 2_048);
         }
         if let Ok(taken) = verifier.subscription(&token, NOW) {

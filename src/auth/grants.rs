@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use sealcast_wire::name::BadName;
-use sealcast_wire::{Channel, ErrorCode, Payload, User, reply::ClientInfo};
+use sealcast_wire::{Channel, ErrorCode, Payload, Tenant, User, reply::ClientInfo};
 
 use super::namespace::{Namespace, Namespaces, Readers};
 use super::personal::PersonalChannels;
@@ -127,6 +127,8 @@ impl Claims {
 pub struct Identity {
     /// The user; anonymous if there was no token.
     pub user: User,
+    /// Whose user that is, if the token says so.
+    pub tenant: Option<Tenant>,
     /// What the token says of the user; one JSON value, or empty.
     pub info: Bytes,
 }
@@ -197,7 +199,7 @@ mod tests {
     use super::*;
 
     fn identity(user: &str) -> Identity {
-        Identity { user: User::parse(user).expect("valid"), info: Bytes::new() }
+        Identity { user: User::parse(user).expect("valid"), tenant: None, info: Bytes::new() }
     }
 
     fn channel(name: &str) -> Channel {

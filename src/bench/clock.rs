@@ -1,7 +1,7 @@
 //! The clocks. A bench measures real time, so here time is not an argument all
 //! the way down; but only here it is read.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// This moment.
 #[expect(clippy::disallowed_methods, reason = "a bench measures real time")]
@@ -10,7 +10,16 @@ pub(super) fn now() -> Instant {
 }
 
 /// Seconds since 1970, for tokens.
-#[expect(clippy::disallowed_methods, reason = "tokens hold the wall clock's time")]
 pub(super) fn unix_now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    since_1970().as_secs()
+}
+
+/// Nanoseconds since 1970: a time that other processes understand.
+pub(super) fn unix_nanos() -> u64 {
+    u64::try_from(since_1970().as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[expect(clippy::disallowed_methods, reason = "the wall clock is what others have too")]
+fn since_1970() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }

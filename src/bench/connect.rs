@@ -4,23 +4,27 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::crowd::{Crowd, Nobody};
+use super::audience::Nobody;
+use super::crowd::Crowd;
 use super::failure::Failure;
 use super::kernel;
+use super::link::Manner;
 use super::report::{Common, Figure, Outcome, Progress, Table};
 use super::stats::Spread;
 use super::target::{Kind, Peer, Target};
 
 /// CPU time to take a connection.
 ///
-/// It is the server's, in microseconds, by the kernel, for the TCP socket, the WebSocket handshake,
-/// a token (HS256), and one subscription. Each connection waits for each answer, as the SDKs do, and stays; 128 are being made at the same
+/// It is the server's, in microseconds, by the kernel, for the TCP socket, the WebSocket handshake
+/// or the head of an event stream, a token (HS256), and one subscription. Each connection waits for each answer, as the SDKs do, and stays; 128 are being made at the same
 /// time. Connections per second are what two processes on this machine reach together.
 #[derive(clap::Args)]
 pub(super) struct Options {
     /// How many connections. [default: 10000]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     connections: Option<u32>,
+    #[command(flatten)]
+    manner: Manner,
     #[command(flatten)]
     peer: Peer,
     #[command(flatten)]
@@ -34,7 +38,8 @@ const SETTLE: Duration = Duration::from_millis(100);
 /// # Errors
 /// If there is no figure.
 pub(super) fn run(options: &Options) -> Result<Outcome, Failure> {
-    let common = &options.common;
+    let (common, manner) = (&options.common, options.manner);
+    manner.check()?;
     let connections = options.connections.unwrap_or(common.either(500, 10_000)) as usize;
     kernel::allow_connections(connections + WARM_UP + 2)?;
     let runs = common.runs(5);
@@ -45,31 +50,32 @@ pub(super) fn run(options: &Options) -> Result<Outcome, Failure> {
         for &kind in &kinds {
             let name = kind.name();
             progress.say(&format!("{connections} connections, run {run} of {runs}: {name}"));
-            samples.push(measure(kind, connections, &options.peer)?);
+            samples.push(measure(kind, manner, connections, &options.peer)?);
         }
     }
     drop(progress);
-    Ok(outcome(&samples, &kinds, connections))
+    Ok(outcome(&samples, &kinds, manner, connections))
 }
 
 struct Sample {
     kind: Kind,
+    manner: Manner,
     connections: usize,
     cpu: Duration,
     wall: Duration,
 }
 
-fn measure(kind: Kind, connections: usize, peer: &Peer) -> Result<Sample, Failure> {
+fn measure(kind: Kind, manner: Manner, connections: usize, peer: &Peer) -> Result<Sample, Failure> {
     let target = Target::of(kind, connections + WARM_UP + 2, peer)?;
     let channels = |count| (0..count).map(|at| format!("room-{}", at % 100));
-    let mut first = Crowd::gather(&target, "first", channels(WARM_UP))?;
+    let mut first = Crowd::gather_in(manner, &target, "first", channels(WARM_UP), 1)?;
     first.linger(SETTLE, &mut Nobody)?;
     let cpu = target.cpu()?;
-    let mut crowd = Crowd::gather(&target, "user", channels(connections))?;
+    let mut crowd = Crowd::gather_in(manner, &target, "user", channels(connections), 1)?;
     let wall = crowd.gathered_in();
     crowd.linger(SETTLE, &mut Nobody)?;
     let cpu = target.cpu()?.saturating_sub(cpu);
-    Ok(Sample { kind, connections, cpu, wall })
+    Ok(Sample { kind, manner, connections, cpu, wall })
 }
 
 impl Sample {
@@ -85,6 +91,7 @@ impl Sample {
     fn json(&self) -> Value {
         json!({
             "server": self.kind.name(),
+            "clients": self.manner.name(),
             "connections": self.connections,
             "cpu_us_per_connection": self.cost(),
             "connections_per_second": self.rate(),
@@ -92,11 +99,13 @@ impl Sample {
     }
 }
 
-fn outcome(samples: &[Sample], kinds: &[Kind], connections: usize) -> Outcome {
+fn outcome(samples: &[Sample], kinds: &[Kind], manner: Manner, connections: usize) -> Outcome {
     let mut table = Table::new(
-        "Socket, handshake, token and one subscription: median [lowest-highest]; the ratio is of \
-         neighbouring runs"
-            .into(),
+        format!(
+            "Socket, handshake, token and one subscription, clients by {}: median \
+             [lowest-highest]; the ratio is of neighbouring runs",
+            manner.name()
+        ),
         &["server", "connections", "CPU µs each", "to sealcast", "in a second"],
     );
     for &kind in kinds {

@@ -1,17 +1,23 @@
 //! The load generator: many connections that listen and some that publish, on one
-//! thread with epoll.
+//! thread with epoll. Those who listen are in processes of their own ([`Share`]) where
+//! one may not have so many.
 
 use std::io::{self, Read, Write};
-use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
-use socket2::SockRef;
+use rustix::io::Errno;
+use socket2::{Domain, SockRef, Socket, Type};
 
+use super::audience::{Audience, Nobody, Publication};
 use super::clock;
+use super::courier::Couriers;
 use super::failure::{Failure, While};
-use super::member::{Joined, Member, Part, Surprise};
+use super::link::{Manner, Tongue};
+use super::member::{Joined, Member, Part};
+use super::shares::{self, Share};
 use super::target::{Kind, Target};
 
 /// Connections that are being made at the same time.
@@ -19,24 +25,9 @@ const OPENING: usize = 128;
 /// How long nothing may come while something is owed.
 const PATIENCE: Duration = Duration::from_secs(20);
 const READ: usize = 256 << 10;
-
-/// What a bench does with what comes.
-pub(super) trait Audience {
-    /// A line came to the subscriber with this number, and was read at `at`.
-    ///
-    /// # Errors
-    /// If it is not what a subscriber should get.
-    fn hear(&mut self, subscriber: usize, line: &str, at: Instant) -> Result<(), Surprise>;
-
-    /// How many deliveries came so far.
-    fn heard(&self) -> u64;
-
-    /// Whether everything came that is owed.
-    fn is_complete(&self) -> bool;
-
-    /// What is wrong with what came, for a person; `Ok` if nothing.
-    fn verdict(&self) -> Result<(), String>;
-}
+/// Where the tokens of couriers and of shares begin; below are those of seats.
+const COURIERS: usize = 1 << 40;
+const SHARES: usize = 1 << 41;
 
 /// See the module's text. The subscribers come first, in the order of their
 /// channels; the publishers are the last.
@@ -45,10 +36,16 @@ pub(super) struct Crowd {
     events: Events,
     scratch: Vec<u8>,
     address: SocketAddr,
+    /// From where connections come; `None` if that is all the same.
+    source: Option<IpAddr>,
+    shares: Vec<Share>,
+    /// How many subscribers the shares have: none, or all.
+    remote: usize,
     seats: Vec<Seat>,
     /// Those who are live; they are the first of `seats` or still opening.
     live: usize,
-    kind: Kind,
+    couriers: Couriers,
+    is_floor: bool,
     publishers: usize,
     gathered_in: Duration,
 }
@@ -84,17 +81,26 @@ impl Crowd {
         channels: impl ExactSizeIterator<Item = String>,
         publishers: usize,
     ) -> Result<Crowd, Failure> {
+        Crowd::gather_in(Manner::USUAL, target, name, channels, publishers)
+    }
+
+    /// The same, of clients that come in this manner.
+    ///
+    /// # Errors
+    /// As [`Crowd::gather`].
+    pub(super) fn gather_in(
+        manner: Manner,
+        target: &Target,
+        name: &str,
+        channels: impl ExactSizeIterator<Item = String>,
+        publishers: usize,
+    ) -> Result<Crowd, Failure> {
         let mut subscribers = Vec::with_capacity(channels.len());
         for (at, channel) in channels.enumerate() {
-            subscribers.push(match target.kind() {
-                Kind::Floor(_) => Part::FloorSubscriber,
-                _ => {
-                    let token = target.tokens().of(&format!("{name}-{at}"))?;
-                    Part::Subscriber { token, channel, from: None }
-                }
-            });
+            let part = Part::subscriber(target, &format!("{name}-{at}"), vec![channel])?;
+            subscribers.push((manner, part));
         }
-        Crowd::of(target, name, subscribers, publishers)
+        Crowd::of(target, name, subscribers, publishers, manner.tongue)
     }
 
     /// These who subscribe, and so many that publish.
@@ -104,34 +110,80 @@ impl Crowd {
     pub(super) fn of(
         target: &Target,
         name: &str,
-        subscribers: Vec<Part>,
+        subscribers: Vec<(Manner, Part)>,
         publishers: usize,
+        tongue: Tongue,
     ) -> Result<Crowd, Failure> {
         let editor = |at| match target.kind() {
-            Kind::Floor(_) => Ok(Part::FloorPublisher),
+            Kind::Floor(_) => Ok((tongue.by_websocket(), Part::FloorPublisher)),
             _ => {
                 let token = target.tokens().of(&format!("{name}-editor-{at}"))?;
-                Ok(Part::Publisher { token })
+                Ok((tongue.by_websocket(), Part::Publisher { token }))
             }
         };
         let editors = (0..publishers).map(editor).collect::<Result<Vec<_>, Failure>>()?;
-        let mut crowd = Crowd {
-            poll: Poll::new().during("make a poll")?,
-            events: Events::with_capacity(1_024),
-            scratch: vec![0; READ],
-            address: target.address(),
-            seats: Vec::with_capacity(subscribers.len() + publishers),
-            live: 0,
-            kind: target.kind(),
-            publishers,
-            gathered_in: Duration::ZERO,
-        };
+        let share = shares::size(subscribers.len(), publishers)?;
+        let mut crowd = Crowd::empty(target.address(), target.kind().is_floor(), None)?;
+        crowd.publishers = publishers;
         let start = clock::now();
-        crowd.fill(subscribers.into_iter())?;
+        match share {
+            None => crowd.fill(subscribers.into_iter())?,
+            Some(share) => crowd.share_out(&subscribers, share)?,
+        }
         // A floor's publisher comes last, when it can see all the others.
         crowd.fill(editors.into_iter())?;
         crowd.gathered_in = start.elapsed();
         Ok(crowd)
+    }
+
+    /// Only these who subscribe, from this address, all in this process.
+    ///
+    /// # Errors
+    /// As [`Crowd::gather`].
+    pub(super) fn from_source(
+        source: IpAddr,
+        address: SocketAddr,
+        subscribers: Vec<(Manner, Part)>,
+    ) -> Result<Crowd, Failure> {
+        let mut crowd = Crowd::empty(address, false, Some(source))?;
+        crowd.fill(subscribers.into_iter())?;
+        Ok(crowd)
+    }
+
+    fn empty(
+        address: SocketAddr,
+        is_floor: bool,
+        source: Option<IpAddr>,
+    ) -> Result<Crowd, Failure> {
+        Ok(Crowd {
+            poll: Poll::new().during("make a poll")?,
+            events: Events::with_capacity(1_024),
+            scratch: vec![0; READ],
+            address,
+            source,
+            shares: Vec::new(),
+            remote: 0,
+            seats: Vec::new(),
+            live: 0,
+            couriers: Couriers::new(address, COURIERS),
+            is_floor,
+            publishers: 0,
+            gathered_in: Duration::ZERO,
+        })
+    }
+
+    /// Starts a process for each so many of them, and waits until all are live.
+    fn share_out(&mut self, subscribers: &[(Manner, Part)], size: usize) -> Result<(), Failure> {
+        for (at, some) in subscribers.chunks(size).enumerate() {
+            let token = Token(SHARES + at);
+            let share = Share::start(at, self.remote, self.address, some)?;
+            self.shares.push(share.registered(self.poll.registry(), token)?);
+            self.remote += some.len();
+        }
+        while !self.shares.iter().all(Share::is_live) {
+            self.turn(Duration::from_millis(100), &mut Nobody)?;
+        }
+        Ok(())
     }
 
     /// How long it took until all were live.
@@ -139,18 +191,19 @@ impl Crowd {
         self.gathered_in
     }
 
-    /// How many subscribers there are.
-    pub(super) fn subscribers(&self) -> usize {
+    /// How many subscribers are in this process; then come the publishers.
+    fn local(&self) -> usize {
         self.seats.len().saturating_sub(self.publishers)
     }
 
     /// What came with the reply to each subscriber's subscribe.
     pub(super) fn joined(&self) -> impl Iterator<Item = Option<&Joined>> {
-        self.seats.iter().take(self.subscribers()).map(|seat| seat.member.joined())
+        let remote = self.shares.iter().flat_map(Share::joined);
+        remote.chain(self.seats.iter().take(self.local()).map(|seat| seat.member.joined()))
     }
 
     /// The first publisher publishes these payloads, back to back in one write: for
-    /// a node to a channel, for a floor as `push` makes a text of each.
+    /// a node to a channel, for a floor what it is to send.
     ///
     /// # Errors
     /// If the connection is broken.
@@ -167,7 +220,7 @@ impl Crowd {
         publisher: usize,
         publications: &[Publication<'_>],
     ) -> Result<(), Failure> {
-        let at = self.subscribers() + publisher;
+        let at = self.local() + publisher;
         let Some(Seat { member, .. }) = self.seats.get_mut(at) else { return Ok(()) };
         for publication in publications {
             match publication {
@@ -178,10 +231,10 @@ impl Crowd {
         self.flush(at)
     }
 
-    /// Whether what is published goes to a floor, and so has to be the text that
-    /// subscribers get.
+    /// Whether what is published goes to a floor, and so has to be what subscribers
+    /// get.
     pub(super) fn is_floor(&self) -> bool {
-        self.kind.is_floor()
+        self.is_floor
     }
 
     /// Reads whatever comes, until everything did that is owed, and every publish
@@ -203,6 +256,25 @@ impl Crowd {
                     "nothing more came for {} s: {why}",
                     PATIENCE.as_secs()
                 )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads whatever comes, until every publish is confirmed.
+    ///
+    /// # Errors
+    /// As [`Crowd::complete`].
+    pub(super) fn confirm(&mut self, audience: &mut impl Audience) -> Result<(), Failure> {
+        let mut left = self.unconfirmed();
+        let mut since = clock::now();
+        while left > 0 {
+            self.turn(Duration::from_millis(100), audience)?;
+            if self.unconfirmed() != left {
+                left = self.unconfirmed();
+                since = clock::now();
+            } else if since.elapsed() > PATIENCE {
+                return Err(Failure::Delivery(format!("{left} publishes are not confirmed")));
             }
         }
         Ok(())
@@ -244,7 +316,11 @@ impl Crowd {
         let served = polled.and_then(|()| {
             events.iter().try_for_each(|event| {
                 let at = event.token().0;
-                self.open(at)?;
+                match at {
+                    SHARES.. => return self.relay(at - SHARES, audience),
+                    COURIERS.. => return self.couriers.serve(at, self.poll.registry()),
+                    _ => self.open(at)?,
+                }
                 if event.is_writable() {
                     self.flush(at)?;
                 }
@@ -259,18 +335,18 @@ impl Crowd {
     }
 
     fn unconfirmed(&self) -> usize {
-        self.seats.iter().skip(self.subscribers()).map(|seat| seat.member.unconfirmed()).sum()
+        self.seats.iter().skip(self.local()).map(|seat| seat.member.unconfirmed()).sum()
     }
 
     /// Makes these connections, a bounded number at a time.
-    fn fill(&mut self, mut parts: impl Iterator<Item = Part>) -> Result<(), Failure> {
+    fn fill(&mut self, mut parts: impl Iterator<Item = (Manner, Part)>) -> Result<(), Failure> {
         let mut live = self.live;
         let mut since = clock::now();
         loop {
             while self.seats.len() - self.live < OPENING
-                && let Some(part) = parts.next()
+                && let Some((manner, part)) = parts.next()
             {
-                self.begin(part)?;
+                self.begin(manner, part)?;
             }
             if self.live == self.seats.len() {
                 return Ok(());
@@ -290,12 +366,16 @@ impl Crowd {
         }
     }
 
-    fn begin(&mut self, part: Part) -> Result<(), Failure> {
-        let mut stream = TcpStream::connect(self.address).during("connect")?;
+    fn begin(&mut self, manner: Manner, part: Part) -> Result<(), Failure> {
+        let mut stream = match self.source {
+            None => TcpStream::connect(self.address),
+            Some(source) => connect_from(source, self.address),
+        }
+        .during("connect")?;
         let interest = Interest::READABLE | Interest::WRITABLE;
         let token = Token(self.seats.len());
         self.poll.registry().register(&mut stream, token, interest).during("poll a socket")?;
-        let member = Member::new(part, &self.address.to_string());
+        let member = Member::new(part, manner, &self.address.to_string());
         self.seats.push(Seat { member, stream, open: false });
         Ok(())
     }
@@ -319,18 +399,22 @@ impl Crowd {
         let Some(Seat { member, stream, open: true }) = self.seats.get_mut(at) else {
             return Ok(());
         };
-        while !member.out.is_empty() {
-            match stream.write(&member.out) {
+        let voice = &mut member.voice;
+        for body in voice.posts.drain(..) {
+            self.couriers.send(body, self.poll.registry())?;
+        }
+        while !voice.out.is_empty() {
+            match stream.write(&voice.out) {
                 Ok(count) => {
-                    member.out.drain(..count);
+                    voice.out.drain(..count);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(ended(at, &error.to_string())),
             }
         }
-        if member.out.capacity() > 0 {
-            member.out = Vec::new();
+        if voice.out.capacity() > 0 {
+            voice.out = Vec::new();
         }
         Ok(())
     }
@@ -351,7 +435,7 @@ impl Crowd {
             let now = clock::now();
             let Some(bytes) = self.scratch.get_mut(..count) else { break };
             member
-                .feed(bytes, |line| audience.hear(at, line, now))
+                .feed(bytes, |line| audience.hear(self.remote + at, line, now))
                 .map_err(|surprise| ended(at, &surprise.to_string()))?;
             if count < READ {
                 // The poll is edge-triggered, and tells of whatever comes now.
@@ -363,34 +447,25 @@ impl Crowd {
         }
         self.flush(at)
     }
+
+    /// Takes what the subscribers of a share have heard.
+    fn relay(&mut self, share: usize, audience: &mut impl Audience) -> Result<(), Failure> {
+        let Some(share) = self.shares.get_mut(share) else { return Ok(()) };
+        share.read(&mut self.scratch, |subscriber, line, at| {
+            audience
+                .hear(subscriber, line, at)
+                .map_err(|surprise| ended(subscriber, &surprise.to_string()))
+        })
+    }
 }
 
-/// Something to be published.
-pub(super) enum Publication<'a> {
-    /// To a node.
-    Payload { channel: &'a str, payload: &'a str },
-    /// To a floor: the text that everyone is to get.
-    Push(&'a str),
-}
-
-/// For when nothing should come.
-pub(super) struct Nobody;
-
-impl Audience for Nobody {
-    fn hear(&mut self, _: usize, line: &str, _: Instant) -> Result<(), Surprise> {
-        Err(Surprise::new(format!("though nothing was published, this came: {line}")))
-    }
-
-    fn heard(&self) -> u64 {
-        0
-    }
-
-    fn is_complete(&self) -> bool {
-        true
-    }
-
-    fn verdict(&self) -> Result<(), String> {
-        Ok(())
+fn connect_from(source: IpAddr, address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&SocketAddr::new(source, 0).into())?;
+    match socket.connect(&address.into()) {
+        Err(error) if error.raw_os_error() != Some(Errno::INPROGRESS.raw_os_error()) => Err(error),
+        _ => Ok(TcpStream::from_std(socket.into())),
     }
 }
 

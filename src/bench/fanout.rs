@@ -9,6 +9,7 @@ use super::crowd::Crowd;
 use super::failure::Failure;
 use super::floor;
 use super::kernel;
+use super::link::{Manner, Tongue};
 use super::listeners::Listeners;
 use super::message::{SHORTEST, Shape};
 use super::report::{Common, Figure, Outcome, Progress, Table};
@@ -48,6 +49,8 @@ pub(super) struct Options {
     /// Also a node with a Redis; redis-server must be in PATH.
     #[arg(long)]
     redis: bool,
+    #[command(flatten)]
+    tongue: Tongue,
     #[command(flatten)]
     peer: Peer,
     #[command(flatten)]
@@ -91,6 +94,7 @@ pub(super) fn run(options: &Options) -> Result<Outcome, Failure> {
                 progress.say(&format!("{subscribers} subscribers, run {run} of {runs}: {name}"));
                 let bench = Bench {
                     kind,
+                    manner: options.tongue.by_websocket(),
                     subscribers,
                     bytes: options.bytes,
                     waiting: &waiting,
@@ -108,6 +112,7 @@ pub(super) fn run(options: &Options) -> Result<Outcome, Failure> {
 /// One server from its start to its end.
 struct Bench<'a> {
     kind: Kind,
+    manner: Manner,
     subscribers: usize,
     bytes: usize,
     waiting: &'a [usize],
@@ -130,7 +135,7 @@ impl Bench<'_> {
         let Bench { kind, subscribers, bytes, .. } = *self;
         let target = Target::of(kind, subscribers + 1, peer)?;
         let channels = (0..subscribers).map(|_| CHANNEL.to_owned());
-        let mut crowd = Crowd::gather(&target, "fan", channels)?;
+        let mut crowd = Crowd::gather_in(self.manner, &target, "fan", channels, 1)?;
         // The publisher's id is in each push, and another in each run of a node.
         let known = if kind.is_floor() { shape.clone() } else { None };
         let mut listeners = Listeners::new(CHANNEL, subscribers, bytes, known);

@@ -138,10 +138,16 @@ impl Floor {
                 let mut ends = Vec::new();
                 let publications = &mut self.publications;
                 let _ = receiver.feed(bytes, |incoming| {
-                    if let Incoming::Text(text) = incoming {
-                        ws::put_frame(publications, Opcode::Text, text.as_bytes());
-                        ends.push(publications.len());
+                    match incoming {
+                        Incoming::Text(text) => {
+                            ws::put_frame(publications, Opcode::Text, text.as_bytes());
+                        }
+                        Incoming::Binary(bytes) => {
+                            ws::put_frame(publications, Opcode::Binary, bytes);
+                        }
+                        _ => return ControlFlow::Continue(()),
                     }
+                    ends.push(publications.len());
                     ControlFlow::Continue(())
                 });
                 self.fan_out(&ends);

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::crowd::{Crowd, Nobody};
+use super::audience::Nobody;
+use super::crowd::Crowd;
 use super::failure::Failure;
 use super::kernel;
+use super::link::Manner;
 use super::listeners::{Each, Listeners};
 use super::message::SHORTEST;
 use super::report::{Common, Figure, Outcome, Progress, Table};
@@ -35,6 +37,8 @@ pub(super) struct Options {
     #[arg(long, value_name = "SECONDS")]
     watch: Option<u64>,
     #[command(flatten)]
+    manner: Manner,
+    #[command(flatten)]
     pub(super) common: Common,
 }
 
@@ -55,7 +59,8 @@ pub(super) fn run(options: &Options) -> Result<Outcome, Failure> {
     if options.bytes < SHORTEST {
         return Err(Failure::Options(format!("--bytes must be at least {SHORTEST}")));
     }
-    let common = &options.common;
+    let (common, manner) = (&options.common, options.manner);
+    manner.check()?;
     let connections = options.connections.unwrap_or(common.either(500, 10_000)) as usize;
     kernel::allow_connections(connections + 1)?;
     let kinds = match options.channels {
@@ -71,15 +76,17 @@ pub(super) fn run(options: &Options) -> Result<Outcome, Failure> {
         for &channels in &kinds {
             let name = channels.name();
             progress.say(&format!("{connections} connections, {name}, run {run} of {runs}"));
-            let bench = Bench { channels, connections, bytes: options.bytes, settle, watch };
+            let bench =
+                Bench { manner, channels, connections, bytes: options.bytes, settle, watch };
             samples.push(bench.run()?);
         }
     }
     drop(progress);
-    Ok(outcome(&samples, &kinds, connections))
+    Ok(outcome(&samples, &kinds, manner, connections))
 }
 
 struct Bench {
+    manner: Manner,
     channels: Channels,
     connections: usize,
     bytes: usize,
@@ -119,14 +126,11 @@ impl Bench {
     }
 
     fn gather(&self, target: &Target, name: &str, count: usize) -> Result<Crowd, Failure> {
-        Crowd::gather(
-            target,
-            name,
-            (0..count).map(|at| match self.channels {
-                Channels::Own => Each::channel(at),
-                Channels::One => CHANNEL.to_owned(),
-            }),
-        )
+        let channels = (0..count).map(|at| match self.channels {
+            Channels::Own => Each::channel(at),
+            Channels::One => CHANNEL.to_owned(),
+        });
+        Crowd::gather_in(self.manner, target, name, channels, 1)
     }
 
     /// One publication to each.
@@ -161,8 +165,9 @@ impl Sample {
         (!self.watched.is_zero()).then(|| self.cpu.as_secs_f64() * 1e3 / self.watched.as_secs_f64())
     }
 
-    fn json(&self) -> Value {
+    fn json(&self, manner: Manner) -> Value {
         json!({
+            "clients": manner.name(),
             "channels": self.channels.name(),
             "connections": self.connections,
             "fresh_bytes": self.fresh,
@@ -175,11 +180,12 @@ impl Sample {
     }
 }
 
-fn outcome(samples: &[Sample], kinds: &[Channels], connections: usize) -> Outcome {
+fn outcome(samples: &[Sample], kinds: &[Channels], manner: Manner, connections: usize) -> Outcome {
     let mut table = Table::new(
         format!(
-            "Resident bytes for each of {connections} connections, median [lowest-highest]: idle, \
-             and after a publication to each; CPU of the resting server, ms in a second"
+            "Resident bytes for each of {connections} connections by {}, median [lowest-highest]: \
+             idle, and after a publication to each; CPU of the resting server, ms in a second",
+            manner.name()
         ),
         &["channels", "connections", "idle", "after", "fresh server, MB", "CPU"],
     );
@@ -195,5 +201,5 @@ fn outcome(samples: &[Sample], kinds: &[Channels], connections: usize) -> Outcom
             ],
         );
     }
-    Outcome::new("idle", table, samples.iter().map(Sample::json).collect())
+    Outcome::new("idle", table, samples.iter().map(|it| it.json(manner)).collect())
 }

@@ -13,39 +13,57 @@ use super::failure::{Failure, While};
 
 /// Descriptors beside the connections: files, pipes, the listener, threads' polls.
 const MARGIN: u64 = 200;
+/// What a connection takes with both its ends, bytes: some 8 KB of the kernel, and what
+/// the generator and the server hold.
+const MEMORY: u64 = 16_384;
 /// Ports that something else may be using.
 const SPARE_PORTS: usize = 500;
 
-/// Makes sure that this process and each server it starts may have so many
-/// connections, as separate processes; raises the soft limit if that helps.
+/// Makes sure that a server that is started may have so many connections, and that
+/// this machine can hold both ends of them; raises what limits that if it may.
 ///
 /// # Errors
 /// What is missing and how to get it.
 pub(super) fn allow_connections(connections: usize) -> Result<(), Failure> {
     let needed = connections as u64 + MARGIN;
+    if let Some(free) = free_memory()
+        && connections as u64 > free / MEMORY
+    {
+        return Err(Failure::Machine(format!(
+            "{connections} connections with both their ends on this machine take about \
+             {MEMORY} bytes each; {free} are free"
+        )));
+    }
     let limit = getrlimit(Resource::Nofile);
-    if limit.maximum.is_some_and(|hard| hard < needed) {
+    if limit.maximum.is_none_or(|hard| hard >= needed) {
+        return allow_files();
+    }
+    let raised = Rlimit { current: Some(needed), maximum: Some(needed) };
+    setrlimit(Resource::Nofile, raised).map_err(|_| {
         let hard = limit.maximum.unwrap_or_default();
-        return Err(Failure::Machine(format!(
-            "{connections} connections need {needed} open files in the generator and {needed} \
-             more in the server, which is a process of its own; the hard limit for each is \
-             {hard}. Raise it (ulimit -Hn {needed}) or take fewer connections"
-        )));
-    }
-    if limit.current.is_some_and(|soft| soft < needed) {
-        let raised = Rlimit { current: limit.maximum.or(Some(needed)), maximum: limit.maximum };
-        setrlimit(Resource::Nofile, raised).map_err(|error| {
-            Failure::Machine(format!("cannot raise the limit of open files to {needed}: {error}"))
-        })?;
-    }
-    let ports = ports().unwrap_or(usize::MAX);
-    if connections + SPARE_PORTS > ports {
-        return Err(Failure::Machine(format!(
-            "{connections} connections to one address need as many ports; \
-             net.ipv4.ip_local_port_range has {ports}"
-        )));
-    }
-    Ok(())
+        Failure::Machine(format!(
+            "{connections} connections need {needed} open files in the server; the hard limit \
+             for each process is {hard}. Raise it (ulimit -Hn {needed}) or take fewer connections"
+        ))
+    })
+}
+
+/// Lets this process and those it starts have as many open files as they may.
+///
+/// # Errors
+/// If the kernel does not.
+pub(super) fn allow_files() -> Result<(), Failure> {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    setrlimit(Resource::Nofile, raised)
+        .map_err(|error| Failure::Machine(format!("cannot raise the limit of open files: {error}")))
+}
+
+/// How many connections to one address a process may have from another.
+pub(super) fn connections_of_a_process() -> usize {
+    let files = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX).saturating_sub(MARGIN);
+    let ports = ports().unwrap_or(usize::MAX).saturating_sub(SPARE_PORTS);
+    usize::try_from(files).unwrap_or(usize::MAX).min(ports)
 }
 
 /// Asks to be killed when the parent ends, however that ends.
@@ -107,6 +125,14 @@ pub(super) fn machine() -> String {
 
 fn vm_rss(status: &str) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kilobytes * 1_024)
+}
+
+/// Bytes that could be had without swapping.
+fn free_memory() -> Option<u64> {
+    let text = fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
     let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kilobytes * 1_024)
 }

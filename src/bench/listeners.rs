@@ -2,13 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use sealcast_wire::Encoding;
 use sealcast_wire::reply::{Body, Event};
 
+use super::audience::{Audience, Publication};
 use super::clock;
-use super::crowd::{Audience, Crowd, Publication};
+use super::crowd::Crowd;
 use super::failure::Failure;
 use super::ledger::Ledger;
+use super::link::Line;
 use super::member::Surprise;
 use super::message::{self, Shape};
 use super::stats::Latencies;
@@ -50,20 +51,22 @@ impl Listeners {
     /// As [`Crowd::publish`].
     pub(super) fn publish(&mut self, crowd: &mut Crowd, count: usize) -> Result<(), Failure> {
         let numbers: Vec<u64> = (0..count).map(|_| self.ledger.publish()).collect();
-        let texts: Vec<String> = match (&self.shape, crowd.is_floor()) {
-            (Some(shape), true) => numbers.iter().map(|number| shape.push(*number)).collect(),
-            _ => numbers.iter().map(|number| message::payload(*number, self.bytes)).collect(),
+        let payloads: Vec<String>;
+        let pushes: Vec<Vec<u8>>;
+        let publications: Vec<Publication<'_>> = match (&self.shape, crowd.is_floor()) {
+            (Some(shape), true) => {
+                pushes = numbers.iter().map(|number| shape.push(*number)).collect();
+                pushes.iter().map(|push| Publication::Push(push)).collect()
+            }
+            (None, true) => return Err(Failure::Options("a floor is told what to send".into())),
+            (_, false) => {
+                let payload = |number: &u64| message::payload(*number, self.bytes);
+                payloads = numbers.iter().map(payload).collect();
+                let channel = &self.channel;
+                let to_channel = |payload| Publication::Payload { channel, payload };
+                payloads.iter().map(|payload| to_channel(payload)).collect()
+            }
         };
-        let publications: Vec<Publication<'_>> = texts
-            .iter()
-            .map(|text| {
-                if crowd.is_floor() {
-                    Publication::Push(text)
-                } else {
-                    Publication::Payload { channel: &self.channel, payload: text }
-                }
-            })
-            .collect();
         self.sent.resize(self.sent.len() + count, clock::now());
         crowd.publish(&publications)
     }
@@ -144,16 +147,17 @@ impl Listeners {
 }
 
 impl Audience for Listeners {
-    fn hear(&mut self, subscriber: usize, line: &str, at: Instant) -> Result<(), Surprise> {
+    fn hear(&mut self, subscriber: usize, line: Line<'_>, at: Instant) -> Result<(), Surprise> {
         let shape = match &self.shape {
             Some(shape) => shape,
             None => {
                 let first = message::payload(0, self.bytes);
-                let learnt = Shape::learn(line, &first).ok_or_else(|| Surprise::unknown(line))?;
+                let learnt =
+                    Shape::learn(line.bytes, &first).ok_or_else(|| Surprise::unknown(line))?;
                 self.shape.insert(learnt)
             }
         };
-        let number = shape.number(line).ok_or_else(|| Surprise::unknown(line))?;
+        let number = shape.number(line.bytes).ok_or_else(|| Surprise::unknown(line))?;
         self.ledger.note(subscriber, number);
         if let Some(latencies) = &mut self.latencies
             && let Some(sent) = usize::try_from(number).ok().and_then(|at| self.sent.get(at))
@@ -222,9 +226,8 @@ impl Each {
 }
 
 impl Audience for Each {
-    fn hear(&mut self, subscriber: usize, line: &str, _: Instant) -> Result<(), Surprise> {
-        let reply = Encoding::Json.replies(line.as_bytes()).next().and_then(Result::ok);
-        let Some(Body::Push(push)) = reply.map(|reply| reply.body) else {
+    fn hear(&mut self, subscriber: usize, line: Line<'_>, _: Instant) -> Result<(), Surprise> {
+        let Some(Body::Push(push)) = line.reply().map(|reply| reply.body) else {
             return Err(Surprise::unknown(line));
         };
         let Event::Publication(publication) = push.event else {
@@ -262,7 +265,13 @@ impl Audience for Each {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use sealcast_wire::Encoding;
+
     use super::*;
+
+    fn line(text: &str) -> Line<'_> {
+        Line { encoding: Encoding::Json, bytes: text.as_bytes() }
+    }
 
     fn push(channel: &str, payload: &str) -> String {
         format!(r#"{{"push":{{"channel":"{channel}","pub":{{"data":{payload}}}}}}}"#)
@@ -278,10 +287,10 @@ mod tests {
         let heard = numbers.iter().map(|number| (0, *number)).chain((0..3).map(|it| (1, it)));
         // The shape is learnt from number 0, which comes first in every run.
         let first = push("news", &message::payload(0, 64));
-        listeners.shape = Shape::learn(&first, &message::payload(0, 64));
+        listeners.shape = Shape::learn(first.as_bytes(), &message::payload(0, 64));
         for (subscriber, number) in heard {
-            let line = push("news", &message::payload(number, 64));
-            listeners.hear(subscriber, &line, clock::now()).unwrap();
+            let push = push("news", &message::payload(number, 64));
+            listeners.hear(subscriber, line(&push), clock::now()).unwrap();
         }
         listeners.verdict()
     }
@@ -303,7 +312,7 @@ mod tests {
     fn anything_else_is_a_surprise() {
         let mut listeners = Listeners::new("news", 1, 64, None);
         listeners.ledger.publish();
-        let mut hear = |line: &str| listeners.hear(0, line, clock::now());
+        let mut hear = |text: &str| listeners.hear(0, line(text), clock::now());
         assert!(hear(r#"{"push":{"channel":"news","unsubscribe":{}}}"#).is_err());
         assert!(hear(&push("news", &message::payload(0, 64))).is_ok());
         assert!(hear(&push("other", &message::payload(1, 64))).is_err());
@@ -315,7 +324,7 @@ mod tests {
         let mut each = Each::new(2, 64);
         each.published = 2;
         let own = |at: u64| push(&format!("own-{at}"), &message::payload(at, 64));
-        let mut hear = |subscriber, line: &str| each.hear(subscriber, line, clock::now());
+        let mut hear = |subscriber, text: &str| each.hear(subscriber, line(text), clock::now());
         assert!(hear(0, &own(0)).is_ok());
         assert!(hear(1, &own(0)).is_err());
         assert!(hear(0, &own(0)).is_ok());

@@ -2,28 +2,29 @@
 //! and hears from then on. Bytes in, bytes out; the socket is the crowd's.
 
 use std::fmt;
-use std::ops::ControlFlow;
 
-use sealcast_client::handshake::{self, Response};
 use sealcast_wire::command::{Connect, Publish, Subscribe, Token};
 use sealcast_wire::reply::SubscribeResult;
-use sealcast_wire::ws::{Incoming, Limits, Opcode, Receiver, Role, put_masked_frame};
-use sealcast_wire::{Body, Command, Data, Encoding, Reply, Request};
+use sealcast_wire::ws::Opcode;
+use sealcast_wire::{Body, Command, Data, Encoding, Request};
+use serde::{Deserialize, Serialize};
 
+use super::failure::Failure;
 use super::floor;
+use super::link::{Line, Link, Manner, Said, Transport};
 use super::message;
+use super::target::Target;
+use super::voice::{Voice, encoded};
 
-/// The largest message that is read, bytes.
-const MESSAGE: usize = 4 << 20;
-/// The id of the connect command; that of subscribe, and of publishes, follow.
+/// The id of the connect command; those of subscribes, or of publishes, follow.
 const CONNECT: u32 = 1;
 
 /// What a connection is to become.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(super) enum Part {
-    /// Connects with the token, and subscribes to the channel; behind a position, if
+    /// Connects with the token, and subscribes to the channels; behind a position, if
     /// there is one.
-    Subscriber { token: String, channel: String, from: Option<Position> },
+    Subscriber { token: String, channels: Vec<String>, from: Option<Position> },
     /// Connects with the token, and publishes.
     Publisher { token: String },
     /// Only upgrades; a floor sends it everything.
@@ -32,15 +33,32 @@ pub(super) enum Part {
     FloorPublisher,
 }
 
+impl Part {
+    /// Who subscribes to these channels as this user; at a floor there are none.
+    ///
+    /// # Errors
+    /// If no token can be made.
+    pub(super) fn subscriber(
+        target: &Target,
+        user: &str,
+        channels: Vec<String>,
+    ) -> Result<Part, Failure> {
+        if target.kind().is_floor() {
+            return Ok(Part::FloorSubscriber);
+        }
+        Ok(Part::Subscriber { token: target.tokens().of(user)?, channels, from: None })
+    }
+}
+
 /// Where a stream stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub(super) struct Position {
     pub(super) offset: u64,
     pub(super) epoch: String,
 }
 
 /// What a subscribe was answered by.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub(super) struct Joined {
     pub(super) position: Position,
     pub(super) recovered: bool,
@@ -60,12 +78,13 @@ impl Joined {
 /// See the module's text.
 pub(super) struct Member {
     part: Part,
+    encoding: Encoding,
     stage: Stage,
-    receiver: Receiver,
-    /// Of a stream that has positions.
+    link: Link,
+    /// What it says is to be sent by whoever owns the sockets.
+    pub(super) voice: Voice,
+    /// Of a stream that has positions; the last, of several.
     joined: Option<Box<Joined>>,
-    /// To be written by whoever owns the socket.
-    pub(super) out: Vec<u8>,
     /// Publishes that the server has not confirmed.
     unconfirmed: usize,
     /// The id of the last publish.
@@ -73,9 +92,10 @@ pub(super) struct Member {
 }
 
 enum Stage {
-    Upgrading(Box<Response>),
+    Opening,
     Connecting,
-    Subscribing,
+    /// So many subscribes are not answered.
+    Subscribing(usize),
     Live,
 }
 
@@ -89,9 +109,8 @@ impl Surprise {
     }
 
     /// Something came that nobody was waiting for.
-    pub(super) fn unknown(line: &str) -> Surprise {
-        let short: String = line.chars().take(200).collect();
-        Surprise(format!("it got what was not published: {short}"))
+    pub(super) fn unknown(line: Line<'_>) -> Surprise {
+        Surprise(format!("it got what was not published: {line}"))
     }
 }
 
@@ -102,17 +121,25 @@ impl fmt::Display for Surprise {
 }
 
 impl Member {
-    /// A connection that has its request for the upgrade ready.
-    pub(super) fn new(part: Part, host: &str) -> Member {
+    /// A connection that has its request ready.
+    pub(super) fn new(part: Part, manner: Manner, host: &str) -> Member {
         let path = match part {
             Part::FloorPublisher => floor::PUBLISH,
             _ => "/connection/websocket",
         };
-        let key = handshake::key();
+        let encoding = manner.encoding();
+        let (link, request) = match (&part, manner.transport) {
+            (Part::Subscriber { token, .. }, Transport::Sse) => {
+                let connect = encoded(encoding, &[connect(token)]);
+                Link::events(host, &String::from_utf8_lossy(&connect))
+            }
+            _ => Link::websocket(host, path, encoding),
+        };
         Member {
-            out: handshake::request(host, path, &key, None, &[]),
-            stage: Stage::Upgrading(Box::new(Response::new(&key, None))),
-            receiver: Receiver::new(Role::Client, Limits { message: MESSAGE, fragments: 64 }),
+            encoding,
+            voice: Voice::new(manner, request),
+            stage: Stage::Opening,
+            link,
             joined: None,
             part,
             unconfirmed: 0,
@@ -138,18 +165,22 @@ impl Member {
     /// Has a command ready that publishes to a channel.
     pub(super) fn publish(&mut self, channel: &str, payload: &str) {
         self.unconfirmed += 1;
-        let publish = Publish {
-            channel: channel.into(),
-            data: Some(Data::Json(payload.as_bytes())),
-            kind: 0,
+        let data = match self.encoding {
+            Encoding::Json => Data::Json(payload.as_bytes()),
+            Encoding::Protobuf => Data::Opaque(payload.as_bytes()),
         };
+        let publish = Publish { channel: channel.into(), data: Some(data), kind: 0 };
         self.id = self.id.wrapping_add(1).max(CONNECT);
-        put_command(&mut self.out, self.id, Request::Publish(publish));
+        self.voice.say(&[Command { id: self.id, request: Request::Publish(publish) }]);
     }
 
-    /// Has a text ready for a floor to send to everyone.
-    pub(super) fn send_on(&mut self, push: &str) {
-        put_masked_frame(&mut self.out, Opcode::Text, rand::random(), push.as_bytes());
+    /// Has something ready for a floor to send to everyone.
+    pub(super) fn send_on(&mut self, push: &[u8]) {
+        let opcode = match self.encoding {
+            Encoding::Json => Opcode::Text,
+            Encoding::Protobuf => Opcode::Binary,
+        };
+        self.voice.frame(opcode, push);
     }
 
     /// Takes the next bytes. `heard` gets each line that comes to a subscriber
@@ -157,96 +188,70 @@ impl Member {
     pub(super) fn feed(
         &mut self,
         bytes: &mut [u8],
-        mut heard: impl FnMut(&str) -> Result<(), Surprise>,
+        mut heard: impl FnMut(Line<'_>) -> Result<(), Surprise>,
     ) -> Result<(), Surprise> {
-        if let Stage::Upgrading(response) = &mut self.stage {
-            let accepted = response
-                .feed(bytes)
-                .map_err(|error| Surprise(format!("the upgrade failed: {error}")))?;
-            let Some(mut accepted) = accepted else { return Ok(()) };
-            self.upgraded();
-            return self.frames(&mut accepted.leftover, &mut heard);
-        }
-        self.frames(bytes, &mut heard)
-    }
-
-    fn upgraded(&mut self) {
-        self.stage = match &self.part {
-            Part::Subscriber { token, .. } | Part::Publisher { token } => {
-                let connect = Connect { token: Token(token.as_str().into()), ..Connect::default() };
-                put_command(&mut self.out, CONNECT, Request::Connect(Box::new(connect)));
-                Stage::Connecting
+        let Member { part, stage, link, voice, unconfirmed, joined, .. } = self;
+        link.feed(bytes, |said| match said {
+            Said::Opened => {
+                *stage = match part {
+                    Part::Subscriber { token, .. } | Part::Publisher { token } => {
+                        voice.open(connect(token));
+                        Stage::Connecting
+                    }
+                    Part::FloorSubscriber | Part::FloorPublisher => Stage::Live,
+                };
+                Ok(())
             }
-            Part::FloorSubscriber | Part::FloorPublisher => Stage::Live,
-        };
+            Said::Ping(payload) => {
+                voice.frame(Opcode::Pong, payload);
+                Ok(())
+            }
+            Said::Line(line) if line.is_ping() => {
+                voice.pong();
+                Ok(())
+            }
+            Said::Line(line) => match (&*stage, &*part) {
+                (Stage::Live, Part::Publisher { .. }) => confirm(line, unconfirmed),
+                (Stage::Live, _) => heard(line),
+                _ => answered(line, stage, part, voice, joined),
+            },
+        })
     }
+}
 
-    fn frames(
-        &mut self,
-        bytes: &mut [u8],
-        heard: &mut impl FnMut(&str) -> Result<(), Surprise>,
-    ) -> Result<(), Surprise> {
-        let Member { part, stage, receiver, out, unconfirmed, joined, .. } = self;
-        let mut outcome = Ok(());
-        let fed = receiver.feed(bytes, |incoming| {
-            outcome = match incoming {
-                Incoming::Text(text) => {
-                    text.split('\n').try_for_each(|line| match (&*stage, &*part) {
-                        _ if line == "{}" => {
-                            put_masked_frame(out, Opcode::Text, rand::random(), b"{}");
-                            Ok(())
-                        }
-                        (Stage::Live, Part::Publisher { .. }) => confirm(line, unconfirmed),
-                        (Stage::Live, _) => heard(line),
-                        _ => answered(line, stage, part, out, joined),
-                    })
-                }
-                Incoming::Ping(payload) => {
-                    put_masked_frame(out, Opcode::Pong, rand::random(), payload);
-                    Ok(())
-                }
-                Incoming::Pong(_) => Ok(()),
-                Incoming::Close(code, reason) => {
-                    let code = code.unwrap_or(1005);
-                    Err(Surprise(format!("the server closed with {code} {reason}")))
-                }
-                Incoming::Binary(_) => Err(Surprise("the server sent binary".into())),
-            };
-            if outcome.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-        });
-        fed.map_err(|violation| Surprise(violation.to_string()))?;
-        outcome
-    }
+fn connect(token: &str) -> Command<'_> {
+    let connect = Connect { token: Token(token.into()), ..Connect::default() };
+    Command { id: CONNECT, request: Request::Connect(Box::new(connect)) }
 }
 
 /// Takes the reply that the next stage waits for.
 fn answered(
-    line: &str,
+    line: Line<'_>,
     stage: &mut Stage,
     part: &Part,
-    out: &mut Vec<u8>,
+    voice: &mut Voice,
     joined: &mut Option<Box<Joined>>,
 ) -> Result<(), Surprise> {
-    for reply in replies(line)? {
-        *stage = match (&*stage, reply.body, part) {
-            (Stage::Connecting, Body::Connect(_), Part::Subscriber { channel, from, .. }) => {
-                put_command(
-                    out,
-                    CONNECT + 1,
-                    Request::Subscribe(Box::new(subscribe(channel, from))),
-                );
-                Stage::Subscribing
+    let unexpected = || Surprise(format!("instead of a result came {line}"));
+    *stage = match (&*stage, line.reply().ok_or_else(unexpected)?.body, part) {
+        (Stage::Connecting, Body::Connect(result), Part::Subscriber { channels, from, .. }) => {
+            voice.name_session(result.session, result.node);
+            let commands = (CONNECT + 1..).zip(channels).map(|(id, channel)| {
+                let request = Request::Subscribe(Box::new(subscribe(channel, from)));
+                Command { id, request }
+            });
+            voice.say(&commands.collect::<Vec<_>>());
+            Stage::Subscribing(channels.len())
+        }
+        (Stage::Subscribing(left), Body::Subscribe(result), _) => {
+            if result.positioned || result.recoverable {
+                *joined = Some(Box::new(Joined::of(*result)));
             }
-            (Stage::Subscribing, Body::Subscribe(result), _) => {
-                if result.positioned || result.recoverable {
-                    *joined = Some(Box::new(Joined::of(*result)));
-                }
-                Stage::Live
-            }
-            (Stage::Connecting, Body::Connect(_), _) => Stage::Live,
-            _ => return Err(Surprise(format!("instead of a result came {line}"))),
-        };
-    }
+            if *left > 1 { Stage::Subscribing(left - 1) } else { Stage::Live }
+        }
+        (Stage::Connecting, Body::Connect(_), _) => Stage::Live,
+        _ => return Err(unexpected()),
+    };
     Ok(())
 }
 
@@ -260,45 +265,34 @@ fn subscribe<'a>(channel: &'a str, from: &'a Option<Position>) -> Subscribe<'a> 
     subscribe
 }
 
-fn confirm(line: &str, unconfirmed: &mut usize) -> Result<(), Surprise> {
-    for reply in replies(line)? {
-        match reply.body {
-            Body::Publish => *unconfirmed = unconfirmed.saturating_sub(1),
-            _ => return Err(Surprise(format!("a publish was answered by {line}"))),
+fn confirm(line: Line<'_>, unconfirmed: &mut usize) -> Result<(), Surprise> {
+    match line.reply().map(|reply| reply.body) {
+        Some(Body::Publish) => {
+            *unconfirmed = unconfirmed.saturating_sub(1);
+            Ok(())
         }
+        _ => Err(Surprise(format!("a publish was answered by {line}"))),
     }
-    Ok(())
-}
-
-fn replies(line: &str) -> Result<Vec<Reply>, Surprise> {
-    Encoding::Json
-        .replies(line.as_bytes())
-        .collect::<Result<_, _>>()
-        .map_err(|_| Surprise(format!("not a reply: {line}")))
-}
-
-fn put_command(out: &mut Vec<u8>, id: u32, request: Request<'_>) {
-    let mut text = Vec::new();
-    Encoding::Json.put_command(&mut text, &Command { id, request });
-    put_masked_frame(out, Opcode::Text, rand::random(), &text);
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use sealcast_wire::ws;
+    use std::ops::ControlFlow;
+
+    use sealcast_wire::ws::{self, Incoming, Limits, Receiver, Role};
 
     use super::*;
 
     /// What the member has ready, as texts, or the request if it is none.
     fn sent(member: &mut Member) -> Vec<String> {
-        let mut bytes = std::mem::take(&mut member.out);
+        let mut bytes = std::mem::take(&mut member.voice.out);
         if bytes.starts_with(b"GET ") {
             return vec![String::from_utf8(bytes).unwrap()];
         }
         let mut texts = Vec::new();
-        let limits = Limits { message: MESSAGE, fragments: 1 };
+        let limits = Limits { message: 65_536, fragments: 1 };
         Receiver::new(Role::Server, limits)
             .feed(&mut bytes, |incoming| {
                 if let Incoming::Text(text) = incoming {
@@ -311,7 +305,7 @@ mod tests {
     }
 
     fn upgraded(part: Part) -> Member {
-        let mut member = Member::new(part, "h");
+        let mut member = Member::new(part, Manner::USUAL, "h");
         let request = sent(&mut member).remove(0);
         let key = request.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: "));
         let mut answer = format!(
@@ -329,7 +323,7 @@ mod tests {
         ws::put_frame(&mut frame, Opcode::Text, text.as_bytes());
         let mut heard = Vec::new();
         member.feed(&mut frame, |line| {
-            heard.push(line.to_owned());
+            heard.push(line.to_string());
             Ok(())
         })?;
         Ok(heard)
@@ -339,7 +333,7 @@ mod tests {
     fn a_subscriber_connects_subscribes_and_hears() {
         let mut member = upgraded(Part::Subscriber {
             token: "t0ken".into(),
-            channel: "news".into(),
+            channels: vec!["news".into()],
             from: None,
         });
         assert!(sent(&mut member)[0].contains(r#""token":"t0ken""#));
@@ -351,6 +345,38 @@ mod tests {
         assert_eq!(heard, [r#"{"push":1}"#]);
         assert_eq!(hear(&mut member, "{}").unwrap(), [""; 0]);
         assert_eq!(sent(&mut member), ["{}"]);
+    }
+
+    #[test]
+    fn over_an_event_stream_it_speaks_by_requests_that_name_its_session() {
+        let channels = vec!["a".to_owned(), "b".to_owned()];
+        let part = Part::Subscriber { token: "t0ken".into(), channels, from: None };
+        let mut member = Member::new(part, Manner::EVENTS, "h");
+        let request = String::from_utf8(std::mem::take(&mut member.voice.out)).unwrap();
+        assert!(request.ends_with(r#""token":"t0ken"}}"#), "{request}");
+        let mut head = *b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+        member.feed(&mut head, |_| Ok(())).unwrap();
+        assert_eq!(member.voice.posts, [""; 0]);
+        let mut feed = |data: &str| {
+            let mut heard = Vec::new();
+            let chunk = format!("{:x}\r\n{data}\n\r\n", data.len() + 1);
+            let fed = member.feed(&mut chunk.into_bytes(), |line| {
+                heard.push(line.to_string());
+                Ok(())
+            });
+            fed.unwrap();
+            assert!(member.voice.out.is_empty());
+            (heard, std::mem::take(&mut member.voice.posts), member.is_live())
+        };
+        let connected = r#"{"id":1,"connect":{"client":"c","session":"s","node":"n"}}"#;
+        let (_, posts, _) = feed(&format!("data: {connected}"));
+        let body: serde_json::Value = serde_json::from_str(&posts[0]).unwrap();
+        assert_eq!((&body["session"], &body["node"]), (&"s".into(), &"n".into()));
+        assert_eq!(body["data"].as_str().unwrap().lines().count(), 2);
+        assert!(!feed(r#"data: {"id":2,"subscribe":{}}"#).2);
+        assert!(feed(r#"data: {"id":3,"subscribe":{}}"#).2);
+        assert_eq!(feed(r#"data: {"push":1}"#).0, [r#"{"push":1}"#]);
+        assert!(feed("data: {}").1[0].contains(r#""data":"{}""#));
     }
 
     #[test]

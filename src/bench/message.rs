@@ -1,4 +1,4 @@
-//! Numbered payloads, and the text in which a server pushes them.
+//! Numbered payloads, and how a server pushes them.
 
 /// Digits of a number; all payloads of a run are equally long.
 const DIGITS: usize = 10;
@@ -27,34 +27,34 @@ pub(super) fn number(payload: &[u8]) -> Option<u64> {
 }
 
 /// The push of a payload, as a server writes it to every subscriber: the same
-/// text each time, but for the number.
+/// bytes each time, but for the number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Shape {
-    before: String,
-    after: String,
+    before: Vec<u8>,
+    after: Vec<u8>,
 }
 
 impl Shape {
     /// Learns from one push; `None` if the payload is not in it as it was sent.
-    pub(super) fn learn(push: &str, payload: &str) -> Option<Shape> {
-        let (before, after) = push.split_once(payload)?;
-        let (open, rest) = payload.split_at_checked(OPEN.len())?;
-        let (_, rest) = rest.split_at_checked(DIGITS)?;
-        Some(Shape { before: format!("{before}{open}"), after: format!("{rest}{after}") })
+    pub(super) fn learn(push: &[u8], payload: &str) -> Option<Shape> {
+        let at = push.windows(payload.len()).position(|part| part == payload.as_bytes())?;
+        let (before, rest) = push.split_at_checked(at + OPEN.len())?;
+        let (_, after) = rest.split_at_checked(DIGITS)?;
+        Some(Shape { before: before.to_vec(), after: after.to_vec() })
     }
 
     /// The number in a push; `None` if it differs from the shape in anything else.
-    pub(super) fn number(&self, push: &str) -> Option<u64> {
+    pub(super) fn number(&self, push: &[u8]) -> Option<u64> {
         let digits = push.strip_prefix(&*self.before)?.strip_suffix(&*self.after)?;
-        if digits.len() != DIGITS || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        if digits.len() != DIGITS || !digits.iter().all(u8::is_ascii_digit) {
             return None;
         }
-        digits.parse().ok()
+        std::str::from_utf8(digits).ok()?.parse().ok()
     }
 
     /// The push with this number.
-    pub(super) fn push(&self, number: u64) -> String {
-        format!("{}{number:0DIGITS$}{}", self.before, self.after)
+    pub(super) fn push(&self, number: u64) -> Vec<u8> {
+        [&*self.before, format!("{number:0DIGITS$}").as_bytes(), &*self.after].concat()
     }
 }
 
@@ -81,14 +81,15 @@ mod tests {
     fn a_shape_tells_numbers_and_whatever_else_is_different() {
         let wrap = |payload: &str| format!(r#"{{"push":{{"pub":{{"data":{payload}}}}}}}"#);
         let push = wrap(&payload(0, 64));
-        let shape = Shape::learn(&push, &payload(0, 64)).unwrap();
-        assert_eq!(shape.push(0), push);
-        assert_eq!(shape.number(&wrap(&payload(77, 64))), Some(77));
-        assert_eq!(shape.push(77), wrap(&payload(77, 64)));
-        assert_eq!(shape.number(&wrap(&payload(77, 65))), None);
-        assert_eq!(shape.number(&push.replace("data", "date")), None);
-        assert_eq!(shape.number(&push.replace("0000000000", "00000000+1")), None);
-        assert_eq!(shape.number(&push.replace("0000000000", "000000000")), None);
-        assert_eq!(Shape::learn("{}", &payload(0, 64)), None);
+        let shape = Shape::learn(push.as_bytes(), &payload(0, 64)).unwrap();
+        let number = |push: &str| shape.number(push.as_bytes());
+        assert_eq!(shape.push(0), push.as_bytes());
+        assert_eq!(number(&wrap(&payload(77, 64))), Some(77));
+        assert_eq!(shape.push(77), wrap(&payload(77, 64)).as_bytes());
+        assert_eq!(number(&wrap(&payload(77, 65))), None);
+        assert_eq!(number(&push.replace("data", "date")), None);
+        assert_eq!(number(&push.replace("0000000000", "00000000+1")), None);
+        assert_eq!(number(&push.replace("0000000000", "000000000")), None);
+        assert_eq!(Shape::learn(b"{}", &payload(0, 64)), None);
     }
 }

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::audience::Publication;
 use super::clock;
-use super::crowd::{Crowd, Publication};
+use super::crowd::Crowd;
 use super::failure::Failure;
 use super::kernel;
+use super::link::Tongue;
 use super::message::{self, SHORTEST};
 use super::report::{Common, Figure, Outcome, Progress, Table};
 use super::rooms::Rooms;
@@ -35,6 +37,8 @@ pub(super) struct Options {
     /// Also with a Redis; redis-server must be in PATH.
     #[arg(long)]
     redis: bool,
+    #[command(flatten)]
+    tongue: Tongue,
     #[command(flatten)]
     peer: Peer,
     #[command(flatten)]
@@ -64,7 +68,8 @@ pub(super) fn run(options: &Options) -> Result<Outcome, Failure> {
                 let (name, stream) = (kind.name(), with(kept));
                 progress.say(&format!("{channels} channels {stream}, run {run} of {runs}: {name}"));
                 let rounds = (publications / channels).max(2);
-                let bench = Bench { kind, kept, channels, rounds, bytes: options.bytes };
+                let (bytes, tongue) = (options.bytes, options.tongue);
+                let bench = Bench { kind, tongue, kept, channels, rounds, bytes };
                 samples.push(bench.run(&options.peer)?);
             }
         }
@@ -75,6 +80,7 @@ pub(super) fn run(options: &Options) -> Result<Outcome, Failure> {
 
 struct Bench {
     kind: Kind,
+    tongue: Tongue,
     kept: bool,
     channels: usize,
     rounds: usize,
@@ -92,13 +98,15 @@ struct Sample {
 
 impl Bench {
     fn run(&self, peer: &Peer) -> Result<Sample, Failure> {
-        let Bench { kind, kept, channels, rounds, bytes } = *self;
+        let Bench { kind, tongue, kept, channels, rounds, bytes } = *self;
         let target = Target::of(kind, 2 * channels, peer)?;
         // A peer has the channels of earlier runs still.
         let prefix = format!("{}{:08x}-", namespace(kept), rand::random::<u32>());
         let mut rooms = Rooms::new(prefix, channels);
         let names = (0..channels).map(|at| rooms.channel(at)).collect::<Vec<_>>();
-        let mut crowd = Crowd::gather_with(&target, "pub", names.iter().cloned(), channels)?;
+        let manner = tongue.by_websocket();
+        let listen = names.iter().cloned();
+        let mut crowd = Crowd::gather_in(manner, &target, "pub", listen, channels)?;
         let round = |crowd: &mut Crowd, rooms: &mut Rooms| {
             let payload = message::payload(rooms.publish(), bytes);
             for (at, channel) in names.iter().enumerate() {

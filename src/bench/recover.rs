@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::audience::Nobody;
 use super::call::Caller;
-use super::crowd::{Crowd, Nobody};
+use super::crowd::Crowd;
 use super::failure::Failure;
 use super::kernel;
+use super::link::Manner;
 use super::member::{Joined, Part, Position};
 use super::message::{self, SHORTEST};
 use super::report::{Common, Figure, Outcome, Progress, Table};
@@ -117,10 +119,12 @@ impl Bench {
         let (cpu, redis) = (target.cpu()?, target.redis_cpu()?);
         let parts = positions.into_iter().enumerate().map(|(at, position)| {
             let token = target.tokens().of(&format!("back-{at}"))?;
-            Ok(Part::Subscriber { token, channel: channel(at), from: Some(position) })
+            let part =
+                Part::Subscriber { token, channels: vec![channel(at)], from: Some(position) };
+            Ok((Manner::USUAL, part))
         });
         let parts = parts.collect::<Result<Vec<_>, Failure>>()?;
-        let mut crowd = Crowd::of(&target, "back", parts, 0)?;
+        let mut crowd = Crowd::of(&target, "back", parts, 0, Manner::USUAL.tongue)?;
         let wall = crowd.gathered_in();
         crowd.linger(SETTLE, &mut Nobody)?;
         let cpu = target.cpu()?.saturating_sub(cpu);

@@ -25,6 +25,10 @@ pub(super) struct Common {
     /// Writes the tables with plots to this file, as a page for people.
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
+    /// How many connections one process of the generator has at most; if there are more, several
+    /// processes of it share them. [default: as many as descriptors and ports allow]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) per_process: Option<u32>,
     /// Few connections and short runs: to see that everything works, not for figures. Other
     /// options still count.
     #[arg(long)]

@@ -35,6 +35,8 @@ pub(super) enum Kind {
     Node,
     /// The same with a Redis of its own.
     OnRedis,
+    /// The same with so many, among which it shares its channels.
+    OnShards(u8),
     /// Another that runs already.
     Peer,
     /// A floor.
@@ -56,7 +58,7 @@ impl Kind {
     pub(super) fn name(self) -> &'static str {
         match self {
             Kind::Node => "sealcast",
-            Kind::OnRedis => "sealcast on Redis",
+            Kind::OnRedis | Kind::OnShards(_) => "sealcast on Redis",
             Kind::Peer => "peer",
             Kind::Floor(floor::Kind::One) => "floor",
             Kind::Floor(floor::Kind::Batch) => "floorbatch",
@@ -73,7 +75,7 @@ pub(super) struct Target {
     tokens: Tokens,
     /// A key of the server API.
     api_key: Option<String>,
-    redis: Option<Redis>,
+    redis: Vec<Redis>,
 }
 
 enum Process {
@@ -91,12 +93,17 @@ impl Target {
         let program = std::env::current_exe().during("find this program")?;
         let tokens = Tokens::new();
         let mut command = Command::new(program);
-        let redis = if kind == Kind::OnRedis { Some(Redis::start()?) } else { None };
+        let shards = match kind {
+            Kind::OnRedis => 1,
+            Kind::OnShards(shards) => shards,
+            _ => 0,
+        };
+        let redis = (0..shards).map(|_| Redis::start()).collect::<Result<Vec<_>, _>>()?;
         let mut config = None;
         match kind {
-            Kind::Node | Kind::OnRedis => {
-                let url = redis.as_ref().map(Redis::url);
-                let config = config.insert(Config::write(&tokens, connections, url.as_deref())?);
+            Kind::Node | Kind::OnRedis | Kind::OnShards(_) => {
+                let urls: Vec<String> = redis.iter().map(Redis::url).collect();
+                let config = config.insert(Config::write(&tokens, connections, &urls)?);
                 command.args(["bench", "node", "--", "--config"]).arg(config.path());
                 command.args(["--ready-json", "--port", "0", "--metrics-port", "0"]);
                 command.args(["--log-level", "error"]);
@@ -150,7 +157,7 @@ impl Target {
             metrics: None,
             tokens: Tokens::with(peer.secret),
             api_key: peer.api_key,
-            redis: None,
+            redis: Vec::new(),
         })
     }
 
@@ -173,12 +180,12 @@ impl Target {
         kernel::cpu(self.pid())
     }
 
-    /// The CPU time of its Redis; nothing without one.
+    /// The CPU time of its Redis, all together; nothing without one.
     ///
     /// # Errors
     /// If that has gone.
     pub(super) fn redis_cpu(&self) -> Result<Duration, Failure> {
-        self.redis.as_ref().map_or(Ok(Duration::ZERO), |redis| kernel::cpu(redis.pid()))
+        self.redis.iter().map(|redis| kernel::cpu(redis.pid())).sum()
     }
 
     /// A key of its server API.

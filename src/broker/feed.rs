@@ -54,6 +54,8 @@ pub enum Delivery {
         epoch: Option<Epoch>,
         /// Whether subscribers who asked for deltas may get one.
         delta: bool,
+        /// Whether it is worth nothing a moment later.
+        passing: bool,
     },
     /// Someone came or went.
     Membership {

@@ -144,11 +144,19 @@ impl Broker for Memory {
             // Under the lock, so that the order of offsets is the order of the feed.
             if let Some(place) = place {
                 let epoch = position.as_ref().map(|position| Arc::clone(&position.epoch));
-                let delta = outgoing.delta;
-                place.send(Delivery::Publication { channel, publication, epoch, delta });
+                let (delta, passing) = (outgoing.delta, outgoing.passing && epoch.is_none());
+                place.send(Delivery::Publication { channel, publication, epoch, delta, passing });
             }
             Ok(position)
         })
+    }
+
+    fn answered(
+        &self,
+        channel: Channel,
+        key: IdempotencyKey,
+    ) -> BoxFuture<'_, Result<Option<Option<Position>>, Unavailable>> {
+        Box::pin(async move { Ok(self.state.lock().answered.get(&(channel, key)).cloned()) })
     }
 
     fn announce(

@@ -26,6 +26,7 @@ mod patience;
 mod place;
 mod present;
 mod primary;
+mod publish;
 mod record;
 mod ring;
 mod router;
@@ -36,7 +37,6 @@ mod skew;
 mod slots;
 mod source;
 mod start;
-mod within;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,11 +49,11 @@ use sealcast_wire::{Channel, Epoch, Position, Publication};
 use tokio::time::{Instant, timeout};
 
 use super::{
-    Away, Broker, CALL_TIMEOUT, Charge, HistoryError, HistoryQuery, Holder, IDEMPOTENCY_WINDOW,
-    NotPublished, Outgoing, OverrideList, Page, Presence, PresenceStats, Retention, Since, Tails,
-    Unavailable, Unrecoverable,
+    Away, Broker, CALL_TIMEOUT, Charge, HistoryError, HistoryQuery, Holder, IdempotencyKey,
+    NotPublished, Outgoing, OverrideList, Page, Presence, PresenceStats, Since, Tails, Unavailable,
+    Unrecoverable,
 };
-use crate::limit::{self, Override};
+use crate::limit::{self, Override, TooMany};
 use crate::metrics::Metrics;
 use credit::Credits;
 use health::Health;
@@ -87,58 +87,16 @@ pub struct Redis {
     health: Arc<Health>,
     present: Present,
     leases: Leases,
-    /// Where limits over all nodes cannot be part of a publish.
-    credits: Option<Credits>,
+    /// For what is no publish, and for all where a publish cannot see the limits.
+    credits: Credits,
+    /// There is one primary, whose scripts see every limit.
+    alone: bool,
     tails: Arc<Tails>,
     seen: Arc<Seen>,
     metrics: Arc<Metrics>,
 }
 
 impl Redis {
-    fn publish_command(
-        &self,
-        channel: &Channel,
-        outgoing: Outgoing,
-        fresh: &str,
-    ) -> (Name, Cmd, usize) {
-        let Outgoing { publication, keep, idempotency, version, delta } = outgoing;
-        let name = self.names.channel(channel);
-        let topic = name.key(Kind::Topic);
-        match (keep, idempotency) {
-            (None, None) => {
-                let record = record::unkept(channel, &publication, delta);
-                let bytes = record.len();
-                let mut command = redis::cmd(self.mode.publish());
-                command.arg(topic).arg(record);
-                (name, command, bytes)
-            }
-            (None, Some(key)) => {
-                let record = record::unkept(channel, &publication, delta);
-                let bytes = record.len();
-                let mut command = scripts::publish(self.mode).call(&[name.answer(&key)]);
-                command.arg(topic).arg(record).arg(millis(IDEMPOTENCY_WINDOW));
-                (name, command, bytes)
-            }
-            (Some(keep), key) => {
-                let body = record::flagged(channel, &publication, delta);
-                let bytes = body.len();
-                let mut keys = vec![name.key(Kind::Meta), name.key(Kind::Stream)];
-                keys.extend(key.as_ref().map(|key| name.answer(key)));
-                let mut command = scripts::publish(self.mode).call(&keys);
-                let asked = asked(&keep, self.router.incarnation(name));
-                let tag: [u8; 8] = rand::random();
-                command.arg(topic).arg(body).arg(count(keep.entries)).arg(&asked[..]);
-                command.arg(fresh).arg(&tag);
-                if key.is_some() || version.is_some() {
-                    let version = version.map(|(version, of)| (format!("{version:020}"), of));
-                    let (version, counts_in) = version.unwrap_or_default();
-                    command.arg(millis(IDEMPOTENCY_WINDOW)).arg(version).arg(counts_in);
-                }
-                (name, command, bytes)
-            }
-        }
-    }
-
     /// The publications of a stream's entries.
     fn publications(
         &self,
@@ -201,6 +159,18 @@ impl Broker for Redis {
         charges: Vec<Charge>,
     ) -> BoxFuture<'_, Result<Option<Position>, NotPublished>> {
         Box::pin(self.publish_limited(channel, outgoing, charges))
+    }
+
+    fn answered(
+        &self,
+        channel: Channel,
+        key: IdempotencyKey,
+    ) -> BoxFuture<'_, Result<Option<Option<Position>>, Unavailable>> {
+        Box::pin(async move { self.known(&channel, &key).await })
+    }
+
+    fn charge(&self, charges: Vec<Charge>) -> BoxFuture<'_, Result<(), TooMany>> {
+        Box::pin(async move { self.credits.take((&self.names, &self.router), &charges).await })
     }
 
     fn announce(
@@ -433,17 +403,6 @@ impl Broker for Redis {
     fn skew(&self) -> Duration {
         self.health.skews.worst()
     }
-}
-
-/// What a publication asks for of its stream, in the form that the script compares
-/// with what was asked for before: big-endian, so that a script reads it in one call.
-fn asked(keep: &Retention, incarnation: u64) -> [u8; 32] {
-    let numbers = [incarnation, millis(keep.meta_ttl), count(keep.bytes), millis(keep.ttl)];
-    let mut asked = [0; 32];
-    for (part, number) in asked.chunks_exact_mut(8).zip(numbers) {
-        part.copy_from_slice(&number.to_be_bytes());
-    }
-    asked
 }
 
 fn history_command(

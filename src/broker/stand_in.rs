@@ -11,8 +11,8 @@ use sealcast_wire::{Channel, Position};
 use tokio::sync::Semaphore;
 
 use super::{
-    Away, Broker, HistoryError, HistoryQuery, Holder, Outgoing, OverrideList, Page, Presence,
-    PresenceStats, Unavailable,
+    Away, Broker, HistoryError, HistoryQuery, Holder, IdempotencyKey, Outgoing, OverrideList, Page,
+    Presence, PresenceStats, Unavailable,
 };
 use crate::limit::{Override, Subject};
 
@@ -64,6 +64,14 @@ impl Broker for StandIn {
         _: Outgoing,
     ) -> BoxFuture<'_, Result<Option<Position>, Unavailable>> {
         Box::pin(async move { self.call("publish", &channel).await.map(|()| None) })
+    }
+
+    fn answered(
+        &self,
+        _: Channel,
+        _: IdempotencyKey,
+    ) -> BoxFuture<'_, Result<Option<Option<Position>>, Unavailable>> {
+        Box::pin(async { Ok(None) })
     }
 
     fn announce(

@@ -1,5 +1,5 @@
-//! `sealcast limits`: what an operator sets for one user, client, address or API
-//! key, by the server API of a node.
+//! `sealcast limits`: what an operator sets for one user, tenant, client, address or
+//! API key, by the server API of a node.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -49,6 +49,9 @@ struct Whom {
     /// A user, on all connections together.
     #[arg(long)]
     user: Option<String>,
+    /// All users of a tenant, whom the claim `tenant` of tokens names, together.
+    #[arg(long)]
+    tenant: Option<String>,
     /// One connection, by its client id.
     #[arg(long)]
     client: Option<String>,
@@ -71,8 +74,8 @@ pub(super) struct Set {
     node: Node,
     #[command(flatten)]
     whom: Whom,
-    /// In the place of the rate that holds for all: of a user the messages, of a
-    /// client the commands, of an address the connects, of a key the calls.
+    /// In the place of the rate that holds for all: of a user and of a tenant the
+    /// messages, of a client the commands, of an address the connects, of a key the calls.
     #[arg(long)]
     rate: Option<String>,
     /// How many messages may wait for each connection.
@@ -114,10 +117,10 @@ pub(super) struct Remove {
 pub(super) fn run(command: &Command) -> Result<ExitCode, Failure> {
     match command {
         Command::Set(set) => {
-            let Whom { user, client, address, key } = &set.whom;
+            let Whom { user, tenant, client, address, key } = &set.whom;
             let ttl = u64::try_from(set.lasts.as_millis().div_ceil(1_000)).unwrap_or(u64::MAX);
             let wish = json!({
-                "user": user, "client": client, "address": address, "key": key,
+                "user": user, "tenant": tenant, "client": client, "address": address, "key": key,
                 "rate": set.rate, "block": set.block, "ttl": ttl, "reason": set.reason,
                 "queue_messages": set.queue_messages, "queue_bytes": set.queue_bytes,
             });
@@ -153,6 +156,7 @@ struct Listed {
 #[derive(Deserialize)]
 struct InForce {
     user: Option<String>,
+    tenant: Option<String>,
     client: Option<String>,
     address: Option<String>,
     key: Option<String>,
@@ -171,6 +175,7 @@ impl InForce {
     fn line(&self) -> String {
         let whom = [
             ("user", &self.user),
+            ("tenant", &self.tenant),
             ("client", &self.client),
             ("address", &self.address),
             ("key", &self.key),
@@ -194,8 +199,9 @@ impl InForce {
 
 impl Whom {
     fn as_json(&self) -> Value {
+        let Whom { user, tenant, client, address, key } = self;
         json!({
-            "user": self.user, "client": self.client, "address": self.address, "key": self.key,
+            "user": user, "tenant": tenant, "client": client, "address": address, "key": key,
         })
     }
 }

@@ -7,6 +7,7 @@ use sealcast_wire::{Channel, Data, Disconnect, Epoch, ErrorCode, Payload, Unsubs
 use super::message::{Answer, Command, Target, Terms};
 use crate::auth::{Backend, ChannelPattern, SubscriptionOptions};
 use crate::broker::Since;
+use crate::hub::Standing;
 use crate::session::{Actor, Grant, Policy};
 
 /// Most channels of one answer, so that it fits a message.
@@ -38,6 +39,10 @@ pub(super) async fn execute(
                 }
             }
         }),
+        Command::Standing { user } => return vec![standing(policy, user)],
+        Command::Displace { user, client } => {
+            return vec![Answer::Displaced(displace(policy, user, client))];
+        }
         Command::Channels { pattern } => match channels(policy, pattern.as_deref()) {
             Ok(mut answers) => {
                 answers.push(Answer::Done);
@@ -50,6 +55,26 @@ pub(super) async fn execute(
         Ok(()) => Answer::Done,
         Err(code) => Answer::Failed(code.code()),
     }]
+}
+
+/// How many connections of a user there are here, and which is the oldest.
+pub(super) fn standing(policy: &Policy, user: &str) -> Answer {
+    let hub = policy.relay.hub();
+    let Ok(user) = User::parse(user) else { return Answer::Standing { taken: 0, oldest: None } };
+    let Standing { taken, oldest } = hub.standing(&user);
+    let now = hub.clock().now();
+    let oldest = oldest
+        .map(|(connection, since)| (connection.id().to_string(), now.0.saturating_sub(since.0)));
+    Answer::Standing { taken, oldest }
+}
+
+/// Ends a connection for a newer one; `false` if it is not here, or was ending already.
+pub(super) fn displace(policy: &Policy, user: &str, client: &str) -> bool {
+    let hub = policy.relay.hub();
+    let Ok(user) = User::parse(user) else { return false };
+    let mut connections = hub.connections_of(&user).into_iter().map(|(connection, _)| connection);
+    let wanted = connections.find(|connection| connection.id().to_string() == client);
+    wanted.is_some_and(|connection| connection.displace(hub))
 }
 
 /// One that cannot have it does not keep it from the others.

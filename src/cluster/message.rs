@@ -96,6 +96,18 @@ pub enum Command {
         /// Information about the connection from now on.
         info: Option<Opaque>,
     },
+    /// Tell how many connections a user has, and which is the oldest.
+    Standing {
+        /// Whose.
+        user: String,
+    },
+    /// Close one of a user's connections, in whose place a newer one comes.
+    Displace {
+        /// Whose.
+        user: String,
+        /// Which.
+        client: String,
+    },
     /// Tell which channels have subscribers.
     Channels {
         /// Only those that match it.
@@ -136,6 +148,16 @@ pub enum Answer {
     Done,
     /// It failed for at least one connection, with this code of the client protocol.
     Failed(u32),
+    /// How many connections of a user live here or are about to authenticate, and the
+    /// client id of that which has authenticated first, with for how many ms it is there.
+    Standing {
+        /// How many.
+        taken: usize,
+        /// The oldest.
+        oldest: Option<(String, u64)>,
+    },
+    /// Whether the connection was here, and lived until this.
+    Displaced(bool),
     /// Channels and how many connections each has; another answer follows.
     Channels(Vec<(String, usize)>),
     /// The session does not take the commands.
@@ -200,6 +222,7 @@ mod tests {
         };
         for message in [
             Message::Ask { id: u64::MAX, command },
+            Message::Ask { id: 1, command: Command::Standing { user: "ada".into() } },
             Message::Goodbye,
             Message::Forward { to: NodeId::from_u128(2), id: 1, frame: frame.into() },
             Message::Answer { to: NodeId::from_u128(1), id: 1, answer: Answer::Failed(102) },

@@ -64,7 +64,8 @@ impl Node {
         let connection = Connection::scripted(Encoding::Json, script);
         let registration = Registration::new(hub, Arc::clone(&connection));
         let user = User::parse(user).expect("valid");
-        registration.authenticated(crate::hub::Client { user, info: Bytes::new() }, None);
+        let client = crate::hub::Client { user, tenant: None, info: Bytes::new() };
+        registration.authenticated(client, None);
         (connection, registration)
     }
 

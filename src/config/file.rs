@@ -125,7 +125,7 @@ section! {
         /// Others have none, and speak for themselves.
         @restart proxy_protocol: bool,
         /// Whether the public listener speaks HTTP/2 with whoever begins with it (without TLS,
-        /// by prior knowledge), and takes WebSockets over it.
+        /// by prior knowledge), and takes WebSockets and streams over it.
         @restart http2: bool,
     }
     unsupported {

@@ -78,6 +78,8 @@ limits! {
         "Error 111; after 100 refusals in 10 s the connection ends with 3013.";
     "user_messages", "limits.user_messages", Rate user_messages (10_000), RATE,
         "Error 111; after 100 refusals in 10 s the connection ends with 3013.";
+    "tenant_messages", "limits.tenant_messages", Rate tenant_messages (10_000), RATE,
+        "Error 111; after 100 refusals in 10 s the connection ends with 3013.";
     "ephemeral", "limits.ephemeral", Rate ephemeral (1_000), RATE,
         "Error 111; after 100 refusals in 10 s the connection ends with 3013. Of what is merged only at ten times as much.";
     "node_commands", "limits.node_commands", Rate node_commands (1_000_000), RATE,
@@ -94,6 +96,8 @@ limits! {
         "HTTP 429 with `Retry-After`, for those that are there too.";
     "user_connections", "client.user_connection_limit", Count user_connections (0, CROWD), RATE,
         "The newest is closed with 3013, or what `client.user_connection_limit_answer` says. 0 is no limit.";
+    "tenant_connections", "limits.tenant_connections", Count tenant_connections (0, CROWD), RATE,
+        "The newest is closed with 3013, or with 3504 if `client.user_connection_limit_answer` is `refuse`. 0 is no limit.";
     "connections", "client.connection_limit", Count websocket_connections (1, CROWD), "sealcast_connections",
         "HTTP 503 with `Retry-After`.";
     "streams", "limits.sse_connections", Count sse_connections (1, CROWD), "sealcast_connections",
@@ -438,6 +442,12 @@ mod tests {
             (r#""ping_interval":"2s","pong_timeout":"2s""#, "", "client.pong_timeout"),
             ("", r#""conn_commands":"10/s","node_commands":"9/s""#, "limits.conn_commands"),
             ("", r#""ip_connects":"10/s","node_connects":"9/s""#, "limits.ip_connects"),
+            ("", r#""user_messages":"10/s","tenant_messages":"9/s""#, "limits.user_messages"),
+            (
+                r#""user_connection_limit":10"#,
+                r#""tenant_connections":9"#,
+                "client.user_connection_limit",
+            ),
             (
                 "",
                 r#""conn_bytes":"9/s"},"websocket":{"message_size_limit":10"#,
@@ -452,6 +462,7 @@ mod tests {
             (r#""queue_max_size":9"#, ""),
             (r#""ping_interval":"2s""#, ""),
             ("", r#""conn_commands":"none","node_commands":"9/s""#),
+            (r#""user_connection_limit":10"#, r#""tenant_connections":0"#),
         ] {
             assert_eq!(faults(client, limits), [""; 0], "{client} {limits}");
         }

@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 
 use super::App;
 use crate::broker::Holder;
-use crate::limit::{self, Rate, Scope, Share, Stage, TooMany, Wait};
+use crate::limit::{self, Scope, Share, Stage, TooMany, Wait};
 use crate::session::{AddressPlace, Policy};
 
 /// How long a full node is left alone, nanoseconds.
@@ -47,7 +47,7 @@ async fn in_cluster(
             return Err(TooMany { scope: Scope::AddressConnections, wait: Wait(0) });
         }
     }
-    Ok(Box::new(AddressPlace { here, lease }))
+    Ok(Box::new(AddressPlace { here, lease: lease.map(Box::new) }))
 }
 
 /// What it is answered with: the status says whether the address asks too much, the
@@ -64,27 +64,6 @@ pub(super) fn refusal(too_many: &TooMany) -> (StatusCode, &'static str) {
         }
         _ => (StatusCode::SERVICE_UNAVAILABLE, "too many connects to the node"),
     }
-}
-
-/// How fast a key of the server API may call.
-pub(super) fn rate(app: &App, key: &str) -> Rate {
-    let policy = &app.policy;
-    let now = limit::nanos(policy.relay.hub().clock().precise());
-    let own = policy.usage.overrides().api_key(key, now).and_then(|terms| terms.rate);
-    own.or(app.api_rates.get(key).copied()).unwrap_or(Rate::NONE)
-}
-
-/// One call of the server API, by a key of this name.
-///
-/// # Errors
-/// If it is one too many; counted.
-pub(super) fn admit_call(app: &App, key: &str) -> Result<(), TooMany> {
-    let rate = app.api_rates.get(key).unwrap_or(&Rate::NONE);
-    let policy = &app.policy;
-    let now = limit::nanos(policy.relay.hub().clock().precise());
-    policy.usage.call(key, rate, now).inspect_err(|too_many| {
-        app.metrics().rate_limited(too_many.scope.name());
-    })
 }
 
 /// `Retry-After`: when it is worth trying again, and not at the same time for all.

@@ -2,6 +2,7 @@
 //! "Transport"). Answers are 200 with `result` or `error`; 401 has no body.
 
 mod absent;
+mod admission;
 mod ahead;
 mod answer;
 mod batch;
@@ -24,6 +25,7 @@ use sealcast_wire::ErrorCode;
 use super::{App, admit, body, health};
 use crate::auth::{ApiMethod, ServerApi};
 use crate::limit::{Scope, TooMany};
+use admission::Admitted;
 use answer::{Problem, done, told};
 use request::{Object, Position, find, parse};
 
@@ -68,10 +70,12 @@ pub(super) async fn call(
             batch::answer(&app, &caller, &body).await.map(|text| (StatusCode::OK, text))
         }
         Call::One(method) => {
-            if let Err(too_many) = admit::admit_call(&app, caller.name()) {
-                return not_admitted(&too_many);
-            }
-            method::call(method, &app, &caller, &body).await.map(|outcome| told(&outcome, mode))
+            let called = match admission::admit(method, &app, &caller, &body).await {
+                Admitted::Once => method::call(method, &app, &caller, &body).await,
+                Admitted::Again(outcome) => Ok(outcome),
+                Admitted::Refused(too_many) => return not_admitted(&too_many),
+            };
+            called.map(|outcome| told(&outcome, mode))
         }
     };
     match answered {

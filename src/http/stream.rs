@@ -20,7 +20,7 @@ use super::{App, Live, address, admit, body, cors, door, health};
 use crate::hub::{Format, Framing};
 use crate::limit::{TooMany, Wait};
 use crate::metrics::Attempt;
-use crate::net::{Handover, Peer};
+use crate::net::{Peer, Takeover};
 use crate::session::Places;
 use connect::Asked;
 
@@ -124,17 +124,15 @@ async fn open(
     if app.health.is_leaving() {
         return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the node is stopping"));
     }
-    let (parts, body) = request.into_parts();
-    // Chunks do not exist before HTTP/1.1, and a socket of HTTP/2 is shared.
-    if parts.version != Version::HTTP_11 {
-        let text = "a stream needs HTTP/1.1; a proxy in front may have to be told to speak it";
+    let (mut parts, body) = request.into_parts();
+    // Chunks do not exist before.
+    if parts.version < Version::HTTP_11 {
+        let text = "a stream needs HTTP/1.1 or HTTP/2; a proxy in front may have to be told so";
         return Err(Refusal::new(StatusCode::HTTP_VERSION_NOT_SUPPORTED, text));
     }
-    let handover = parts.extensions.get::<Arc<Handover>>().cloned();
-    let handover = handover.ok_or(Refusal::new(
-        StatusCode::INTERNAL_SERVER_ERROR,
-        "the socket cannot be taken over",
-    ))?;
+    let text = "nothing carries a stream here";
+    let takeover = Takeover::of(&mut parts.extensions)
+        .ok_or(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, text))?;
     let ticket = ticket::in_query(parts.uri.query())?;
     let asked = connect::asked(app, &parts, body, transport).await?;
     let Asked { encoding, mut first } = match asked {
@@ -155,7 +153,7 @@ async fn open(
         binding = redeemed.binding;
     }
     let begin = opening::begin(Arc::clone(app), format, first, places, (client, binding));
-    Ok(opening::response(format, handover.body(begin)))
+    Ok(opening::response(format, takeover, begin))
 }
 
 impl Transport {
@@ -246,7 +244,7 @@ fn explained(status: StatusCode) -> Refusal {
                 "the body must be application/json, or application/octet-stream where Protobuf is \
                  spoken, and not packed"
             }
-            _ => "the body is not what it should be",
+            _ => "the body was cut off",
         },
     )
 }

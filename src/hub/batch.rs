@@ -6,6 +6,7 @@ use bytes::Bytes;
 use sealcast_wire::{Channel, Encoding, Epoch, Publication, delta, json};
 
 use super::format::Format;
+use super::queue::exact;
 
 /// How many publications go out together at most.
 pub const BATCH_MESSAGES: usize = 64;
@@ -22,6 +23,8 @@ pub struct Item {
     pub epoch: Option<Epoch>,
     /// Whether subscribers who asked for deltas may get a patch.
     pub delta: bool,
+    /// Whether it is worth nothing a moment later.
+    pub passing: bool,
 }
 
 /// The forms in which a publication can be written.
@@ -174,7 +177,7 @@ fn encode(
         ends.push(frames.len());
         base = Some(publication);
     }
-    Run { frames: frames.into(), ends }
+    Run { frames: exact(frames), ends }
 }
 
 /// A publication as it is written to someone who asked for deltas: a patch

@@ -15,7 +15,7 @@ mod write;
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ use sealcast_wire::{Disconnect, Encoding, Reply};
 use super::deadlines::{Deadline, Deadlines, Millis};
 use super::format::Format;
 use super::outbox::{Flush, Outbox, Phase};
-use super::queue::CHUNK;
+use super::queue::{CHUNK, exact};
 use super::{Hub, OutboxLimits};
 use crate::limit::QueueCap;
 pub use socket::{Duplex, Socket};
@@ -74,6 +74,8 @@ pub struct Connection {
     due: AtomicU64,
     /// Bytes of memory that its subscriptions take in the hub.
     kept: AtomicUsize,
+    /// What it has published is on its way to itself.
+    expects_own: AtomicBool,
     outbox: Mutex<Outbox>,
 }
 
@@ -115,6 +117,7 @@ impl Connection {
             socket,
             due: AtomicU64::new(u64::MAX),
             kept: AtomicUsize::new(0),
+            expects_own: AtomicBool::new(false),
             outbox: Mutex::new(Outbox::new()),
         })
     }
@@ -149,7 +152,7 @@ impl Connection {
     pub fn frame(&self, reply: &Reply) -> Bytes {
         let mut frame = Vec::new();
         self.format.put_reply(&mut frame, reply);
-        frame.into()
+        exact(frame)
     }
 
     /// Puts whole frames of `messages` messages on the outbox; nothing is written
@@ -193,6 +196,17 @@ impl Connection {
     pub fn set_queue_cap(&self, cap: QueueCap) {
         let cap = (cap != QueueCap::default()).then(|| Box::new(cap));
         self.outbox.lock().cap = cap;
+    }
+
+    /// What the connection published will come back to it at once: its confirmation and
+    /// that can share a write, if the task lets the pump go first.
+    pub fn expect_own(&self) {
+        self.expects_own.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether that is so; once.
+    pub fn take_expectation(&self) -> bool {
+        self.expects_own.load(Ordering::Relaxed) && self.expects_own.swap(false, Ordering::Relaxed)
     }
 
     /// Writes what was pushed, unless someone else has done so or the socket is

@@ -3,6 +3,9 @@
 //! comes to (WHATWG HTML, 9.2.4).
 //!
 //! `id: 12:epoch:room 7:epoch:news`
+//!
+//! The event that bears an id is an empty push, as a ping is. By the standard an id
+//! counts without any data, but there are readers that know ids of events alone.
 
 use std::io::Write as _;
 
@@ -73,8 +76,7 @@ impl Marks {
             return None;
         }
         let mut out = Vec::new();
-        // An event without data is none; its id counts all the same.
-        chunk::put_chunk(&mut out, &[&id, b"\n\n"]);
+        chunk::put_chunk(&mut out, &[&id, b"\ndata: {}\n\n"]);
         Some(out)
     }
 }
@@ -105,9 +107,9 @@ mod tests {
         marks.reach(&channel("room"), &at(2));
         marks.reach(&channel("other"), &at(9));
         let id = told(&mut marks).expect("changed");
-        assert_eq!(id, "id: 2:ep:room 7:ep:ns:b\n\n");
+        assert_eq!(id, "id: 2:ep:room 7:ep:ns:b\ndata: {}\n\n");
         assert_eq!(told(&mut marks), None);
-        let id = id.trim_start_matches("id: ").trim();
+        let id = id.trim_start_matches("id: ").trim_end_matches("\ndata: {}\n\n");
         assert_eq!(Marks::parse(id), [(channel("room"), at(2)), (channel("ns:b"), at(7))]);
     }
 

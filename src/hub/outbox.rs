@@ -93,7 +93,8 @@ pub(super) struct Outbox {
     /// Where an operator has set another cap than for all.
     pub(super) cap: Option<Box<QueueCap>>,
     /// What is to be cleaned up at the broker, by channel.
-    pub(super) traces: Vec<(Channel, Traces)>,
+    #[expect(clippy::box_collection, reason = "one word in a connection without any")]
+    pub(super) traces: Option<Box<Vec<(Channel, Traces)>>>,
 }
 
 impl Outbox {
@@ -113,7 +114,7 @@ impl Outbox {
             client_changed: false,
             marks: None,
             cap: None,
-            traces: Vec::new(),
+            traces: None,
         }
     }
 

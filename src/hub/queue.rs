@@ -12,8 +12,21 @@ use super::format::Format;
 /// How many chunks one write call takes at most.
 const CHUNKS_PER_WRITE: usize = 32;
 
-/// What a chunk takes beside its frames: itself, and what counts who shares them.
-pub(super) const CHUNK: usize = size_of::<Chunk>() + 32;
+/// What a chunk takes beside its frames: itself, what counts who shares them, and what
+/// an allocator takes for either.
+pub(super) const CHUNK: usize = size_of::<Chunk>() + SHARED;
+/// More than that takes, because an allocator leaves something between small frames.
+const SHARED: usize = 96;
+
+/// Frames without what their buffer had to spare, so that they take no more than is
+/// counted for them as long as they wait. Copied, because a buffer that shrinks where it
+/// is leaves a hole behind it.
+pub(super) fn exact(frames: Vec<u8>) -> Bytes {
+    if frames.capacity() - frames.len() <= frames.len() / 8 {
+        return frames.into();
+    }
+    Bytes::copy_from_slice(&frames)
+}
 
 /// Frames that were put in together, shared with other connections' queues.
 #[derive(Debug)]
@@ -52,15 +65,16 @@ impl Queue {
         self.bytes
     }
 
-    /// Bytes of memory that it takes, with what each chunk takes beside its frames.
-    /// Frames that several queues share count in each.
+    /// Bytes of memory that it takes, with what each chunk takes beside its frames, and
+    /// places for chunks that are not there yet. Frames that several queues share count
+    /// in each.
     pub(super) fn memory(&self) -> usize {
         let chunks = match &self.chunks {
             Chunks::None => 0,
-            Chunks::One(_) => 1,
-            Chunks::Many(many) => many.len(),
+            Chunks::One(_) => CHUNK,
+            Chunks::Many(many) => many.capacity() * size_of::<Chunk>() + many.len() * SHARED,
         };
-        self.bytes + self.written + chunks * CHUNK
+        self.bytes + self.written + chunks
     }
 
     /// Messages that are not out yet; one that is half out counts.

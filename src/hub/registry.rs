@@ -1,11 +1,11 @@
 //! Every connection of the node.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use sealcast_wire::User;
+use sealcast_wire::{Tenant, User};
 
 use super::Hub;
 use super::connection::Connection;
@@ -23,15 +23,50 @@ struct Inner {
     places: Vec<Option<Entry>>,
     free: Vec<usize>,
     /// Where each user's connections stand, in the order in which they authenticated.
-    users: HashMap<User, Vec<usize>>,
+    users: HashMap<User, Seats>,
     /// Places that users' connections have taken before they authenticated.
     connecting: HashMap<User, usize>,
     clients: usize,
 }
 
+/// Where the connections of one user stand. Most have one, which takes no storage.
+enum Seats {
+    One([usize; 1]),
+    More(Vec<usize>),
+}
+
+impl Seats {
+    fn as_slice(&self) -> &[usize] {
+        match self {
+            Seats::One(one) => one,
+            Seats::More(more) => more,
+        }
+    }
+
+    fn add(&mut self, at: usize) {
+        match self {
+            Seats::One([one]) => *self = Seats::More(vec![*one, at]),
+            Seats::More(more) => more.push(at),
+        }
+    }
+
+    /// `true` if none is left.
+    fn remove(&mut self, at: usize) -> bool {
+        match self {
+            Seats::One([one]) => *one == at,
+            Seats::More(more) => {
+                more.retain(|known| *known != at);
+                more.is_empty()
+            }
+        }
+    }
+}
+
 struct Entry {
     connection: Arc<Connection>,
     client: Option<Client>,
+    /// When it authenticated.
+    since: Millis,
     /// Where it comes from, if that is known.
     address: Option<Network>,
 }
@@ -42,8 +77,18 @@ pub struct Known {
     pub connection: Arc<Connection>,
     /// Its user, once it has authenticated.
     pub user: Option<User>,
+    /// That user's tenant, if there is one.
+    pub tenant: Option<Tenant>,
     /// Where it comes from.
     pub address: Option<Network>,
+}
+
+/// How many connections a user has on this node.
+pub struct Standing {
+    /// Those that live, or are about to authenticate.
+    pub taken: usize,
+    /// The one that authenticated first of those that live, and when.
+    pub oldest: Option<(Arc<Connection>, Millis)>,
 }
 
 /// Whom an authenticated connection speaks for.
@@ -51,6 +96,8 @@ pub struct Known {
 pub struct Client {
     /// The user.
     pub user: User,
+    /// Whose user that is, if the token says so.
+    pub tenant: Option<Tenant>,
     /// What the token says of the user; one JSON value, or empty.
     pub info: Bytes,
 }
@@ -74,7 +121,7 @@ impl Registration {
     #[must_use]
     pub fn new(hub: &Arc<Hub>, connection: Arc<Connection>) -> Registration {
         let mut inner = hub.registry().0.lock();
-        let entry = Some(Entry { connection, client: None, address: None });
+        let entry = Some(Entry { connection, client: None, since: Millis::NEVER, address: None });
         let at = match inner.free.pop() {
             Some(at) => {
                 if let Some(place) = inner.places.get_mut(at) {
@@ -114,13 +161,9 @@ impl Registration {
     pub fn take_place(&self, user: &User, most: usize) -> Option<UserPlace> {
         let mut inner = self.hub.registry().0.lock();
         let connecting = inner.connecting.get(user).copied().unwrap_or(0);
-        let places = inner.users.get(user).map(Vec::as_slice).unwrap_or_default();
-        if places.len() + connecting >= most {
-            let entries = places.iter().filter_map(|at| inner.places.get(*at)?.as_ref());
-            let open = entries.filter(|entry| entry.connection.is_open()).count();
-            if open + connecting >= most {
-                return None;
-            }
+        let all = inner.users.get(user).map_or(0, |seats| seats.as_slice().len());
+        if all + connecting >= most && inner.lives(user).count() + connecting >= most {
+            return None;
         }
         *inner.connecting.entry(user.clone()).or_default() += 1;
         Some(UserPlace { hub: Arc::clone(&self.hub), user: Some(user.clone()) })
@@ -136,12 +179,14 @@ impl Registration {
         let Some(entry) = inner.places.get_mut(self.at).and_then(Option::as_mut) else { return };
         if entry.client.is_none() {
             inner.clients += 1;
-            let places = inner.users.entry(client.user.clone()).or_default();
-            if places.is_empty() {
-                places.reserve_exact(1);
+            match inner.users.entry(client.user.clone()) {
+                hash_map::Entry::Vacant(user) => {
+                    user.insert(Seats::One([self.at]));
+                }
+                hash_map::Entry::Occupied(mut user) => user.get_mut().add(self.at),
             }
-            places.push(self.at);
             entry.client = Some(client);
+            entry.since = self.hub.clock().now();
         }
     }
 
@@ -158,7 +203,7 @@ impl Registration {
         let inner = self.hub.registry().0.lock();
         let entry = |at: usize| inner.places.get(at)?.as_ref();
         let user = entry(self.at).and_then(|own| own.client.as_ref()).map(|own| &own.user);
-        let places = user.and_then(|user| inner.users.get(user)).map(Vec::as_slice);
+        let places = user.and_then(|user| inner.users.get(user)).map(Seats::as_slice);
         let before = places.unwrap_or_default().iter().take_while(|at| **at != self.at);
         before.filter_map(|at| Some(Arc::clone(&entry(*at)?.connection))).collect()
     }
@@ -177,12 +222,21 @@ impl Entry {
         Known {
             connection: Arc::clone(&self.connection),
             user: self.client.as_ref().map(|client| client.user.clone()),
+            tenant: self.client.as_ref().and_then(|client| client.tenant.clone()),
             address: self.address,
         }
     }
 }
 
 impl Inner {
+    /// The connections of a user that are not ending, in the order in which they
+    /// authenticated.
+    fn lives(&self, user: &User) -> impl Iterator<Item = &Entry> {
+        let places = self.users.get(user).map(Seats::as_slice).unwrap_or_default();
+        let entries = places.iter().filter_map(|at| self.places.get(*at)?.as_ref());
+        entries.filter(|entry| entry.connection.is_open())
+    }
+
     fn give_back(&mut self, user: &User) {
         if let Some(count) = self.connecting.get_mut(user) {
             *count -= 1;
@@ -200,11 +254,10 @@ impl Drop for Registration {
         inner.free.push(self.at);
         if let Some(client) = gone.and_then(|entry| entry.client) {
             inner.clients -= 1;
-            if let Some(places) = inner.users.get_mut(&client.user) {
-                places.retain(|at| *at != self.at);
-                if places.is_empty() {
-                    inner.users.remove(&client.user);
-                }
+            if let Some(seats) = inner.users.get_mut(&client.user)
+                && seats.remove(self.at)
+            {
+                inner.users.remove(&client.user);
             }
         }
     }
@@ -260,18 +313,29 @@ impl Registry {
     /// The authenticated connections of a user.
     pub(super) fn of(&self, user: &User) -> Vec<(Arc<Connection>, Client)> {
         let inner = self.0.lock();
-        let places = inner.users.get(user).map(Vec::as_slice).unwrap_or_default();
+        let places = inner.users.get(user).map(Seats::as_slice).unwrap_or_default();
         let entries = places.iter().filter_map(|at| inner.places.get(*at)?.as_ref());
         entries
             .filter_map(|entry| Some((Arc::clone(&entry.connection), entry.client.clone()?)))
             .collect()
     }
 
+    /// See [`Standing`].
+    pub(super) fn standing(&self, user: &User) -> Standing {
+        let inner = self.0.lock();
+        let connecting = inner.connecting.get(user).copied().unwrap_or(0);
+        let oldest = inner.lives(user).next();
+        Standing {
+            taken: inner.lives(user).count() + connecting,
+            oldest: oldest.map(|entry| (Arc::clone(&entry.connection), entry.since)),
+        }
+    }
+
     /// What others are told of the user of this connection from now on.
     pub(super) fn set_info(&self, connection: &Arc<Connection>, user: &User, info: Bytes) {
         let mut inner = self.0.lock();
         let inner = &mut *inner;
-        let places = inner.users.get(user).map(Vec::as_slice).unwrap_or_default();
+        let places = inner.users.get(user).map(Seats::as_slice).unwrap_or_default();
         for at in places {
             if let Some(entry) = inner.places.get_mut(*at).and_then(Option::as_mut)
                 && Arc::ptr_eq(&entry.connection, connection)

@@ -12,6 +12,9 @@ use super::connection::Connection;
 use super::format::Format;
 use super::subscriber::{Lost, Served, Subscriber, Wants};
 
+/// What a channel takes, in a map that may be half empty.
+pub(super) const CHANNEL: usize = 2 * size_of::<(Channel, Subscribers)>();
+
 /// A subscriber's place in its channel; stays the same as long as it is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slot(u32);
@@ -65,6 +68,9 @@ pub struct FanOut {
     /// Only those who went live before this delivery began are served.
     began: u64,
     cursor: usize,
+    /// It is worth nothing a moment later: who comes and goes can be asked for, and of
+    /// cursors there is a newer position.
+    passing: bool,
 }
 
 impl FanOut {
@@ -81,9 +87,9 @@ impl FanOut {
         Some(Position { offset: last.publication.offset, epoch: last.epoch.clone()? })
     }
 
-    /// Whether it is worth nothing a moment later: who comes and goes can be asked for.
+    /// Whether those who are slow may do without it.
     pub(super) fn is_passing(&self) -> bool {
-        matches!(self.content, Content::Membership(_))
+        self.passing
     }
 
     /// How many messages each subscriber gets at most.
@@ -161,15 +167,15 @@ pub(super) struct Shard {
 struct Subscribers {
     slots: Vec<Place>,
     free: Option<u32>,
-    taken: usize,
+    taken: u32,
     /// How many of them asked for deltas.
-    deltas: usize,
+    deltas: u32,
     /// How many of them have a position, or will.
-    positioned: usize,
+    positioned: u32,
     /// What was delivered last, if anyone asked for deltas: the next patch's base.
     newest: Option<Arc<Publication>>,
-    /// The last offset that was delivered or read, and of which stream.
-    seen: Option<(u64, Epoch)>,
+    /// Where the stream stood that was delivered or read last; many have none.
+    seen: Option<Box<Position>>,
 }
 
 enum Place {
@@ -209,7 +215,7 @@ impl Shard {
         let deliveries = self.deliveries;
         let Some(subscribers) = self.channels.get_mut(channel) else { return Live::Gone };
         if let (None, Some(position)) = (&subscribers.seen, &position) {
-            subscribers.seen = Some((position.offset, Arc::clone(&position.epoch)));
+            subscribers.seen = Some(Box::new(position.clone()));
         }
         let Some(subscriber) = subscribers.get(slot) else { return Live::Gone };
         if let Some(reply) = reply {
@@ -249,18 +255,30 @@ impl Shard {
 
     pub(super) fn begin(&mut self, channel: Channel, mut content: Content) -> FanOut {
         self.deliveries += 1;
+        let passing = match &content {
+            Content::Membership(_) => true,
+            // What a patch is made against must have come.
+            Content::Publications(batch) => {
+                let deltas = self.channels.get(&channel).map_or(0, |all| all.deltas);
+                deltas == 0 && batch.items().iter().all(|item| item.passing)
+            }
+        };
         if let Content::Publications(batch) = &mut content
             && let Some(subscribers) = self.channels.get_mut(&channel)
         {
             let last = batch.items().iter().rev().find(|item| item.publication.offset > 0);
             if let Some((item, epoch)) = last.and_then(|item| Some((item, item.epoch.as_ref()?))) {
-                subscribers.seen = Some((item.publication.offset, Arc::clone(epoch)));
+                let offset = item.publication.offset;
+                match &mut subscribers.seen {
+                    Some(seen) if seen.epoch == *epoch => seen.offset = offset,
+                    seen => *seen = Some(Box::new(Position { offset, epoch: Arc::clone(epoch) })),
+                }
             }
             let newest = batch.items().last().filter(|_| subscribers.deltas > 0);
             let newest = newest.map(|item| Arc::clone(&item.publication));
             batch.set_base(std::mem::replace(&mut subscribers.newest, newest));
         }
-        FanOut { channel, content, began: self.deliveries, cursor: 0 }
+        FanOut { channel, content, began: self.deliveries, cursor: 0, passing }
     }
 
     /// Serves further subscribers.
@@ -313,8 +331,8 @@ impl Shard {
     /// Whether publications are missing between what was delivered last and this.
     pub(super) fn is_behind_hole(&self, channel: &Channel, next: &Item) -> bool {
         let seen = self.channels.get(channel).and_then(|subscribers| subscribers.seen.as_ref());
-        seen.is_some_and(|(offset, epoch)| {
-            next.epoch.as_ref() == Some(epoch) && next.publication.offset > offset + 1
+        seen.is_some_and(|seen| {
+            next.epoch.as_ref() == Some(&seen.epoch) && next.publication.offset > seen.offset + 1
         })
     }
 
@@ -370,7 +388,7 @@ impl Shard {
     /// Channels that have subscribers, and how many each has.
     pub(super) fn channels(&self, into: &mut Vec<(Channel, usize)>) {
         let used = self.channels.iter().filter(|(_, all)| all.taken > 0);
-        into.extend(used.map(|(channel, all)| (channel.clone(), all.taken)));
+        into.extend(used.map(|(channel, all)| (channel.clone(), all.taken as usize)));
     }
 
     /// Subscriptions, and channels that have any.
@@ -379,7 +397,7 @@ impl Shard {
             .values()
             .filter(|all| all.taken > 0)
             .fold((0, 0), |(subscriptions, channels), all| {
-                (subscriptions + all.taken, channels + 1)
+                (subscriptions + all.taken as usize, channels + 1)
             })
     }
 }
@@ -387,8 +405,8 @@ impl Shard {
 impl Subscribers {
     fn put(&mut self, subscriber: Subscriber) -> Slot {
         self.taken += 1;
-        self.deltas += usize::from(subscriber.wants_delta());
-        self.positioned += usize::from(subscriber.is_positioned());
+        self.deltas += u32::from(subscriber.wants_delta());
+        self.positioned += u32::from(subscriber.is_positioned());
         let place = Place::Taken(subscriber);
         if let Some(at) = self.free
             && let Some(slot) = self.slots.get_mut(at as usize)
@@ -423,8 +441,8 @@ impl Subscribers {
         self.free = Some(slot.0);
         self.taken -= 1;
         let Place::Taken(subscriber) = freed else { return None };
-        self.deltas -= usize::from(subscriber.wants_delta());
-        self.positioned -= usize::from(subscriber.is_positioned());
+        self.deltas -= u32::from(subscriber.wants_delta());
+        self.positioned -= u32::from(subscriber.is_positioned());
         Some(subscriber)
     }
 }

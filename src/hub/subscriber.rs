@@ -1,5 +1,6 @@
 //! One subscriber of a channel: what it gets of a batch, and in which form.
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -9,16 +10,22 @@ use sealcast_wire::{Channel, Disconnect, Epoch, Position, Publication};
 use super::batch::{Batch, Form, Item};
 use super::connection::Connection;
 use super::outbox::Subscription;
-use super::shard::Content;
+use super::shard::{CHANNEL, Content};
 use crate::limit::Permit;
 
 /// Most publications kept for a subscriber whose history is being read.
 const MOST_PENDING: usize = 1_000;
 /// What one of those takes beside its payload.
 const PENDING: usize = size_of::<Item>() + size_of::<Publication>();
-/// What a subscription takes beside its channel's name: a place with the channel, and
-/// one with the connection.
-const SUBSCRIPTION: usize = size_of::<Subscriber>() + size_of::<Subscription>();
+/// What a subscription takes beside its channel's name: a place with the channel, one
+/// with the connection, what an allocator takes for these and the name, and what the
+/// node keeps of a channel, which is all its own where nobody else is subscribed.
+const SUBSCRIPTION: usize =
+    size_of::<Subscriber>() + size_of::<Subscription>() + ALLOCATED + CHANNEL;
+const ALLOCATED: usize = 128;
+/// What a position takes beside that: with its channel, with the stream's tail, and with
+/// those that are compared with their streams. As measured.
+const POSITION: usize = 256;
 /// Most bytes of those.
 const MOST_PENDING_BYTES: usize = 1 << 20;
 
@@ -79,8 +86,8 @@ pub(super) struct Subscriber {
 enum State {
     /// Its reply is not out yet.
     Joining,
-    /// It gets the deliveries that began after this count.
-    Live(u64),
+    /// It gets this delivery, of those that the shard counts, and what begins after it.
+    Live(NonZeroU64),
 }
 
 #[derive(Debug, Default)]
@@ -126,7 +133,11 @@ impl Subscriber {
         let filter = wants.filter.as_ref().map_or(0, |selection| selection.filter.bytes());
         let tracked =
             (!wants.is_plain()).then(|| Box::new(Tracked { wants, ..Tracked::default() }));
-        let own = if tracked.is_some() { size_of::<Tracked>() } else { 0 };
+        let own = match &tracked {
+            None => 0,
+            Some(tracked) if tracked.wants.positioned => size_of::<Tracked>() + POSITION,
+            Some(_) => size_of::<Tracked>(),
+        };
         let bytes = SUBSCRIPTION + name + filter + own;
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         connection.keep(bytes as usize);
@@ -148,7 +159,7 @@ impl Subscriber {
         }
     }
 
-    /// Goes live at `position`: what came behind it meanwhile is handed to `late`.
+    /// Goes live after so many deliveries, at `position`: what came behind it meanwhile is handed to `late`.
     ///
     /// # Errors
     /// If a publication is missing behind the position, or too much came, or what
@@ -159,7 +170,7 @@ impl Subscriber {
         position: Option<Position>,
         mut late: impl FnMut(&Connection, Form, Batch),
     ) -> Result<(), Lost> {
-        self.state = State::Live(deliveries);
+        self.state = State::Live(NonZeroU64::MIN.saturating_add(deliveries));
         let Some(tracked) = &mut self.tracked else { return Ok(()) };
         if let Some(Position { offset, epoch }) = position {
             (tracked.offset, tracked.epoch) = (offset, Some(epoch));
@@ -293,7 +304,7 @@ impl Subscriber {
     }
 
     fn is_live(&self, began: u64) -> bool {
-        matches!(self.state, State::Live(since) if since < began)
+        matches!(self.state, State::Live(first) if first.get() <= began)
     }
 }
 

@@ -13,6 +13,7 @@ use super::*;
 use crate::limit::{Profile, QueueCap};
 
 mod memory;
+mod numbers;
 mod positions;
 mod registry;
 
@@ -118,6 +119,7 @@ fn content(publications: impl IntoIterator<Item = Publication>) -> Content {
         epoch: (publication.offset > 0).then(|| Arc::from("epoch")),
         publication: Arc::new(publication),
         delta: true,
+        passing: false,
     });
     let mut batch = Batch::of(all.next().expect("one at least"));
     all.for_each(|next| batch.add(next));
@@ -423,7 +425,7 @@ fn the_census_counts_users_once() {
         let (connection, _) = connection(ALL);
         let registration = Registration::new(&hub, Arc::clone(&connection));
         if let Some(user) = user {
-            let client = Client { user: user.clone(), info: Bytes::new() };
+            let client = Client { user: user.clone(), tenant: None, info: Bytes::new() };
             registration.authenticated(client.clone(), None);
             registration.authenticated(client, None);
         }

@@ -206,6 +206,21 @@ mod tests {
     }
 
     #[test]
+    fn over_ten_seconds_at_five_times_the_limit_it_is_within_a_twentieth() {
+        for rate in RATES {
+            let (step, mut bucket, mut now, mut through) =
+                (rate.interval() / 5, Bucket::default(), 0, 0_u32);
+            while now < 10 * SECOND {
+                through += u32::from(bucket.take(&rate, 1, now).is_ok());
+                now += step;
+            }
+            let limit = f64::from(rate.burst()) + 10.0 * rate.per_second();
+            let part = f64::from(through) / limit;
+            assert!((0.95..=1.0).contains(&part), "{rate:?}: {through} of {limit}");
+        }
+    }
+
+    #[test]
     fn a_user_has_120_in_the_first_minute_and_100_in_each_later_one() {
         let rate = Rate::of(100, Duration::from_secs(60), 20);
         let mut bucket = Bucket::default();

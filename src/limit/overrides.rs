@@ -1,4 +1,4 @@
-//! What an operator has set for one user, connection, address or API key, beside
+//! What an operator has set for one user, tenant, connection, address or API key, beside
 //! what holds for all: a rate, a cap on the queue, or that nothing is let through.
 
 use std::collections::HashMap;
@@ -30,6 +30,8 @@ const MOST_QUEUE: QueueCap = QueueCap { messages: Some(1_000_000), bytes: Some(6
 pub enum Subject {
     /// A user, on all connections together.
     User(String),
+    /// All users of a tenant together.
+    Tenant(String),
     /// One connection.
     Client(Uuid),
     /// Whoever comes from an address.
@@ -44,6 +46,7 @@ impl Subject {
     pub fn of(kind: &str, name: &str) -> Option<Subject> {
         match kind {
             "user" => Some(Subject::User(name.to_owned())),
+            "tenant" => Some(Subject::Tenant(name.to_owned())),
             "client" => name.parse().ok().map(Subject::Client),
             "address" => name.parse().ok().map(Subject::Address),
             "key" => Some(Subject::ApiKey(name.to_owned())),
@@ -56,6 +59,7 @@ impl Subject {
     pub const fn kind(&self) -> &'static str {
         match self {
             Subject::User(_) => "user",
+            Subject::Tenant(_) => "tenant",
             Subject::Client(_) => "client",
             Subject::Address(_) => "address",
             Subject::ApiKey(_) => "key",
@@ -66,7 +70,7 @@ impl Subject {
     #[must_use]
     pub fn name(&self) -> String {
         match self {
-            Subject::User(name) | Subject::ApiKey(name) => name.clone(),
+            Subject::User(name) | Subject::Tenant(name) | Subject::ApiKey(name) => name.clone(),
             Subject::Client(id) => id.to_string(),
             Subject::Address(network) => network.to_string(),
         }
@@ -85,8 +89,8 @@ pub struct QueueCap {
 /// What holds for the subject.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Terms {
-    /// In the place of what holds for all: of a user the messages, of a connection the
-    /// commands, of an address the connects, of a key the calls.
+    /// In the place of what holds for all: of a user and of a tenant the messages, of a
+    /// connection the commands, of an address the connects, of a key the calls.
     pub rate: Option<Rate>,
     /// Of the subject's connections.
     pub queue: QueueCap,
@@ -188,9 +192,23 @@ pub struct Overrides {
     table: ArcSwap<Table>,
 }
 
+/// Whose connection one is, as far as that is known and counted.
+#[derive(Clone, Copy, Debug)]
+pub struct Whose<'a> {
+    /// The connection itself.
+    pub client: Uuid,
+    /// Its user, who is not the anonymous one.
+    pub user: Option<&'a str>,
+    /// That user's tenant.
+    pub tenant: Option<&'a str>,
+    /// Where it comes from.
+    pub address: Option<Network>,
+}
+
 #[derive(Debug, Default)]
 struct Table {
     users: HashMap<String, Held>,
+    tenants: HashMap<String, Held>,
     clients: HashMap<Uuid, Held>,
     addresses: HashMap<Network, Held>,
     api_keys: HashMap<String, Held>,
@@ -207,6 +225,12 @@ impl Overrides {
     #[must_use]
     pub fn user(&self, user: &str, now: Nanos) -> Option<Terms> {
         self.look(now, |table| table.users.get(user).copied())
+    }
+
+    /// What holds for a tenant.
+    #[must_use]
+    pub fn tenant(&self, tenant: &str, now: Nanos) -> Option<Terms> {
+        self.look(now, |table| table.tenants.get(tenant).copied())
     }
 
     /// What holds for a connection.
@@ -228,21 +252,10 @@ impl Overrides {
     }
 
     /// How much may wait for a connection: what its own override says, before its
-    /// user's, before its address'.
+    /// user's, before its tenant's, before its address'.
     #[must_use]
-    pub fn queue(
-        &self,
-        client: Uuid,
-        user: Option<&str>,
-        address: Option<Network>,
-        now: Nanos,
-    ) -> QueueCap {
-        let of = |terms: Option<Terms>| terms.map(|terms| terms.queue).unwrap_or_default();
-        let all = [
-            of(self.client(client, now)),
-            of(user.and_then(|user| self.user(user, now))),
-            of(address.and_then(|address| self.address(address, now))),
-        ];
+    pub fn queue(&self, whose: Whose<'_>, now: Nanos) -> QueueCap {
+        let all = self.of(whose, now).map(|terms| terms.unwrap_or_default().queue);
         QueueCap {
             messages: all.iter().find_map(|cap| cap.messages),
             bytes: all.iter().find_map(|cap| cap.bytes),
@@ -251,17 +264,8 @@ impl Overrides {
 
     /// Whether a connection must go.
     #[must_use]
-    pub fn blocks(
-        &self,
-        client: Uuid,
-        user: Option<&str>,
-        address: Option<Network>,
-        now: Nanos,
-    ) -> bool {
-        let blocked = |terms: Option<Terms>| terms.is_some_and(|terms| terms.block);
-        blocked(self.client(client, now))
-            || blocked(user.and_then(|user| self.user(user, now)))
-            || blocked(address.and_then(|address| self.address(address, now)))
+    pub fn blocks(&self, whose: Whose<'_>, now: Nanos) -> bool {
+        self.of(whose, now).into_iter().flatten().any(|terms| terms.block)
     }
 
     /// These hold from now on, and no others.
@@ -273,6 +277,7 @@ impl Overrides {
             let held = Held { terms, until };
             match subject {
                 Subject::User(user) => drop(table.users.insert(user, held)),
+                Subject::Tenant(tenant) => drop(table.tenants.insert(tenant, held)),
                 Subject::Client(client) => drop(table.clients.insert(client, held)),
                 Subject::Address(address) => drop(table.addresses.insert(address, held)),
                 Subject::ApiKey(key) => drop(table.api_keys.insert(key, held)),
@@ -290,9 +295,21 @@ impl Overrides {
         }
         let table = self.table.load();
         live(&table.users, now)
+            + live(&table.tenants, now)
             + live(&table.clients, now)
             + live(&table.addresses, now)
             + live(&table.api_keys, now)
+    }
+
+    /// What holds for a connection, the nearest first.
+    fn of(&self, whose: Whose<'_>, now: Nanos) -> [Option<Terms>; 4] {
+        let Whose { client, user, tenant, address } = whose;
+        [
+            self.client(client, now),
+            user.and_then(|user| self.user(user, now)),
+            tenant.and_then(|tenant| self.tenant(tenant, now)),
+            address.and_then(|address| self.address(address, now)),
+        ]
     }
 
     fn look(&self, now: Nanos, find: impl FnOnce(&Table) -> Option<Held>) -> Option<Terms> {
@@ -358,27 +375,34 @@ mod tests {
         let overrides = Overrides::default();
         assert_eq!(overrides.user("ada", 0), None);
         let (client, address) = (Uuid::from_u128(1), "192.0.2.1".parse().expect("an address"));
+        let whose = |user, address| Whose { client, user: Some(user), tenant: Some("a"), address };
         let block = Terms { block: true, ..Terms::default() };
         overrides.replace([
             (of(Subject::User("ada".into()), queue(Some(5), None)), 10),
             (of(Subject::Client(client), queue(None, Some(7))), 20),
+            (of(Subject::Tenant("a".into()), queue(Some(8), None)), 25),
             (of(Subject::Address(address), queue(Some(9), Some(9))), 30),
             (of(Subject::ApiKey("ops".into()), block), 40),
         ]);
-        assert_eq!(overrides.count(9), 4);
-        let cap = |now| overrides.queue(client, Some("ada"), Some(address), now);
+        assert_eq!(overrides.count(9), 5);
+        let cap = |now| overrides.queue(whose("ada", Some(address)), now);
         let at = |messages, bytes| QueueCap { messages, bytes };
         assert_eq!(cap(9), at(Some(5), Some(7)), "the nearest one counts");
-        assert_eq!(cap(10), at(Some(9), Some(7)));
-        assert_eq!(cap(20), at(Some(9), Some(9)));
+        assert_eq!(cap(10), at(Some(8), Some(7)));
+        assert_eq!(cap(20), at(Some(8), Some(9)));
+        assert_eq!(cap(25), at(Some(9), Some(9)));
         assert_eq!(cap(30), at(None, None));
         assert_eq!(overrides.user("bob", 9), None);
         assert_eq!(overrides.api_key("ops", 39), Some(block));
         assert_eq!(overrides.api_key("ops", 40), None);
         assert_eq!(overrides.count(39), 1);
         overrides.replace([(of(Subject::User("ada".into()), block), 100)]);
-        assert!(overrides.blocks(client, Some("ada"), None, 50));
-        assert!(!overrides.blocks(client, Some("bob"), Some(address), 50));
-        assert!(!overrides.blocks(client, Some("ada"), None, 100));
+        assert!(overrides.blocks(whose("ada", None), 50));
+        assert!(!overrides.blocks(whose("bob", Some(address)), 50));
+        assert!(!overrides.blocks(whose("ada", None), 100));
+        overrides.replace([(of(Subject::Tenant("a".into()), block), 100)]);
+        assert!(overrides.blocks(whose("bob", None), 50));
+        let other = Whose { tenant: Some("b"), ..whose("bob", None) };
+        assert!(!overrides.blocks(other, 50) && overrides.user("a", 50).is_none());
     }
 }

@@ -91,6 +91,8 @@ pub struct Limits {
     pub subscribes: Rate,
     /// What one user publishes, sends and calls, over all connections.
     pub user_messages: Rate,
+    /// The same of all users of one tenant together.
+    pub tenant_messages: Rate,
     /// What one client publishes to one channel that is shaped; counts as nothing else.
     pub ephemeral: Rate,
     /// What `conn_commands` counts, of all connections of the node together.
@@ -108,6 +110,8 @@ pub struct Limits {
     pub ip_guesses: Rate,
     /// Most connections of one user; 0 for any number.
     pub user_connections: usize,
+    /// Most connections of one tenant; 0 for any number.
+    pub tenant_connections: usize,
 }
 
 impl Profile {
@@ -161,6 +165,7 @@ impl Profile {
             conn_bytes: Rate::each_second(256 << 10, 1 << 20),
             subscribes: Rate::each_second(10, 128),
             user_messages: Rate::of(100, Duration::from_secs(60), 20),
+            tenant_messages: Rate::NONE,
             ephemeral: Rate::each_second(60, 60),
             node_commands: Rate::each_second(5_000, 5_000),
             ip_connects: Rate::of(60, Duration::from_secs(10), 60),
@@ -169,6 +174,7 @@ impl Profile {
             user_tickets: Rate::of(10, Duration::from_secs(60), 10),
             ip_guesses: Rate::of(100, Duration::from_secs(10), 100),
             user_connections: 10,
+            tenant_connections: 0,
         };
         match self {
             Profile::Standard => standard,
@@ -200,6 +206,7 @@ impl Profile {
                 conn_bytes: Rate::NONE,
                 subscribes: Rate::NONE,
                 user_messages: Rate::NONE,
+                tenant_messages: Rate::NONE,
                 ephemeral: Rate::NONE,
                 node_commands: Rate::NONE,
                 ip_connects: Rate::NONE,
@@ -242,6 +249,7 @@ mod tests {
         for limits in [&standard, &strict] {
             assert_eq!(limits.conn_commands, Rate::each_second(10, 20));
             assert_eq!(limits.user_messages, Rate::of(100, SECOND(60), 20));
+            assert_eq!((limits.tenant_messages, limits.tenant_connections), (Rate::NONE, 0));
             assert_eq!(limits.subscribes, Rate::each_second(10, 128));
             assert_eq!(limits.ephemeral, Rate::each_second(60, 60));
             assert_eq!(limits.queue_messages, 1_000);

@@ -1,10 +1,10 @@
-//! What users, addresses and the node as a whole have used of their limits. It
-//! outlives every reload: numbers change, and what was used stays used.
+//! What users, tenants, addresses, keys and the node as a whole have used of their
+//! limits. It outlives every reload: numbers change, and what was used stays used.
 //!
 //! All of it is of this node alone, but for what operators have set. What is to hold
 //! over a cluster is asked here first and at the broker after, which may tell how long
-//! a user has to wait; then the user's bucket is empty here too, and a flood does not
-//! reach the broker.
+//! somebody has to wait; then that bucket is empty here too, and a flood does not reach
+//! the broker.
 
 use std::hash::Hash;
 use std::net::IpAddr;
@@ -33,6 +33,8 @@ pub enum Scope {
     Subscribe,
     /// The user's messages.
     User,
+    /// The tenant's messages.
+    Tenant,
     /// The connection's, for what it publishes to a shaped channel.
     Ephemeral,
     /// The node's commands.
@@ -45,13 +47,16 @@ pub enum Scope {
     AddressConnections,
     /// The user's connections.
     UserConnections,
+    /// The tenant's connections.
+    TenantConnections,
     /// The API key's calls.
     ApiKey,
     /// The user's tickets.
     Tickets,
     /// Sessions and tickets that the address named and that are not there.
     Guesses,
-    /// Nobody's: an operator has blocked the user, the connection, the address or the key.
+    /// Nobody's: an operator has blocked the user, the tenant, the connection, the address
+    /// or the key.
     Blocked,
     /// What the node has of memory and descriptors; see [`super::Stage`].
     NodeFull,
@@ -59,17 +64,19 @@ pub enum Scope {
 
 impl Scope {
     /// Every scope.
-    pub const ALL: [Scope; 15] = [
+    pub const ALL: [Scope; 17] = [
         Scope::Connection,
         Scope::Bytes,
         Scope::Subscribe,
         Scope::User,
+        Scope::Tenant,
         Scope::Ephemeral,
         Scope::Node,
         Scope::NodeConnects,
         Scope::Address,
         Scope::AddressConnections,
         Scope::UserConnections,
+        Scope::TenantConnections,
         Scope::ApiKey,
         Scope::Tickets,
         Scope::Guesses,
@@ -85,12 +92,14 @@ impl Scope {
             Scope::Bytes => "bytes",
             Scope::Subscribe => "subscribe",
             Scope::User => "user",
+            Scope::Tenant => "tenant",
             Scope::Ephemeral => "ephemeral",
             Scope::Node => "node",
             Scope::NodeConnects => "node_connects",
             Scope::Address => "address",
             Scope::AddressConnections => "address_connections",
             Scope::UserConnections => "user_connections",
+            Scope::TenantConnections => "tenant_connections",
             Scope::ApiKey => "api_key",
             Scope::Tickets => "tickets",
             Scope::Guesses => "guesses",
@@ -115,8 +124,10 @@ pub struct Usage {
     commands: SharedBucket,
     connects: SharedBucket,
     users: Keyed,
+    tenants: Keyed,
     addresses: Keyed,
     connections: Arc<Counts>,
+    tenant_connections: Arc<Counts>,
     api_keys: Keyed,
     tickets: Keyed,
     guesses: Keyed,
@@ -131,8 +142,10 @@ impl Usage {
             commands: SharedBucket::default(),
             connects: SharedBucket::default(),
             users: Keyed::new(MOST_KEYS),
+            tenants: Keyed::new(MOST_KEYS),
             addresses: Keyed::new(MOST_KEYS),
             connections: Counts::new(),
+            tenant_connections: Counts::new(),
             api_keys: Keyed::new(MOST_KEYS),
             tickets: Keyed::new(MOST_KEYS),
             guesses: Keyed::new(MOST_KEYS),
@@ -163,10 +176,38 @@ impl Usage {
         own.unwrap_or(limits.user_messages)
     }
 
-    /// Over all nodes a user has sent enough for so long: so it is here too, and a
-    /// flood goes no further.
-    pub fn exhaust(&self, user: &str, limits: &Limits, wait: Wait, now: Nanos) {
-        self.users.exhaust(user, &self.user_rate(user, limits, now), wait, now);
+    /// One message of a user of this tenant.
+    ///
+    /// # Errors
+    /// If it is one too many.
+    pub fn tenant_message(&self, tenant: &str, limits: &Limits, now: Nanos) -> Result<(), Wait> {
+        self.tenants.take(tenant, &self.tenant_rate(tenant, limits, now), 1, now)
+    }
+
+    /// How fast the messages of a tenant's users may come, of all together.
+    #[must_use]
+    pub fn tenant_rate(&self, tenant: &str, limits: &Limits, now: Nanos) -> Rate {
+        let own = self.overrides.tenant(tenant, now).and_then(|terms| terms.rate);
+        own.unwrap_or(limits.tenant_messages)
+    }
+
+    /// Over all nodes a limit of this scope, a user's, a tenant's or a key's, is used up
+    /// for so long: so it is here too, and a flood goes no further.
+    pub fn exhaust(&self, (scope, subject): (Scope, &str), rate: &Rate, wait: Wait, now: Nanos) {
+        let keyed = match scope {
+            Scope::User => &self.users,
+            Scope::Tenant => &self.tenants,
+            Scope::ApiKey => &self.api_keys,
+            _ => return,
+        };
+        keyed.exhaust(subject, rate, wait, now);
+    }
+
+    /// A place among a tenant's connections on this node, given back when dropped;
+    /// `None` if all are taken.
+    #[must_use]
+    pub fn tenant_connection(&self, tenant: &str, most: usize) -> Option<Share> {
+        self.tenant_connections.take(tenant, most)
     }
 
     /// One call by an API key of this name.
@@ -182,7 +223,7 @@ impl Usage {
         taken.map_err(|wait| TooMany { scope: Scope::ApiKey, wait })
     }
 
-    /// What an operator has set for one user, connection, address or key.
+    /// What an operator has set for one user, tenant, connection, address or key.
     #[must_use]
     pub fn overrides(&self) -> &Overrides {
         &self.overrides
@@ -242,8 +283,9 @@ impl Usage {
     /// Forgets, in a part of all, who has used nothing lately; called often it
     /// comes round.
     pub fn forget(&self, now: Nanos) {
-        let tickets = [&self.tickets, &self.guesses];
-        for keyed in [&self.users, &self.addresses, &self.api_keys].into_iter().chain(tickets) {
+        let messages = [&self.users, &self.tenants, &self.api_keys];
+        let doors = [&self.addresses, &self.tickets, &self.guesses];
+        for keyed in messages.into_iter().chain(doors) {
             keyed.forget(now);
         }
     }
@@ -363,5 +405,30 @@ mod tests {
         assert!(usage.message("bob", &limits, 0).is_ok());
         let through = (0..10_000).filter(|_| usage.command(&limits, 0).is_ok()).count();
         assert_eq!(through, 5_000);
+    }
+
+    #[test]
+    fn a_tenant_has_a_number_of_its_own_or_none() {
+        let (usage, none) = (Usage::new(), Profile::Standard.limits());
+        assert!((0..1_000).all(|_| usage.tenant_message("acme", &none, 0).is_ok()));
+        let limits = Limits { tenant_messages: Rate::each_second(10, 30), ..none };
+        let through = |tenant, now| {
+            (0..100).filter(|_| usage.tenant_message(tenant, &limits, now).is_ok()).count()
+        };
+        assert_eq!((through("acme", 0), through("other", 0)), (30, 30));
+        assert!(usage.message("acme", &limits, 0).is_ok(), "a user of the same name");
+        assert_eq!(through("acme", 1_000_000_000), 10);
+        usage.exhaust((Scope::Tenant, "third"), &limits.tenant_messages, Wait(100_000_000), 0);
+        assert_eq!((through("third", 0), through("third", 100_000_000)), (0, 1));
+    }
+
+    #[test]
+    fn connections_of_a_tenant_are_given_back() {
+        let usage = Usage::new();
+        let held: Vec<_> = (0..2).map(|_| usage.tenant_connection("acme", 2)).collect();
+        assert!(held.iter().all(Option::is_some) && usage.tenant_connection("acme", 2).is_none());
+        assert!(usage.tenant_connection("other", 2).is_some());
+        drop(held);
+        assert!(usage.tenant_connection("acme", 2).is_some());
     }
 }

@@ -27,3 +27,27 @@ fn two_nodes_in_one_process_keep_their_numbers_apart() {
     assert!(one.render().contains("sealcast_panics_total 1"));
     assert!(two.render().contains("sealcast_panics_total 0"));
 }
+
+#[test]
+fn one_mode_of_limits_on_rates_is_in_force() {
+    let metrics = Metrics::new("0.0.0");
+    let modes = || {
+        let text = metrics.render();
+        ["cluster", "local", "off"].map(|mode| {
+            let on = format!("sealcast_ratelimit_mode{{mode=\"{mode}\"}} 1\n");
+            text.contains(&on)
+        })
+    };
+    metrics.rates_unlimited(false);
+    assert_eq!(modes(), [false, true, false]);
+    metrics.limits_local_share(false);
+    assert_eq!(modes(), [true, false, false]);
+    // A reload says again what the profile is.
+    metrics.rates_unlimited(false);
+    assert_eq!(modes(), [true, false, false]);
+    metrics.limits_local_share(true);
+    assert_eq!(modes(), [false, true, false]);
+    metrics.limits_local_share(false);
+    metrics.rates_unlimited(true);
+    assert_eq!(modes(), [false, false, true]);
+}

@@ -193,9 +193,9 @@ impl Acceptor {
                 && let Some(parts) = serving.into_parts()
             {
                 // Frees what was needed to speak HTTP, before anything else begins.
-                let (stream, read) = (parts.io.into_inner().into_inner(), parts.read_buf);
-                drop(parts.service);
-                taker(stream, read);
+                let (stream, behind) = (parts.io.into_inner().into_inner(), parts.read_buf.len());
+                drop((parts.read_buf, parts.service));
+                taker(stream.into(), behind);
             }
             drop(open);
         });

@@ -6,7 +6,7 @@
 //! begins with a body in chunks; then the socket is taken out, and chunks are
 //! written to it as frames are to a WebSocket: by whoever has something to say, from
 //! shared bytes. The price is one response a connection, which its head says
-//! (`Connection: close`). Over HTTP/2, whose socket is shared, there are no streams.
+//! (`Connection: close`). Over HTTP/2, whose socket is shared, see `pipe`.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -17,15 +17,13 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use hyper::body::{Body, Frame};
 use parking_lot::Mutex;
-use tokio::net::TcpStream;
 
-/// Gets the socket, and what came behind the request.
-type Taker = Box<dyn FnOnce(TcpStream, Bytes) + Send>;
+use super::takeover::Taker;
 
 /// What the accept loop and the answering of requests share of one socket; in the
 /// extensions of each of its requests.
 #[derive(Default)]
-pub struct Handover {
+pub(super) struct Handover {
     /// The last write was refused, for want of room: something of what hyper holds is
     /// not out.
     full: AtomicBool,
@@ -39,11 +37,8 @@ pub struct Handover {
 impl Handover {
     /// The body of a response whose socket is to be taken over when its head is out.
     /// The request's body must have been read to its end.
-    pub fn body(
-        self: &Arc<Handover>,
-        taker: impl FnOnce(TcpStream, Bytes) + Send + 'static,
-    ) -> Handing {
-        *self.taker.lock() = Some(Box::new(taker));
+    pub(super) fn body(self: &Arc<Handover>, taker: Taker) -> Handing {
+        *self.taker.lock() = Some(taker);
         Handing(Arc::clone(self))
     }
 
@@ -68,7 +63,7 @@ impl Handover {
 }
 
 /// A body that only its end is missing from; see [`Handover::body`].
-pub struct Handing(Arc<Handover>);
+pub(super) struct Handing(Arc<Handover>);
 
 impl Body for Handing {
     type Data = Bytes;
@@ -100,7 +95,7 @@ mod tests {
     #[test]
     fn a_socket_is_only_taken_when_everything_before_is_out() {
         let handover = Arc::new(Handover::default());
-        let mut body = handover.body(|_, _| {});
+        let mut body = handover.body(Box::new(|_, _| {}));
         assert!(handover.take().is_none(), "the head is not written");
         let mut context = Context::from_waker(Waker::noop());
         handover.note_full(true);
@@ -115,7 +110,7 @@ mod tests {
         let handover = Arc::new(Handover::default());
         let kept = Arc::new(());
         let held = Arc::clone(&kept);
-        let body = handover.body(move |_, _| drop(held));
+        let body = handover.body(Box::new(move |_, _| drop(held)));
         assert_eq!(Arc::strong_count(&kept), 2);
         drop(body);
         assert_eq!(Arc::strong_count(&kept), 1);

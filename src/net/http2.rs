@@ -1,5 +1,5 @@
 //! HTTP/2 with prior knowledge (RFC 9113, 3.3), as a proxy speaks it that carries
-//! WebSockets on few connections (RFC 8441).
+//! WebSockets (RFC 8441) and event streams on few connections.
 //!
 //! Each request and each WebSocket is a task of its own; what they hold together is
 //! bounded by the windows and the number of streams below. A connection without any
@@ -8,7 +8,7 @@
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -40,21 +40,74 @@ const CONNECTION_WINDOW: u32 = 1 << 20;
 const SEND_BUFFER: usize = 16 << 10;
 /// Streams that were refused for a fault, before the connection ends.
 const FAULTS: usize = 100;
-/// How long a request may take, with its answer's body.
+/// How long a request may take, with its answer's body unless that goes on.
 const LONGEST_REQUEST: Duration = Duration::from_secs(30);
 /// How long what was written last may take until it is out, once its writer is gone.
 const LINGER: Duration = Duration::from_secs(5);
 
 tokio::task_local! {
-    /// The end of the stream whose task it is.
-    static ENDS: CancellationToken;
+    /// Of the request whose task it is.
+    static LIFE: Arc<Life>;
+}
+
+/// How long a request's stream lives.
+#[derive(Default)]
+struct Life {
+    /// Whatever goes on with it is gone.
+    ends: CancellationToken,
+    /// Its answer goes on after it has begun.
+    goes_on: AtomicBool,
+}
+
+impl Life {
+    /// Comes back when whoever goes on with the stream has been gone for so long that
+    /// the peer had its chance to take the rest.
+    async fn lingered(&self) {
+        self.ends.cancelled().await;
+        tokio::time::sleep(LINGER).await;
+    }
+
+    /// The same for the request's own task, which has its time otherwise.
+    async fn is_over(&self) {
+        let goes_on = || self.goes_on.load(Ordering::Relaxed);
+        let _ = tokio::time::timeout(LONGEST_REQUEST, async {
+            // Also gone with a request that is answered without it.
+            self.ends.cancelled().await;
+            if !goes_on() {
+                std::future::pending::<()>().await;
+            }
+        })
+        .await;
+        if goes_on() {
+            self.lingered().await;
+        }
+    }
 }
 
 /// Held by whatever goes on with a stream after its request was answered; when it is
 /// gone the stream is reset, unless it ends in order first.
 #[derive(Clone)]
 pub(super) struct Ending {
+    life: Arc<Life>,
     _guard: Arc<DropGuard>,
+}
+
+impl Ending {
+    fn of(life: Arc<Life>) -> Ending {
+        Ending { _guard: Arc::new(life.ends.clone().drop_guard()), life }
+    }
+
+    /// The answer itself goes on, for as long as this is held.
+    pub(super) fn goes_on(&self) {
+        self.life.goes_on.store(true, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+impl Default for Ending {
+    fn default() -> Ending {
+        Ending::of(Arc::default())
+    }
 }
 
 /// Whether the peer speaks HTTP/2; nothing is read.
@@ -102,8 +155,8 @@ pub(super) async fn serve<S, B>(
         let service = service.clone();
         async move {
             request.extensions_mut().insert(peer);
-            if let Ok(ends) = ENDS.try_with(CancellationToken::clone) {
-                request.extensions_mut().insert(Ending { _guard: Arc::new(ends.drop_guard()) });
+            if let Ok(life) = LIFE.try_with(Arc::clone) {
+                request.extensions_mut().insert(Ending::of(life));
             }
             service.call(request).await
         }
@@ -159,18 +212,16 @@ where
     /// one that carries what is written to the stream that it has become.
     fn execute(&self, future: F) {
         let running = Running::begin(&self.work);
-        if let Ok(ends) = ENDS.try_with(CancellationToken::clone) {
+        if let Ok(life) = LIFE.try_with(Arc::clone) {
             self.tasks.spawn(async move {
-                let lingered = async {
-                    ends.cancelled().await;
-                    tokio::time::sleep(LINGER).await;
-                };
-                tokio::select! { () = future => {} () = lingered => {} }
+                tokio::select! { () = future => {} () = life.lingered() => {} }
                 drop(running);
             });
         } else {
-            self.tasks.spawn(ENDS.scope(CancellationToken::new(), async move {
-                let _ = tokio::time::timeout(LONGEST_REQUEST, future).await;
+            let life = Arc::<Life>::default();
+            let own = Arc::clone(&life);
+            self.tasks.spawn(LIFE.scope(life, async move {
+                tokio::select! { () = future => {} () = own.is_over() => {} }
                 drop(running);
             }));
         }
@@ -191,5 +242,40 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.0.running.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::{Instant, timeout};
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(24 * 3_600);
+
+    /// Of a request whose answer goes on for so long, if it goes on.
+    async fn lives(goes_on: Option<Duration>) -> Duration {
+        let (life, began) = (Arc::<Life>::default(), Instant::now());
+        let ending = Ending::of(Arc::clone(&life));
+        if let Some(time) = goes_on {
+            ending.goes_on();
+            tokio::spawn(async move {
+                tokio::time::sleep(time).await;
+                drop(ending);
+            });
+        } else {
+            drop(ending);
+        }
+        let _ = timeout(LONG, life.is_over()).await;
+        began.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_has_its_time_and_a_stream_as_long_as_somebody_goes_on_with_it() {
+        assert_eq!(lives(None).await, LONGEST_REQUEST);
+        for time in [Duration::ZERO, Duration::from_secs(3), LONGEST_REQUEST, LONG / 2] {
+            assert_eq!(lives(Some(time)).await, time + LINGER, "{time:?}");
+        }
+        assert_eq!(lives(Some(2 * LONG)).await, LONG);
     }
 }

@@ -1,5 +1,5 @@
-//! One HTTP stream, whose socket was taken over when the response's head was out:
-//! writes on when the socket had been full, and notices when its reader goes.
+//! One HTTP stream, that was taken over when the response's head was out (see
+//! `takeover`): writes on when it had been full, and notices when its reader goes.
 //!
 //! What a client of an emulated transport says comes by requests of their own, which
 //! its session takes; here it can only go away. The task owns no buffer.

@@ -119,7 +119,7 @@ const LONGEST_LINE: usize = 16 << 10;
 impl Framing {
     /// Takes the next bytes; `false` if they cannot be understood in one way only.
     fn accepts(&mut self, mut bytes: &[u8]) -> bool {
-        while let Some((&byte, rest)) = bytes.split_first() {
+        while !bytes.is_empty() {
             match self {
                 Framing::Opaque => return true,
                 Framing::Spoilt => return false,
@@ -130,33 +130,48 @@ impl Framing {
                     if *left == 0 {
                         *self = Framing::Between;
                     }
-                    continue;
                 }
-                // Empty lines before a request are ignored, RFC 9112 2.2.
-                Framing::Between if matches!(byte, b'\r' | b'\n') => {}
                 Framing::Between => {
-                    *self = Framing::Head(Head { line: vec![byte], ..Head::default() });
+                    // Empty lines before a request are ignored, RFC 9112 2.2.
+                    let begin = bytes.iter().position(|byte| !matches!(byte, b'\r' | b'\n'));
+                    let Some(begin) = begin else { return true };
+                    bytes = bytes.get(begin..).unwrap_or_default();
+                    *self = Framing::Head(Head::default());
                 }
                 Framing::Head(head) => {
-                    if let Some(next) = head.take(byte) {
+                    let end = bytes.iter().position(|byte| *byte == b'\n');
+                    let (line, rest) = bytes.split_at(end.unwrap_or(bytes.len()));
+                    bytes = rest.get(1..).unwrap_or_default();
+                    if let Some(next) = head.take(line, end.is_some()) {
                         *self = next;
                     }
                 }
             }
-            bytes = rest;
         }
         !matches!(self, Framing::Spoilt)
     }
 }
 
 impl Head {
-    /// Takes one byte of the head; where that decides, what comes next.
-    fn take(&mut self, byte: u8) -> Option<Framing> {
-        if byte != b'\n' {
-            self.line.push(byte);
-            return (self.line.len() > LONGEST_LINE).then_some(Framing::Spoilt);
+    /// Takes more of a line, or, if it is `whole` with this, all of it; where that decides,
+    /// what comes next. Only what came in pieces is copied.
+    fn take(&mut self, more: &[u8], whole: bool) -> Option<Framing> {
+        if self.line.len() + more.len() > LONGEST_LINE {
+            return Some(Framing::Spoilt);
+        }
+        if self.line.is_empty() && whole {
+            return self.line(more);
+        }
+        self.line.extend_from_slice(more);
+        if !whole {
+            return None;
         }
         let line = std::mem::take(&mut self.line);
+        self.line(&line)
+    }
+
+    /// A line that ended.
+    fn line(&mut self, line: &[u8]) -> Option<Framing> {
         let Some(line) = line.strip_suffix(b"\r") else { return Some(Framing::Spoilt) };
         if !line.is_empty() {
             return (!self.header(line)).then_some(Framing::Spoilt);
@@ -195,12 +210,18 @@ impl Head {
 mod tests {
     use super::*;
 
-    /// Whether the bytes pass, all at once and one by one.
+    /// Whether the bytes pass, all at once, one by one, and in any two pieces.
     fn passes(bytes: &str) -> bool {
         let whole = Framing::default().accepts(bytes.as_bytes());
         let mut framing = Framing::default();
         let single = bytes.as_bytes().iter().all(|byte| framing.accepts(&[*byte]));
         assert_eq!(whole, single, "{bytes:?}");
+        for cut in 0..bytes.len() {
+            let (first, second) = bytes.as_bytes().split_at(cut);
+            let mut framing = Framing::default();
+            let both = framing.accepts(first) && framing.accepts(second);
+            assert_eq!(whole, both, "{bytes:?} cut at {cut}");
+        }
         whole
     }
 

@@ -90,6 +90,11 @@ impl<S: Session> Future for Driver<S> {
             if !wrote && !read {
                 return Poll::Pending;
             }
+            if read && this.lived.connection.take_expectation() {
+                // Behind the pump, which the publication has woken: one write for both.
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
         }
     }
 }

@@ -20,6 +20,13 @@ impl Relay {
         self.broker.is_shared()
     }
 
+    /// Whether a publication comes back as soon as the pump has its turn: the broker is
+    /// in this node.
+    #[must_use]
+    pub fn comes_back_at_once(&self) -> bool {
+        !self.broker.is_shared()
+    }
+
     /// Takes a place for a connection that this node has counted itself; `None` if
     /// `most` are taken in the cluster. While the broker is away each node has its
     /// share of them, rounded up.

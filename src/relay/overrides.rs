@@ -1,4 +1,4 @@
-//! What operators have set for single users, connections, addresses and keys: read at
+//! What operators have set for single users, tenants, connections, addresses and keys: read at
 //! the broker when somebody says that it has changed and once a second besides, and
 //! carried to the connections that are there.
 
@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use super::Relay;
 use crate::broker::Unavailable;
 use crate::hub::Known;
-use crate::limit::{Nanos, Usage, nanos};
+use crate::limit::{Nanos, Usage, Whose, nanos};
 
 /// How often they are looked at if nobody says anything.
 const EVERY: Duration = Duration::from_secs(1);
@@ -98,13 +98,14 @@ impl Relay {
     }
 
     fn apply(&self, known: &Known, usage: &Usage, now: Nanos) {
-        let Known { connection, user, address } = known;
+        let Known { connection, user, tenant, address } = known;
         let user = user.as_ref().filter(|user| !user.is_anonymous()).map(|user| user.as_str());
-        let (id, overrides) = (connection.id(), usage.overrides());
-        if overrides.blocks(id, user, *address, now) {
+        let tenant = tenant.as_ref().map(|tenant| tenant.as_str());
+        let whose = Whose { client: connection.id(), user, tenant, address: *address };
+        if usage.overrides().blocks(whose, now) {
             connection.close(&self.hub, Disconnect::FORCE_DISCONNECT);
         } else {
-            connection.set_queue_cap(overrides.queue(id, user, *address, now));
+            connection.set_queue_cap(usage.overrides().queue(whose, now));
         }
     }
 }

@@ -213,11 +213,11 @@ impl Pump {
                 }
                 return;
             }
-            Delivery::Publication { channel, publication, epoch, delta } => {
+            Delivery::Publication { channel, publication, epoch, delta, passing } => {
                 if self.arrived.is_none() {
                     self.arrived = self.relay.tails.arrivals().first(self.shard);
                 }
-                (channel, Waiting::Publication(Item { publication, epoch, delta }))
+                (channel, Waiting::Publication(Item { publication, epoch, delta, passing }))
             }
             Delivery::Membership { channel, who, came } => {
                 (channel, Waiting::Membership(who, came))

@@ -72,7 +72,7 @@ fn whole(page: Page, from: &Position) -> Repaired {
     }
     let items = publications.into_iter().map(|publication| {
         let epoch = Some(position.epoch.clone());
-        Item { publication, epoch, delta: false }
+        Item { publication, epoch, delta: false, passing: false }
     });
     Repaired::Whole(items.collect())
 }

@@ -149,13 +149,10 @@ impl Relay {
 
     async fn send(&self, shard: &Shard, mut ready: Ready) {
         let Ready { channel, publication, .. } = &ready;
-        let outgoing = Outgoing {
-            publication: publication.clone(),
-            keep: None,
-            idempotency: None,
-            version: None,
-            delta: false,
-        };
+        // Of drawing every point counts.
+        let passing = matches!(ready.shape.shaping, Shaping::Latest { .. });
+        let outgoing =
+            Outgoing { publication: publication.clone(), passing, ..Outgoing::default() };
         let published = self.broker.publish(channel.clone(), outgoing).await;
         let (states, counters) = (&self.hub.metrics().states, self.counters(ready.shape.shaping));
         let count = ready.messages.len() as u64;

@@ -24,7 +24,7 @@ fn relay(broker: &Arc<StandIn>) -> Arc<Relay> {
 fn wish() -> Authorized<Subscribe> {
     let open = Namespace { subscribe_for_client: true, ..Namespace::default() };
     let namespaces = Namespaces::new(Some(open), HashMap::new());
-    let identity = Identity { user: User::parse("ada").unwrap(), info: Bytes::new() };
+    let identity = Identity { user: User::parse("ada").unwrap(), tenant: None, info: Bytes::new() };
     let channel = Channel::parse("room").unwrap();
     identity.authorize_subscribe(&namespaces, Subscribe { channel }).expect("allowed")
 }

@@ -16,7 +16,7 @@ pub(super) fn tell(config: &Config, metrics: &Metrics) {
     metrics.insecure_mode(config.dev.is_some());
     metrics.compat_mode(config.compat);
     let unlimited = config.profile == Profile::None;
-    metrics.ratelimit_mode(unlimited);
+    metrics.rates_unlimited(unlimited);
     for limit in LIMITS {
         metrics.limit(limit.name, limit.number(&config.limits), limit.burst(&config.limits));
     }

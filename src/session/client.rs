@@ -15,13 +15,13 @@ use super::form::channel_of;
 use super::inflight::InFlight;
 use super::meter::Meter;
 use super::operation::{Actor, Kind, Operation};
+use super::places::{Held, Taken, Wanted};
 pub(super) use super::refusal::Refusal;
 use super::{AddressPlace, Message, Places, Policies, Policy, Session, form, listener};
 use crate::auth::Identity;
 use crate::hub::{self, Connection, Deadline, Millis, Notes, Pings, Registration, UserPlace};
 use crate::limit::{Permit, nanos};
 use crate::metrics::{Attempt, Metrics};
-use crate::relay::Lease;
 
 /// How long a refused client has to close by itself.
 const REFUSED_TIMEOUT: Millis = Millis(5_000);
@@ -41,8 +41,8 @@ pub struct Client {
     meter: Option<Box<Meter>>,
     _place: Permit,
     _address: Option<Box<AddressPlace>>,
-    /// Its place among those of its user in the cluster.
-    _lease: Option<Box<Lease>>,
+    /// Its places among those of its user and of its tenant.
+    _held: Option<Box<Held>>,
 }
 
 /// A connection waits until it has connected; only then are there commands.
@@ -88,8 +88,9 @@ impl Session for Client {
         if let State::Active(actor) = &mut self.state {
             let now = self.policy.relay.hub().clock().now();
             let Notes { expired, client_changed } = self.connection.take_notes(now);
-            if client_changed && let Some(hub::Client { user, info }) = self.registration.client() {
-                actor.identity = Arc::new(Identity { user, info });
+            if client_changed && let Some(client) = self.registration.client() {
+                let hub::Client { user, tenant, info } = client;
+                actor.identity = Arc::new(Identity { user, tenant, info });
             }
             self.inflight.resume(actor, context);
             for channel in expired {
@@ -133,7 +134,7 @@ impl Client {
             meter: None,
             _place: places.connection,
             _address: places.address,
-            _lease: None,
+            _held: None,
         }
     }
 
@@ -201,8 +202,8 @@ impl Client {
         let user_place = connecting.user_place.take();
         let actor = connecting.actor.clone();
         match done {
-            Ok(lease) => {
-                self._lease = lease.map(Box::new);
+            Ok(held) => {
+                self._held = held;
                 self.connected(actor, user_place);
                 self.policy.relay.hub().observe_command("connect", began);
                 for frame in waiting {
@@ -271,7 +272,8 @@ impl Client {
         let admitted =
             connect::connect(&self.policy, &self.connection, &self.registration, request)
                 .map_err(|refusal| self.refused(refusal))?;
-        let Admitted { identity, mut result, place: user_place, granted, subscriptions } = admitted;
+        let Admitted { identity, mut result, places, granted, subscriptions } = admitted;
+        let Taken { user: user_place, tenant: tenant_place } = places;
         if let State::Waiting { emulated, .. } = &mut self.state
             && let Some(told) = emulated.take()
         {
@@ -282,8 +284,9 @@ impl Client {
             connection: Arc::clone(&self.connection),
             identity: Arc::new(identity),
         };
-        let wanted = connect::lease_wanted(&self.policy, &actor.identity.user);
-        if subscriptions.is_empty() && wanted.is_none() {
+        let wanted = Wanted::of(&self.policy, &actor.identity);
+        if subscriptions.is_empty() && wanted.is_nothing() {
+            self._held = Held::here(tenant_place);
             // Before anyone else can find the connection and push to it.
             self.reply(&Reply { id, body: Body::Connect(Box::new(result)) });
             self.connected(actor, user_place);
@@ -292,11 +295,8 @@ impl Client {
         self.granted = granted;
         let connecting = actor.clone();
         let future = async move {
-            let lease = match wanted {
-                Some(most) => Some(connecting.lease(most).await?),
-                None => None,
-            };
-            connecting.connect(id, result, subscriptions).await.map(|()| lease)
+            let held = connecting.hold(wanted, tenant_place).await?;
+            connecting.connect(id, result, subscriptions).await.map(|()| held)
         };
         let waiting = std::mem::replace(&mut self.state, State::Refused);
         let State::Waiting { _place, .. } = waiting else { return Ok(Answer::NotHere) };
@@ -323,11 +323,11 @@ impl Client {
             "connected"
         );
         connect::begin(&self.policy, &self.connection);
-        let Identity { user, info } = Identity::clone(&actor.identity);
+        let Identity { user, tenant, info } = Identity::clone(&actor.identity);
         let personal = self.policy.admission.personal.as_ref();
         let own = personal.filter(|personal| personal.single_connection);
         let own = own.and_then(|personal| personal.of(&user)?.ok());
-        self.registration.authenticated(hub::Client { user, info }, user_place);
+        self.registration.authenticated(hub::Client { user, tenant, info }, user_place);
         if let Some(known) = self.registration.known() {
             self.policy.relay.apply_overrides(&known, &self.policy.usage);
         }

@@ -4,28 +4,26 @@ use std::collections::BTreeMap;
 
 use sealcast_wire::command::Connect;
 use sealcast_wire::reply::ConnectResult;
-use sealcast_wire::{Channel, Disconnect, Encoding, ErrorCode, User};
+use sealcast_wire::{Channel, Disconnect, Encoding, ErrorCode};
 
+use super::Policy;
 use super::client::Refusal;
 use super::expiry::{expire, still_good};
 use super::operation::Actor;
+use super::places::Taken;
 use super::subscribe::{self, Grant};
-use super::{OneTooMany, Policy};
 use crate::auth::{
     Authorized, Claims, DataFormat, Denied, Identity, Refused, Subscribe, SubscriptionOptions,
     TokenDenied,
 };
-use crate::broker::Holder;
-use crate::hub::{Connection, Deadline, Known, Millis, Pings, Registration, UserPlace};
-use crate::limit::{Scope, nanos};
-use crate::relay::Lease;
+use crate::hub::{Connection, Deadline, Known, Millis, Pings, Registration};
+use crate::limit::{Scope, Whose, nanos};
 
 /// Someone who may connect.
 pub(super) struct Admitted {
     pub(super) identity: Identity,
     pub(super) result: ConnectResult,
-    /// Where the number of a user's connections is bounded.
-    pub(super) place: Option<UserPlace>,
+    pub(super) places: Taken,
     /// The channels that the token makes, and the user's own; sorted.
     pub(super) granted: Vec<Channel>,
     /// Those, and what the client chose.
@@ -49,8 +47,8 @@ pub(super) fn connect(
     let now = policy.unix_now();
     let claims = authenticate(policy, connection, &request.token.0, now)?;
     still_good(claims.expires_at, now)?;
-    not_blocked(policy, registration, &claims.user)?;
-    let place = take_place(policy, registration, &claims)?;
+    not_blocked(policy, registration, &claims)?;
+    let places = Taken::take(policy, registration, &claims)?;
     let granted = granted(policy, &claims)?;
     let most = policy.limits.channels_per_connection;
     if granted.len() > most {
@@ -71,7 +69,7 @@ pub(super) fn connect(
         let millis = (policy.unix_time)().as_millis();
         result.time = i64::try_from(millis).unwrap_or(i64::MAX);
     }
-    let identity = Identity { user: claims.user, info: claims.info };
+    let identity = Identity { user: claims.user, tenant: claims.tenant, info: claims.info };
     let channels = granted.keys().cloned().collect();
     // One that only listens cannot ask for it later.
     let recoverable = connection.format().is_unidirectional();
@@ -91,7 +89,7 @@ pub(super) fn connect(
             subscriptions.push(ServerSide { wish, request: asked, grant: None });
         }
     }
-    Ok(Admitted { identity, result, place, granted: channels, subscriptions })
+    Ok(Admitted { identity, result, places, granted: channels, subscriptions })
 }
 
 /// Starts the pings of a connection that has connected, and stops the clock that
@@ -184,97 +182,23 @@ fn authenticate(
     Ok(claims)
 }
 
-/// An operator may have blocked the user, or where the connection comes from.
+/// An operator may have blocked the user, the tenant, or where the connection comes from.
 fn not_blocked(
     policy: &Policy,
     registration: &Registration,
-    user: &User,
+    claims: &Claims,
 ) -> Result<(), Disconnect> {
     let hub = policy.relay.hub();
     let Some(Known { connection, address, .. }) = registration.known() else { return Ok(()) };
-    let user = (!user.is_anonymous()).then(|| user.as_str());
+    let user = (!claims.user.is_anonymous()).then(|| claims.user.as_str());
+    let tenant = claims.tenant.as_ref().map(|tenant| tenant.as_str());
+    let whose = Whose { client: connection.id(), user, tenant, address };
     let now = nanos(hub.clock().precise());
-    if policy.usage.overrides().blocks(connection.id(), user, address, now) {
+    if policy.usage.overrides().blocks(whose, now) {
         hub.metrics().rate_limited(Scope::Blocked.name());
         return Err(Disconnect::FORCE_DISCONNECT);
     }
     Ok(())
-}
-
-/// A place among the user's connections. The anonymous user's are not counted:
-/// they are not one person's.
-fn take_place(
-    policy: &Policy,
-    registration: &Registration,
-    claims: &Claims,
-) -> Result<Option<UserPlace>, Refusal> {
-    match policy.limits.user_connections {
-        0 => Ok(None),
-        _ if claims.user.is_anonymous() => Ok(None),
-        most => match registration.take_place(&claims.user, most) {
-            Some(place) => Ok(Some(place)),
-            None => one_too_many(policy, registration, &claims.user, most),
-        },
-    }
-}
-
-/// How many connections a user may have in the cluster, if there is one and they are
-/// counted.
-pub(super) fn lease_wanted(policy: &Policy, user: &User) -> Option<usize> {
-    let most = policy.limits.user_connections;
-    (most > 0 && !user.is_anonymous() && policy.relay.has_leases()).then_some(most)
-}
-
-impl Actor {
-    /// A place among the user's connections in the cluster. Which goes if there is none
-    /// the configuration says; the oldest only if it is on this node.
-    pub(super) async fn lease(&self, most: usize) -> Result<Lease, Refusal> {
-        let (relay, user) = (&self.policy.relay, &self.identity.user);
-        let holder = Holder::User(user.as_str().to_owned());
-        if let Some(lease) = relay.lease(holder.clone(), Some(most)).await {
-            return Ok(lease);
-        }
-        let hub = relay.hub();
-        hub.metrics().rate_limited(Scope::UserConnections.name());
-        match self.policy.admission.one_too_many {
-            OneTooMany::Retry => {}
-            OneTooMany::Refuse => return Err(Disconnect::CONNECTION_LIMIT.into()),
-            OneTooMany::Replace => {
-                let all = hub.connections_of(user);
-                if let Some((oldest, _)) = all.iter().find(|(connection, _)| connection.is_open()) {
-                    oldest.close(hub, Disconnect::CONNECTION_LIMIT);
-                    // It takes the place of that one, which is about to be given back.
-                    if let Some(lease) = relay.lease(holder, None).await {
-                        return Ok(lease);
-                    }
-                }
-            }
-        }
-        Err(Disconnect::TOO_MANY_REQUESTS.into())
-    }
-}
-
-fn one_too_many(
-    policy: &Policy,
-    registration: &Registration,
-    user: &User,
-    most: usize,
-) -> Result<Option<UserPlace>, Refusal> {
-    let hub = policy.relay.hub();
-    hub.metrics().rate_limited(Scope::UserConnections.name());
-    match policy.admission.one_too_many {
-        OneTooMany::Retry => Err(Disconnect::TOO_MANY_REQUESTS.into()),
-        OneTooMany::Refuse => Err(Disconnect::CONNECTION_LIMIT.into()),
-        OneTooMany::Replace => {
-            let all = hub.connections_of(user);
-            if let Some((oldest, _)) = all.iter().find(|(connection, _)| connection.is_open()) {
-                oldest.close(hub, Disconnect::CONNECTION_LIMIT);
-            }
-            // Without a place all others are only about to connect.
-            let place = registration.take_place(user, most);
-            place.map(Some).ok_or(Disconnect::TOO_MANY_REQUESTS.into())
-        }
-    }
 }
 
 /// What the client asks of its server-side subscriptions, by channel; `recoverable`

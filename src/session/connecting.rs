@@ -6,17 +6,17 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 
 use super::operation::Actor;
+use super::places::Held;
 use super::refusal::Refusal;
 use crate::hub::{Connection, Hub, UserPlace};
 use crate::limit::Permit;
-use crate::relay::Lease;
 
 /// See the module's text.
 pub(super) struct Connecting {
     pub(super) id: u32,
     pub(super) began: Duration,
     pub(super) actor: Actor,
-    pub(super) future: BoxFuture<'static, Result<Option<Lease>, Refusal>>,
+    pub(super) future: BoxFuture<'static, Result<Option<Box<Held>>, Refusal>>,
     /// Frames that came behind the connect command, in order.
     pub(super) waiting: VecDeque<Vec<u8>>,
     pub(super) user_place: Option<UserPlace>,

@@ -56,7 +56,8 @@ pub(super) fn expire(
 
 impl Actor {
     /// Decides a refresh command: the new token must be of the same user, and make
-    /// the same subscriptions.
+    /// the same subscriptions. If it names another tenant, or now names one, the client
+    /// connects anew, because its place is counted for the tenant before.
     ///
     /// `before` are the channels that the token before made, sorted; of these those
     /// count that still stand, so that a client that left one gets it again by
@@ -78,6 +79,9 @@ impl Actor {
             ErrorCode::TokenExpired => Refusal::Close(Disconnect::EXPIRED),
             code => code.into(),
         })?;
+        if claims.tenant != identity.tenant {
+            return Err(Disconnect::INSUFFICIENT_STATE.into());
+        }
         let standing = before.iter().filter(|channel| connection.is_server_side(channel));
         if !standing.eq(granted(policy, &claims)?.keys()) {
             return Err(Disconnect::INSUFFICIENT_STATE.into());

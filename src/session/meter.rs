@@ -1,7 +1,8 @@
 //! What one connection has used of its limits, and what each command costs.
 //!
-//! A command is refused before anything of it begins. What the connection itself
-//! is refused costs the user and the node nothing.
+//! A command is refused before anything of it begins. What the connection itself is
+//! refused costs the user, the tenant and the node nothing, and what the tenant is
+//! refused costs the node nothing.
 
 use sealcast_wire::{Disconnect, ErrorCode, Request};
 
@@ -41,7 +42,7 @@ enum Cost {
     Subscribe,
     FollowUp,
     Command,
-    /// A command that is also a message of its user.
+    /// A command that is also a message of its user and tenant.
     Message,
 }
 
@@ -118,6 +119,10 @@ impl Meter {
                 actor.policy.usage.message(user.as_str(), limits, now)
             }
             .map_err(|_| Scope::User)?;
+            if let Some(tenant) = &actor.identity.tenant {
+                let taken = actor.policy.usage.tenant_message(tenant.as_str(), limits, now);
+                taken.map_err(|_| Scope::Tenant)?;
+            }
         }
         if scope == Scope::Connection {
             actor.policy.usage.command(limits, now).map_err(|_| Scope::Node)?;

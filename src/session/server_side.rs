@@ -22,8 +22,8 @@ impl Actor {
     /// For a connection that has authenticated as `client`.
     #[must_use]
     pub fn new(policy: &Arc<Policy>, connection: Arc<Connection>, client: hub::Client) -> Actor {
-        let hub::Client { user, info } = client;
-        let identity = Arc::new(Identity { user, info });
+        let hub::Client { user, tenant, info } = client;
+        let identity = Arc::new(Identity { user, tenant, info });
         Actor { policy: Arc::clone(policy), connection, identity }
     }
 

@@ -1,5 +1,7 @@
 // The demo as a visitor uses it.
 
+import { noteSent } from '../sdk/support/evidence.js';
+
 /** Opens the page (in `page`, or in a new tab of `context`), joins, and waits until the room is entered. */
 export async function open(context, server, { name, room }, page) {
   page ??= await context.newPage();
@@ -136,5 +138,8 @@ export const sentBy = (page) => frames.get(page);
 function noteFrames(page) {
   const sent = [];
   frames.set(page, sent);
-  page.on('websocket', (socket) => socket.on('framesent', ({ payload }) => sent.push(String(payload))));
+  page.on('websocket', (socket) => socket.on('framesent', ({ payload }) => {
+    sent.push(String(payload));
+    noteSent(String(payload));
+  }));
 }

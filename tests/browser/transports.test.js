@@ -151,7 +151,7 @@ test('uni_http_stream and uni_websocket: a page hears what is said at once', asy
   assert.deepEqual((await heard(page, 4)).slice(2), ['first', 'first']);
 });
 
-test('websocket over HTTP/2: behind a load balancer with TLS, all the way', async (t) => {
+test('over HTTP/2, behind a load balancer with TLS, all the way: a WebSocket, and more streams than a browser opens sockets', async (t) => {
   const [tls, plain, own] = await Promise.all([freePort(), freePort(), freePort()]);
   const node = await serve(t, configured([`https://localhost:${tls}`], { http2: true, trusted_proxies: ['127.0.0.1'] }));
   const folder = await mkdtemp(join(tmpdir(), 'sealcast-lb-'));
@@ -200,6 +200,29 @@ test('websocket over HTTP/2: behind a load balancer with TLS, all the way', asyn
   assert.deepEqual(await heard(page, 3), [1, 2, 3]);
   await page.evaluate(() => globalThis.subscription.publish(4));
   assert.deepEqual(await heard(page, 4), [1, 2, 3, 4]);
+
+  for (const transport of ['sse', 'http_stream']) {
+    const other = await blank(t, http, believing);
+    assert.equal(await enter(other, transport, `ada-${transport}`, transport), transport);
+    await other.evaluate(() => globalThis.subscription.publish('said'));
+    assert.deepEqual(await heard(other, 1), ['said']);
+  }
+  // Over HTTP/1.1 the seventh would wait for ever.
+  const many = await blank(t, http, believing);
+  await many.evaluate(([token]) => {
+    const connect = encodeURIComponent(JSON.stringify({ token, subs: { many: {} } }));
+    globalThis.sources = Array.from({ length: 10 }, () => new EventSource(`/connection/uni_sse?cf_connect=${connect}`));
+    for (const source of globalThis.sources) {
+      source.addEventListener('message', ({ data }) => {
+        const { connect, pub } = JSON.parse(data);
+        if (connect) globalThis.heard.push('here');
+        if (pub) globalThis.heard.push(pub.data);
+      });
+    }
+  }, [token('eve')]);
+  await heard(many, 10);
+  await node.api('publish', { channel: 'many', data: 'all' });
+  assert.deepEqual((await heard(many, 20)).slice(10), Array(10).fill('all'));
 });
 
 async function finished(child) {

@@ -12,14 +12,17 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
+
+sys.path.append(str(pathlib.Path(__file__).parents[1] / "logs"))
+from evidence import Evidence
 
 ROOT = pathlib.Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 BINARY = os.environ.get("TESTED_SEALCAST") or str(ROOT / "target/debug/sealcast")
-# Where every node of a test run leaves its log; tests/logs/scan.py reads them.
-LOGS = pathlib.Path(BINARY).resolve().parent.parent / "tmp/logs"
+EVIDENCE = Evidence("deploy", pathlib.Path(BINARY))
 START_SECONDS = 30
 
 # One machine plays every client, so that the limits of one address are lifted.
@@ -78,6 +81,11 @@ class Process:
             self.kill()
         self._process.wait()
 
+    def leave_log(self):
+        """Leaves what it logged to be looked through."""
+        name = f"deploy-{self.name}-{os.getpid()}-{self._process.pid}.log"
+        shutil.copy(self._log, EVIDENCE.folder / name)
+
 
 class Balancer(Process):
     """Its workers outlive a master that is killed, so that it is told to end."""
@@ -86,6 +94,7 @@ class Balancer(Process):
         if self.runs():
             self.kill(signal.SIGTERM)
         self.wait()
+        self.leave_log()
 
 
 class Node(Process):
@@ -117,9 +126,10 @@ class Node(Process):
         super().__init__(name, [BINARY, "serve"], folder, environment)
 
     def close(self):
+        if self.runs():
+            EVIDENCE.metrics_at(f"127.0.0.1:{self.metrics_port}")
         super().close()
-        LOGS.mkdir(parents=True, exist_ok=True)
-        shutil.copy(self._log, LOGS / f"deploy-{os.getpid()}-{self.port}.log")
+        self.leave_log()
 
     def ready(self):
         if not self.runs():
@@ -138,6 +148,7 @@ class Node(Process):
 
 def get(port, path, headers=None):
     """Status and body of a plain request; status 0 if nobody answers."""
+    EVIDENCE.forwarded(headers)
     try:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
         connection.request("GET", path, headers=headers or {})
@@ -245,6 +256,7 @@ class Cluster:
 
     def api(self, method, body):
         """A call of the server API through the load balancer."""
+        EVIDENCE.sent(body)
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         try:
             headers = {"X-API-Key": self.secret("api_key"), "Content-Type": "application/json"}
@@ -264,7 +276,9 @@ class Cluster:
             {"sub": user, "exp": int(time.time()) + 600},
         ))
         signature = hmac.new(self.secret("token_key").encode(), signed, hashlib.sha256).digest()
-        return (signed + b"." + _base64(signature)).decode()
+        made = (signed + b"." + _base64(signature)).decode()
+        EVIDENCE.token(made, user)
+        return made
 
     def _start_redis(self):
         self.redis_port = free_port()

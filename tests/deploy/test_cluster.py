@@ -151,3 +151,13 @@ class Nginx(Balance, unittest.TestCase):
         shares = [after - was for after, was in zip(self.calls(), before)]
         self.assertEqual(sum(shares), 2400)
         self.assert_equal(shares, "calls of newcomers")
+
+    def test_no_query_in_the_log(self):
+        get(self.cluster.port, "/health/ready?token=a-secret-of-somebody")
+        wait_until(lambda: '"path":"/health/ready"' in self.cluster.lb.log(), "a line of the log", 5)
+        # Nor where it says why a node could not be reached.
+        self.cluster.nodes[0].kill()
+        for _ in range(20):
+            get(self.cluster.port, "/health/ready?token=a-secret-of-somebody")
+        self.cluster.restart(0)
+        self.assertNotIn("a-secret-of-somebody", self.cluster.lb.log())

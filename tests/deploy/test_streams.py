@@ -233,7 +233,7 @@ class Through:
         self.addCleanup(guard.cancel)
         lines = iter(reading.stdout.readline, "")
         self.assertTrue(next(lines).startswith("HTTP/2 200"))
-        events = (json.loads(line[6:]) for line in lines if line.startswith("data: "))
+        events = filter(None, (json.loads(line[6:]) for line in lines if line.startswith("data: ")))
         self.assertIn("feed:news", next(events)["connect"]["subs"])
         for n in range(3):
             self.publish(n)

@@ -6,6 +6,8 @@ import urllib.parse
 
 from websockets.sync.client import connect as dial
 
+from cluster import EVIDENCE
+
 # Longer than anything may be silent: nodes ping every 25 s.
 PATIENCE = 40
 UNIDIRECTIONAL = ("uni_sse", "uni_http_stream", "uni_websocket")
@@ -53,6 +55,7 @@ class Listener:
                 self.say({})
 
     def say(self, command):
+        EVIDENCE.sent(command)
         text = json.dumps(command)
         if self._session is None:
             self._wire.say(text)
@@ -115,13 +118,17 @@ class _Socket:
 
 def ask(port, method, path, body=None, headers=None, source=None):
     """Status, headers by name in lower case, and what there is of a body, or the first bytes of a stream."""
+    EVIDENCE.forwarded(headers)
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10, source_address=source)
     try:
         connection.request(method, path, body, headers or {})
         answer = connection.getresponse()
         head = {name.lower(): value for name, value in answer.getheaders()}
         endless = answer.status == 101 or answer.status == 200 and path.startswith("/connection/")
-        return answer.status, head, b"" if endless else answer.read()
+        body = b"" if endless else answer.read()
+        if answer.status >= 400:
+            EVIDENCE.told(body.decode(errors="replace"))
+        return answer.status, head, body
     finally:
         connection.close()
 

@@ -121,6 +121,11 @@ impl Bench {
         present
     }
 
+    /// How many there are at most, if no one is counted twice.
+    pub(crate) fn subscribers(&self) -> u64 {
+        self.crowd.shared.subscribers()
+    }
+
     /// A number of a node, summed over its labels.
     pub(crate) async fn number(&self, node: usize, selector: &str) -> f64 {
         number(&metrics(self.node(node)).await, selector)

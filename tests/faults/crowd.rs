@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::checker::{Id, Lineage, Ms, Published};
-use crate::support::token;
+use crate::support::{evidence, token};
 
 pub(crate) use publisher::{count_present, read_stream};
 
@@ -95,6 +95,11 @@ impl Shared {
         StdRng::seed_from_u64(self.seed << 32 | number as u64)
     }
 
+    /// How many subscriptions there are, each of another client.
+    pub(crate) fn subscribers(&self) -> u64 {
+        self.size.clients as u64
+    }
+
     pub(crate) fn channels(&self) -> usize {
         self.size.channels()
     }
@@ -108,7 +113,9 @@ impl Shared {
     }
 
     fn payload(&self, id: Id) -> String {
-        payload(id, self.size.bytes)
+        let payload = payload(id, self.size.bytes);
+        evidence::published(payload.as_bytes());
+        payload
     }
 }
 

@@ -46,6 +46,49 @@ async fn all_come_back_and_nothing_stays_behind_for_machines_and_for_people() {
 }
 
 #[tokio::test]
+async fn clients_by_event_stream_and_in_protobuf_are_measured_like_others() {
+    let ended = quick(&["connect", "--connections", "40", "--transport", "sse"]).await;
+    assert!(ended.stdout.contains("clients by SSE"), "{ended:?}");
+    let rest = ["--connections", "40", "--watch", "0", "--channels", "own", "--transport", "sse"];
+    quick(&[&["idle"][..], &rest].concat()).await;
+    let ended = quick(&["connect", "--connections", "40", "--encoding", "protobuf"]).await;
+    assert!(ended.stdout.contains("clients by WebSocket, Protobuf"), "{ended:?}");
+    let few = ["--subscribers", "40", "--deliveries", "400", "--encoding", "protobuf"];
+    quick(&[&["fanout"][..], &few].concat()).await;
+    let neither = ["bench", "idle", "--quick", "--transport", "sse", "--encoding", "protobuf"];
+    let ended = run_within(Duration::from_secs(60), &neither).await;
+    assert_eq!((ended.code, &*ended.stdout), (Some(1), ""), "{ended:?}");
+}
+
+#[tokio::test]
+async fn several_processes_have_the_connections_that_one_may_not_have() {
+    let few = ["--subscribers", "40", "--deliveries", "400", "--per-process", "15"];
+    quick(&[&["fanout"][..], &few].concat()).await;
+    quick(&["recover", "--connections", "40", "--missed", "5", "--per-process", "30"]).await;
+    let all = ["bench", "connect", "--quick", "--connections", "4000000000"];
+    let ended = run_within(Duration::from_secs(60), &all).await;
+    assert_eq!((ended.code, &*ended.stdout), (Some(1), ""), "{ended:?}");
+    assert!(ended.stderr.contains("this machine is too small"), "{ended:?}");
+}
+
+#[tokio::test]
+async fn websockets_and_streams_are_measured_side_by_side_over_processes() {
+    let ended = quick(&["mixed", "--per-process", "50"]).await;
+    assert!(ended.stdout.contains("1000 deliveries a second"), "{ended:?}");
+}
+
+#[tokio::test]
+async fn growth_is_measured_and_plotted() {
+    let html = scratch("html").to_str().unwrap().to_owned();
+    let ended = quick(&["growth", "--publications", "100", "--html", &html]).await;
+    for axis in ["channels each", "Redis processes"] {
+        assert!(ended.stdout.contains(axis), "{ended:?}");
+    }
+    assert!(std::fs::read_to_string(&html).unwrap().contains("to the first</figcaption>"));
+    std::fs::remove_file(html).unwrap();
+}
+
+#[tokio::test]
 async fn a_bench_without_its_peer_has_no_figure() {
     let ended =
         run_within(Duration::from_secs(60), &["bench", "publish", "--against", "ws://h:1"]).await;

@@ -115,13 +115,17 @@ async fn a_subscriber_gets_what_is_published_afterwards_as_it_was(mut bench: Ben
         ..Publication::default()
     };
     bench.broker.subscribe(channel("room")).await.unwrap();
-    bench.broker.publish(channel("room"), outgoing(sent.clone())).await.unwrap();
-    let (_, delivery) = bench.next().await;
-    let Delivery::Publication { channel: came, publication, .. } = delivery else {
-        panic!("{delivery:?}")
-    };
-    assert_eq!((came.as_str(), &*publication), ("room", &sent));
-    bench.is_quiet().await;
+    for passes in [false, true] {
+        let out = Outgoing { passing: passes, ..outgoing(sent.clone()) };
+        bench.broker.publish(channel("room"), out).await.unwrap();
+        let (_, delivery) = bench.next().await;
+        let Delivery::Publication { channel: came, publication, passing, .. } = delivery else {
+            panic!("{delivery:?}")
+        };
+        assert_eq!((came.as_str(), &*publication), ("room", &sent));
+        assert_eq!(passing, passes);
+        bench.is_quiet().await;
+    }
 }
 
 async fn a_channel_has_one_order_whoever_publishes(mut bench: Bench) {
@@ -446,7 +450,7 @@ pub(crate) fn numbered(n: u64) -> Outgoing {
 
 /// Published once to who listens, and not kept.
 fn outgoing(publication: Publication) -> Outgoing {
-    Outgoing { publication, keep: None, idempotency: None, version: None, delta: false }
+    Outgoing { publication, ..Outgoing::default() }
 }
 
 pub(crate) fn number(publication: &Publication) -> u64 {

@@ -6,13 +6,18 @@ mod connects;
 mod crowds;
 mod flood;
 mod floods;
+mod full;
+mod held;
+mod keys;
 mod memory;
 mod overrides;
 mod page;
 mod shaped;
 mod sizes;
 mod streams;
+mod tenants;
 mod times;
+mod transports;
 mod turns;
 
 use sealcast_wire::reply::Body;

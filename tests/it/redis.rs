@@ -11,6 +11,8 @@ mod epochs;
 mod failover;
 mod faults;
 mod formats;
+mod idle;
+mod keys;
 mod leases;
 mod limited;
 mod modes;
@@ -25,7 +27,9 @@ mod several;
 mod start;
 mod stored;
 mod survivors;
+mod tenants;
 mod tls;
+mod trips;
 mod wide;
 
 use std::collections::BTreeMap;

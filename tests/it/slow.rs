@@ -3,12 +3,12 @@
 use std::sync::{Arc, Mutex};
 
 use sealcast_client::session::Event;
-use sealcast_client::{Connection, Error, Frame, Session};
+use sealcast_client::{Connection, Error, Frame};
 use sealcast_wire::Encoding;
 use serde_json::{Value, json};
 use tokio::net::TcpSocket;
 
-use crate::support::client::{Wire, client};
+use crate::support::client::{Session, Wire, client};
 use crate::support::http;
 use crate::support::node::{TestNode, number};
 use crate::support::{PATIENCE, eventually};

@@ -5,6 +5,7 @@ pub(crate) mod reader;
 
 mod bounds;
 mod curl;
+mod disclosure;
 mod emulation;
 mod end;
 mod format;

@@ -63,6 +63,31 @@ async fn a_burst_is_about_one_write_for_each_connection() {
     );
 }
 
+/// Who listens where it publishes gets the confirmation and its own publication in one
+/// write. The node has one thread: with several, another may be quicker than the one
+/// that reads.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_confirmation_and_ones_own_publication_are_one_write() {
+    const PUBLICATIONS: usize = 100;
+    let traced = Traced::start_with(&["-E", "TOKIO_WORKER_THREADS=1"]);
+    let mut both = traced.subscriber().await;
+    for id in (10..).take(PUBLICATIONS) {
+        let data = Some(Data::Opaque(br#"{"text":"hello"}"#));
+        let publish = Publish { channel: "room".into(), data, ..Publish::default() };
+        both.send(Command { id, request: Request::Publish(publish) }).await.unwrap();
+        let confirmed = both.next_reply(PATIENCE).await.unwrap();
+        assert!(matches!(confirmed.body, Body::Publish) && confirmed.id == id, "{confirmed:?}");
+        let own = both.next_reply(PATIENCE).await.unwrap();
+        let Body::Push(Push { event: Event::Publication(_), .. }) = own.body else {
+            panic!("{own:?}");
+        };
+    }
+    let table = traced.end().await;
+    let calls = calls(&table, &SOCKET_WRITES);
+    // The handshake, and the answers to connect and to subscribe.
+    assert_eq!(calls, PUBLICATIONS + 3, "writes to sockets:\n{table}");
+}
+
 /// A node of its own, started by strace.
 struct Traced {
     /// strace.
@@ -75,11 +100,17 @@ struct Traced {
 
 impl Traced {
     fn start() -> Traced {
+        Self::start_with(&[])
+    }
+
+    /// With further options of strace.
+    fn start_with(options: &[&str]) -> Traced {
         let found = Program::new("strace").arg("--version").output();
         assert!(found.is_ok(), "strace is missing; install it (apt-get install strace)");
         let counts = scratch("strace");
         let trace = format!("trace=write,{}", SOCKET_WRITES.join(","));
-        let strace = ["strace", "-f", "-c", "-e", &trace, "-o", counts.to_str().unwrap()];
+        let mut strace = vec!["strace", "-f", "-c", "-e", &trace, "-o", counts.to_str().unwrap()];
+        strace.extend_from_slice(options);
         let options = json!({ "client": { "ping_interval": "3600s" } });
         let process = Process::serve_by(&strace, options, &[]);
         let node = child_of(process.pid());

@@ -9,15 +9,17 @@ import os
 import pathlib
 import select
 import subprocess
+import sys
 import tempfile
 import time
+
+sys.path.append(str(pathlib.Path(__file__).parents[1] / "logs"))
+from evidence import Evidence
 
 BINARY = os.environ.get("TESTED_SEALCAST") or str(
     pathlib.Path(__file__).parents[2] / "target/debug/sealcast"
 )
-# Where every node of a test run leaves its log, and every token its signature; tests/logs/scan.py
-# reads them.
-LOGS = pathlib.Path(BINARY).resolve().parent.parent / "tmp/logs"
+EVIDENCE = Evidence("python", pathlib.Path(BINARY))
 SECRET = "a canary secret of the tests, 32 bytes or more"
 API_KEY = "canary-api-key-of-the-tests-0123456789abcdef"
 CLUSTER_KEY = "cluster-key-of-the-tests-0123456789"
@@ -73,22 +75,26 @@ class Node:
             config["cluster"] = {"key": CLUSTER_KEY}
         path.write_text(json.dumps(config))
         command = [BINARY, "serve", "--config", str(path), "--ready-json"]
-        LOGS.mkdir(parents=True, exist_ok=True)
-        log = LOGS / f"python-{os.getpid()}-{next(_NUMBERS)}.log"
+        log = EVIDENCE.folder / f"python-{os.getpid()}-{next(_NUMBERS)}.log"
         with log.open("w") as errors:
             # It says as much as it does to somebody who looks for a fault.
             says = {**os.environ, "SEALCAST_LOG_LEVEL": "debug"}
             self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, env=says)
         if not select.select([self._process.stdout], [], [], READY_SECONDS)[0]:
-            self.__exit__()
+            self._end()
             raise TimeoutError(f"{BINARY} was not ready within {READY_SECONDS} s")
-        address = json.loads(self._process.stdout.readline())["public"]
+        ready = json.loads(self._process.stdout.readline())
+        address, self._metrics = ready["public"], ready["metrics"]
         self.port = int(address.rpartition(":")[2])
         self.api = f"http://{address}/api"
         self.websocket = f"ws://{address}/connection/websocket"
         return self
 
     def __exit__(self, *_):
+        EVIDENCE.metrics_at(self._metrics)
+        self._end()
+
+    def _end(self):
         self._process.kill()
         self._process.wait()
         self._process.stdout.close()
@@ -100,10 +106,9 @@ def token(user, **claims):
     header = _segment({"alg": "HS256", "typ": "JWT"})
     signed = header + b"." + _segment({"sub": user, "exp": in_seconds(600), **claims})
     signature = _base64(hmac.new(SECRET.encode(), signed, hashlib.sha256).digest())
-    LOGS.mkdir(parents=True, exist_ok=True)
-    with (LOGS / "signatures").open("ab") as noted:
-        noted.write(signature + b"\n")
-    return (signed + b"." + signature).decode()
+    made = (signed + b"." + signature).decode()
+    EVIDENCE.token(made, user)
+    return made
 
 
 def in_seconds(seconds):

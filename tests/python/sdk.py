@@ -11,7 +11,7 @@ import unittest
 import cent
 import centrifuge
 
-from node import API_KEY, Node, token
+from node import API_KEY, EVIDENCE, Node, token
 from proxy import Proxy
 
 WAIT = 15
@@ -55,6 +55,8 @@ class Events:
             raise AttributeError(handler)
 
         async def keep(context):
+            if handler in ("on_error", "on_disconnected"):
+                EVIDENCE.told(str(getattr(context, "reason", None) or getattr(context, "error", "")))
             self._kept.append((handler.removeprefix("on_"), context))
             self._changed.set()
 
@@ -139,6 +141,7 @@ class SdkTest(unittest.IsolatedAsyncioTestCase):
     async def publish(self, channel, *values):
         """Through the server API, one after the other."""
         for value in values:
+            EVIDENCE.published(value)
             await self.api.publish(cent.PublishRequest(channel=channel, data=value))
 
     async def proxy(self):
@@ -161,6 +164,7 @@ class SdkTest(unittest.IsolatedAsyncioTestCase):
 
 def payload(encoding, value):
     """What the SDK of this encoding takes as a payload."""
+    EVIDENCE.published(value)
     return value if encoding == JSON else json.dumps(value, ensure_ascii=False).encode()
 
 

@@ -4,7 +4,7 @@ import unittest
 
 import cent
 
-from node import API_KEY, Node
+from node import API_KEY, EVIDENCE, Node
 from sdk import CENT, scenario
 
 
@@ -15,6 +15,7 @@ class ServerApi(unittest.TestCase):
         cls.client = cent.Client(cls.node.api, API_KEY)
 
     def publish(self, channel, data=None, **more):
+        EVIDENCE.published(data)
         return self.client.publish(cent.PublishRequest(channel=channel, data=data, **more))
 
     @scenario("history pages forwards and backwards", by=CENT)

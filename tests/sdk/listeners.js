@@ -45,7 +45,7 @@ function bySdk(transport, token, tell) {
   return () => client.disconnect();
 }
 
-/** As a browser's EventSource does it (WHATWG HTML, 9.2): the id that came last says what it has, also one without data. */
+/** As an EventSource does it (WHATWG HTML, 9.2): the id that came last says what it has. */
 function byEvents(transport, token, tell) {
   const connect = encodeURIComponent(JSON.stringify({ token, subs: { [channel]: {} } }));
   const last = { offset: 0, epoch: '', id: '' };

@@ -28,7 +28,7 @@ pub use command::{Command, Request};
 pub use emulation::Emulation;
 pub use filter::{BadFilter, Filter};
 pub use joined::Joining;
-pub use name::{Channel, User};
+pub use name::{Channel, Tenant, User};
 pub use payload::{Data, Payload};
 pub use position::{Epoch, Position};
 pub use reply::{Body, Publication, Push, Reply};

@@ -68,6 +68,12 @@ const fn is_channel_byte(byte: u8) -> bool {
     byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\'' | b'\\' | b'`' | b'<' | b'>')
 }
 
+/// Of users and tenants, whose names are an application's own.
+fn check_printable(name: &str) -> Result<(), BadName> {
+    check_length(name)?;
+    if name.chars().any(char::is_control) { Err(BadName::Character) } else { Ok(()) }
+}
+
 fn check_length(name: &str) -> Result<(), BadName> {
     match name.len() {
         0 => Err(BadName::Empty),
@@ -106,11 +112,8 @@ impl User {
     /// # Errors
     /// Says which rule the id breaks.
     pub fn parse(id: &str) -> Result<User, BadName> {
-        if id.len() > MAX_NAME {
-            return Err(BadName::TooLong);
-        }
-        if id.chars().any(char::is_control) {
-            return Err(BadName::Character);
+        if !id.is_empty() {
+            check_printable(id)?;
         }
         Ok(User(id.into()))
     }
@@ -137,6 +140,35 @@ impl User {
 impl fmt::Debug for User {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.is_anonymous() { "User(anonymous)" } else { "User([redacted])" })
+    }
+}
+
+/// A tenant of the application as tokens name it: 1 to 255 bytes without control
+/// characters. Cheap to clone. It may be the name of a customer: `Debug` does not
+/// print it.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Tenant(Arc<str>);
+
+impl Tenant {
+    /// Checks `name`.
+    ///
+    /// # Errors
+    /// Says which rule the name breaks.
+    pub fn parse(name: &str) -> Result<Tenant, BadName> {
+        check_printable(name)?;
+        Ok(Tenant(name.into()))
+    }
+
+    /// The name as the token gave it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Tenant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tenant([redacted])")
     }
 }
 
@@ -174,5 +206,17 @@ mod tests {
         assert_eq!(User::parse("a\r\nb"), Err(BadName::Character));
         assert!(User::parse("zoë 42").is_ok());
         assert!(!format!("{:?}", User::parse("zoë").expect("valid")).contains("zoë"));
+        assert_eq!(User::parse(&"a".repeat(256)), Err(BadName::TooLong));
+        assert!(User::parse("").is_ok_and(|user| user.is_anonymous()));
+        for (name, why) in [
+            ("", BadName::Empty),
+            ("a\u{7f}", BadName::Character),
+            (&"a".repeat(256), BadName::TooLong),
+        ] {
+            assert_eq!(Tenant::parse(name), Err(why), "{name:?}");
+        }
+        let tenant = Tenant::parse("Zoë & Söhne").expect("valid");
+        assert!(tenant.as_str() == "Zoë & Söhne" && !format!("{tenant:?}").contains("Zo"));
+        assert!(Tenant::parse(&"a".repeat(255)).is_ok());
     }
 }

@@ -67,6 +67,12 @@ impl Payload {
         &self.bytes
     }
 
+    /// The same, taken out.
+    #[must_use]
+    pub fn into_bytes(self) -> Bytes {
+        self.bytes
+    }
+
     /// Whether the bytes are known to be one JSON value.
     #[must_use]
     pub fn is_json(&self) -> bool {

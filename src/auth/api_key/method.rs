@@ -68,7 +68,7 @@ methods! {
     MapStats, "map_stats", true;
     /// Empties a map.
     MapClear, "map_clear", true;
-    /// Sets a limit of its own for one user, client, address or key.
+    /// Sets a limit of its own for one user, tenant, client, address or key.
     LimitsSet, "limits_set", false;
     /// Which limits of that kind are in force.
     LimitsList, "limits_list", false;

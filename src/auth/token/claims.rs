@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use bytes::Bytes;
-use sealcast_wire::{Channel, User};
+use sealcast_wire::{Channel, Tenant, User};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -25,6 +25,8 @@ const MAX_IAT_AHEAD: f64 = 30.0;
 pub struct Claims {
     /// The user; anonymous only where that is allowed.
     pub user: User,
+    /// Of which tenant of the application the user is, if of any.
+    pub tenant: Option<Tenant>,
     /// When the connection expires, Unix seconds; `None` if never.
     pub expires_at: Option<u64>,
     /// What others are told of the user; one JSON value, or empty.
@@ -56,6 +58,7 @@ impl Claims {
     pub fn anonymous() -> Claims {
         Claims {
             user: User::anonymous(),
+            tenant: None,
             expires_at: None,
             info: Bytes::new(),
             subscriptions: BTreeMap::new(),
@@ -92,12 +95,14 @@ pub(super) fn connection(payload: &[u8], rules: &Rules<'_>) -> Result<Claims, Re
         return Err(Refused::Invalid("wrong_purpose"));
     }
     let (user, expires_at) = registered.check(payload, rules)?;
+    let tenant = own.tenant.as_deref().map(Tenant::parse).transpose();
     let meta = own.meta.map(subscription::bytes).unwrap_or_default();
     if !meta.is_empty() && !meta.starts_with(b"{") {
         return Err(Refused::Invalid("bad_claims"));
     }
     Ok(Claims {
         user,
+        tenant: tenant.map_err(|_| Refused::Invalid("bad_tenant"))?,
         expires_at,
         info: subscription::info(own.info, own.b64info.as_deref())?,
         subscriptions: subscription::granted(
@@ -135,6 +140,8 @@ fn registered(payload: &[u8]) -> Result<Registered, Refused> {
 struct Connection<'a> {
     #[serde(borrow, default, deserialize_with = "present")]
     channel: Option<&'a RawValue>,
+    #[serde(default, deserialize_with = "strict")]
+    tenant: Option<String>,
     #[serde(borrow, default)]
     info: Option<&'a RawValue>,
     #[serde(default)]

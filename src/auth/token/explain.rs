@@ -18,8 +18,9 @@ const DATA: [&str; 5] = ["info", "b64info", "meta", "data", "b64data"];
 const FORBIDDEN: [&str; 11] =
     ["jku", "jwk", "x5u", "x5c", "crit", "b64", "zip", "enc", "epk", "p2c", "p2s"];
 /// The claims that must be of one type.
-const TYPES: [(&str, &str); 13] = [
+const TYPES: [(&str, &str); 14] = [
     ("sub", "a text"),
+    ("tenant", "a text"),
     ("exp", "a number"),
     ("nbf", "a number"),
     ("iat", "a number"),
@@ -104,6 +105,11 @@ impl Verifier {
                 let expected = "the user's id, printable and not empty".into();
                 return explanation("bad_subject", claim, expected, seen.claim(claim));
             }
+            Refused::Invalid("bad_tenant") => (
+                "tenant",
+                "a tenant's name, printable and 1 to 255 bytes".into(),
+                seen.claim("tenant"),
+            ),
             Refused::Invalid("no_expiry") => {
                 ("exp", "when the token expires, Unix seconds".into(), seen.claim("exp"))
             }
@@ -147,6 +153,7 @@ pub fn advice(rule: &str) -> &'static str {
         "bad_signature" => "sign with the key that this node has; compare both configurations",
         "wrong_audience" => "put this node's audience into `aud`, or correct client.token.audience",
         "bad_subject" => "put the user's id into the token, as a text",
+        "bad_tenant" => "name the tenant as a text, or leave the claim out",
         "no_expiry" => "put `exp` into the token: Unix seconds, at most max_lifetime from now",
         "issued_in_future" => "compare the clocks of both machines",
         "lives_too_long" => "let tokens expire earlier, or raise client.token.max_lifetime",

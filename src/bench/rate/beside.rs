@@ -8,7 +8,8 @@ use std::time::Duration;
 use rustix::process::nice;
 use serde_json::{Value, json};
 
-use super::super::crowd::{Crowd, Nobody};
+use super::super::audience::Nobody;
+use super::super::crowd::Crowd;
 use super::super::failure::{Failure, While};
 use super::super::listeners::Listeners;
 use super::super::report::{Figure, Outcome, Progress, Table};

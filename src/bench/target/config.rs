@@ -24,15 +24,15 @@ pub(in super::super) fn namespace(kept: bool) -> &'static str {
 pub(super) struct Config(PathBuf);
 
 impl Config {
-    /// For so many connections, and with the broker in the node itself or at this
-    /// address.
+    /// For so many connections, and with the broker in the node itself or at these
+    /// addresses.
     ///
     /// # Errors
     /// If the file cannot be written.
     pub(super) fn write(
         tokens: &Tokens,
         connections: usize,
-        redis: Option<&str>,
+        redis: &[String],
     ) -> Result<Config, Failure> {
         let connections = (connections + 100).max(20_000);
         let mut config = json!({
@@ -55,17 +55,19 @@ impl Config {
                     "force_recovery": true,
                 }],
             },
+            "sse": { "enabled": true },
             "http_api": { "key": tokens.secret() },
             // All come from one address, and as fast as they can.
             "limits": {
                 "profile": "none",
                 "ip_connections": connections,
+                "sse_connections": connections,
                 "waiting_connections": connections,
                 "http_sockets": 4_000,
             },
         });
-        if let (Some(address), Value::Object(sections)) = (redis, &mut config) {
-            let engine = json!({ "type": "redis", "redis": { "address": address } });
+        if let ([_, ..], Value::Object(sections)) = (redis, &mut config) {
+            let engine = json!({ "type": "redis", "redis": { "address": redis } });
             sections.insert("engine".to_owned(), engine);
             sections.insert("cluster".to_owned(), json!({ "key": tokens.secret() }));
         }

@@ -24,8 +24,7 @@ async fn look(broker: &Memory, number: usize) -> Page {
 
 async fn publish(broker: &Memory, number: usize) {
     let publication = Publication { data: "{}".into(), ..Publication::default() };
-    let outgoing =
-        Outgoing { publication, keep: Some(KEEP), idempotency: None, version: None, delta: false };
+    let outgoing = Outgoing { publication, keep: Some(KEEP), ..Outgoing::default() };
     broker.publish(channel(number), outgoing).await.expect("taken");
 }
 

@@ -1,5 +1,6 @@
-//! Limits over all nodes where a bucket need not lie where the channel lies: a node
-//! draws some credit ahead, a little of the limit at a time, and publishes on it.
+//! Limits over all nodes where no script sees the bucket, because it need not lie where
+//! the channel lies, or because what it limits publishes nothing: a node draws some
+//! credit ahead, a little of the limit at a time, and spends it.
 //!
 //! What is drawn is taken out of the bucket, so all nodes together never have more
 //! than the limit. Credit that is not used is worth nothing once as much has come
@@ -14,7 +15,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
-use super::super::{CALL_TIMEOUT, Charge, NotPublished, Unavailable};
+use super::super::{CALL_TIMEOUT, Charge, Unavailable};
 use super::keys::{Kind, Name, Names};
 use super::primary::Way;
 use super::router::Router;
@@ -43,6 +44,8 @@ struct All {
 }
 
 struct Credit {
+    /// Under which it was drawn.
+    rate: Rate,
     left: u32,
     /// How much was drawn the last time, and until when it is worth something.
     drawn: u32,
@@ -80,7 +83,7 @@ impl Credits {
         &self,
         (names, router): (&Names, &Router),
         charges: &[Charge],
-    ) -> Result<(), NotPublished> {
+    ) -> Result<(), TooMany> {
         for (at, charge) in charges.iter().enumerate() {
             let name = names.bucket(charge.scope.name(), &charge.subject);
             let taken = match self.take_one(router, name, &charge.rate).await {
@@ -91,7 +94,7 @@ impl Credits {
                 for other in charges.iter().take(at) {
                     self.give_back(names.bucket(other.scope.name(), &other.subject));
                 }
-                return Err(TooMany { scope: charge.scope, wait }.into());
+                return Err(TooMany { scope: charge.scope, wait });
             }
         }
         Ok(())
@@ -131,6 +134,7 @@ impl Credits {
         let mut all = self.all.lock();
         all.forget_idle(now);
         let credit = all.credits.entry(name).or_insert_with(|| Credit {
+            rate: *rate,
             left: 0,
             drawn: 0,
             until: now,
@@ -138,6 +142,11 @@ impl Credits {
             drawing: false,
             drawn_now: Arc::default(),
         });
+        if credit.rate != *rate {
+            // What another rate allowed and refused holds no more.
+            (credit.rate, credit.left) = (*rate, 0);
+            (credit.until, credit.empty_until) = (now, now);
+        }
         if credit.left > 0 && credit.until > now {
             credit.left -= 1;
             return Next::Taken;

@@ -13,8 +13,9 @@ use super::hello::Mode;
 use super::keys::{Kind, Name};
 use super::life::Counter;
 use super::place::{self, Place, Unfit};
+use super::publish::asked;
 use super::skew::{self, Clock};
-use super::{asked, endpoint, epoch, millis, record, scripts};
+use super::{endpoint, epoch, millis, record, scripts};
 
 /// How long what is tried out stays.
 const TRIAL: Duration = Duration::from_secs(1);

@@ -158,6 +158,7 @@ mod tests {
         let one = |subject| Override { subject, terms, reason: "why".into(), by: "ops".into() };
         for subject in [
             Subject::User("ada".into()),
+            Subject::Tenant("ada".into()),
             Subject::Client(uuid::Uuid::from_u128(7)),
             Subject::Address("2001:db8::/64".parse().expect("a network")),
         ] {

@@ -37,6 +37,8 @@ const MISSED: u8 = 7;
 
 /// Bit of the flags: subscribers who asked for deltas may get one.
 const DELTA: u8 = 1;
+/// Bit of the flags: it is worth nothing a moment later; only of what is not kept.
+const PASSING: u8 = 2;
 
 /// What a record of a channel says.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,6 +69,7 @@ pub(super) struct Stored {
     /// The stream that the offset counts in; `None` if it is not kept.
     pub(super) epoch: Option<Epoch>,
     pub(super) delta: bool,
+    pub(super) passing: bool,
     /// Its own name, and its predecessor's.
     pub(super) tag: u64,
     pub(super) before: u64,
@@ -98,9 +101,15 @@ pub(super) enum BadRecord {
     Broken,
 }
 
+/// The flags of a publication.
+pub(super) fn flags(delta: bool, passing: bool) -> u8 {
+    let bit = |is: bool, bit: u8| if is { bit } else { 0 };
+    bit(delta, DELTA) | bit(passing, PASSING)
+}
+
 /// What stands behind the head of a publication: its flags, and its body, sealed.
-pub(super) fn flagged(channel: &Channel, publication: &Publication, delta: bool) -> Vec<u8> {
-    let mut flagged = vec![if delta { DELTA } else { 0 }];
+pub(super) fn flagged(channel: &Channel, publication: &Publication, flags: u8) -> Vec<u8> {
+    let mut flagged = vec![flags];
     flagged.extend(body(channel, publication));
     flagged
 }
@@ -124,11 +133,11 @@ fn body(channel: &Channel, publication: &Publication) -> Vec<u8> {
 }
 
 /// The whole record of a publication that is not kept.
-pub(super) fn unkept(channel: &Channel, publication: &Publication, delta: bool) -> Vec<u8> {
+pub(super) fn unkept(channel: &Channel, publication: &Publication, flags: u8) -> Vec<u8> {
     let mut record = vec![VERSION, PUBLICATION];
     record.extend([0; 6 * 8]);
     record.push(0);
-    record.extend(flagged(channel, publication, delta));
+    record.extend(flagged(channel, publication, flags));
     record
 }
 
@@ -247,7 +256,8 @@ fn take_head(from: &mut Bytes) -> Result<Head, BadRecord> {
 fn read_publication(channel: &Channel, mut rest: Bytes) -> Result<Stored, BadRecord> {
     let Head { offset, tag, before, epoch } = take_head(&mut rest)?;
     let flags = rest.try_get_u8().map_err(|_| BadRecord::Broken)?;
-    if (offset == 0) != epoch.is_empty() || flags & !DELTA != 0 {
+    let known = if offset == 0 { DELTA | PASSING } else { DELTA };
+    if (offset == 0) != epoch.is_empty() || flags & !known != 0 {
         return Err(BadRecord::Broken);
     }
     let mut body = at_rest::open(channel, rest)?;
@@ -275,7 +285,8 @@ fn read_publication(channel: &Channel, mut rest: Bytes) -> Result<Stored, BadRec
         epoch: if offset == 1 { epoch.clone() } else { String::new() },
     };
     let epoch = (offset > 0).then(|| Epoch::from(epoch));
-    Ok(Stored { publication, epoch, delta: flags & DELTA != 0, tag, before })
+    let (delta, passing) = (flags & DELTA != 0, flags & PASSING != 0);
+    Ok(Stored { publication, epoch, delta, passing, tag, before })
 }
 
 fn put_info(into: &mut Vec<u8>, info: &ClientInfo) {
@@ -350,9 +361,10 @@ mod tests {
 
     #[test]
     fn what_was_written_is_read() {
-        for (publication, delta) in [(publication(), true), (Publication::default(), false)] {
-            let record = unkept(&channel(), &publication, delta);
-            let stored = Stored { publication, epoch: None, delta, tag: 0, before: 0 };
+        for (delta, passing) in [(true, false), (false, true), (false, false), (true, true)] {
+            let publication = if delta { publication() } else { Publication::default() };
+            let record = unkept(&channel(), &publication, flags(delta, passing));
+            let stored = Stored { publication, epoch: None, delta, passing, tag: 0, before: 0 };
             assert_eq!(read(&channel(), record), Ok(Record::Publication(stored)));
         }
         for came in [true, false] {
@@ -380,17 +392,21 @@ mod tests {
         for length in 0..at.len() {
             assert!(read_head(at[..length].to_vec()).is_err(), "cut at {length}");
         }
-        at.extend(flagged(&channel(), &publication(), true));
+        let head_ends = at.len();
+        at.extend(flagged(&channel(), &publication(), DELTA));
         let head = Head { offset: 5, tag, before, epoch: epoch.clone() };
         assert_eq!(read_head(at.clone()), Ok(head));
         let stored = Stored {
             publication: Publication { offset: 5, ..publication() },
             epoch: Some(epoch.into()),
             delta: true,
+            passing: false,
             tag,
             before,
         };
         assert_eq!(read(&channel(), at.clone()), Ok(Record::Publication(stored)));
+        at[head_ends] |= PASSING;
+        assert_eq!(read(&channel(), at.clone()), Err(BadRecord::Broken), "what is kept is not");
         at[0] = 2;
         assert_eq!(read_head(at), Err(BadRecord::Version(2)));
         assert_eq!(read_head(erased()), Err(BadRecord::Kind(ERASED)));
@@ -398,7 +414,7 @@ mod tests {
 
     #[test]
     fn nothing_else_is_read() {
-        let whole = unkept(&channel(), &publication(), true);
+        let whole = unkept(&channel(), &publication(), DELTA);
         for length in 0..whole.len() {
             assert!(read(&channel(), whole[..length].to_vec()).is_err(), "cut at {length}");
         }

@@ -184,13 +184,7 @@ async fn what_was_published_while_nobody_listened_is_not_skipped() {
     let broker = Memory::new(feed, 1 << 20);
     let publish = async || {
         let publication = Publication { data: "{}".into(), ..Publication::default() };
-        let outgoing = Outgoing {
-            publication,
-            keep: Some(KEEP),
-            idempotency: None,
-            version: None,
-            delta: false,
-        };
+        let outgoing = Outgoing { publication, keep: Some(KEEP), ..Outgoing::default() };
         broker.publish(room(), outgoing).await.expect("taken").expect("kept").offset
     };
     broker.subscribe(room()).await.expect("subscribed");

@@ -10,7 +10,8 @@ section! {
         key: Option<SecretText>,
         /// More keys, each with what it may do.
         keys: Vec<ApiKey>,
-        /// How fast `key` may call, each command of a batch by itself; any rate unless given.
+        /// How fast `key` may call, with Redis all nodes together, each command of a batch by itself;
+        /// any rate unless given.
         rate: Rate = Rate::NONE,
         /// `transport` tells errors by the HTTP status; empty tells them in the body.
         error_mode: String,
@@ -36,7 +37,8 @@ section! {
         methods: Option<Vec<String>>,
         /// Patterns of the channels that it may reach, such as `news:*`; all unless given.
         channels: Option<Vec<String>>,
-        /// How fast it may call, each command of a batch by itself; any rate unless given.
+        /// How fast it may call, with Redis all nodes together, each command of a batch by itself; any
+        /// rate unless given.
         rate: Rate = Rate::NONE,
     }
 }

@@ -23,7 +23,7 @@ section! {
         user_connection_limit: usize => user_connections,
         /// What becomes of one more of them: with `retry` it is closed with 3013, after which SDKs
         /// try again later; with `refuse` with 3504, after which they do not; with `replace` it
-        /// stays, and the oldest is closed with 3504.
+        /// stays, and the oldest is closed with 3504. One more of a tenant never stays.
         user_connection_limit_answer: String = "retry".to_owned(),
         /// Clients are told the time when they connect.
         connect_include_server_time: bool,

@@ -22,6 +22,9 @@ section! {
         subscribe: Rate => subscribes,
         /// How fast one user may publish, over all connections; with Redis, to all nodes.
         user_messages: Rate => user_messages,
+        /// How fast all users of one tenant together, whom the claim `tenant` of their tokens
+        /// names, may publish; with Redis, to all nodes.
+        tenant_messages: Rate => tenant_messages,
         /// How fast one client may publish to one channel with `shaping`. It counts as nothing else,
         /// and what is merged may come ten times as fast.
         ephemeral: Rate => ephemeral,
@@ -33,6 +36,9 @@ section! {
         node_connects: Rate => node_connects,
         /// Most connections from one address, or with IPv6 from one /64.
         ip_connections: usize => ip_connections,
+        /// Most connections of all users of one tenant; with Redis, on all nodes together; any number
+        /// with 0.
+        tenant_connections: usize => tenant_connections,
         /// How fast one user may ask for tickets.
         user_tickets: Rate => user_tickets,
         /// How fast one address, or with IPv6 one /64, may name sessions and tickets that are not

@@ -9,6 +9,7 @@ use crate::limit::{Limits, Rate};
 pub(super) fn contradictions(limits: &Limits, settings: &[Setting], faults: &mut Vec<Fault>) {
     let given = |place: &str| is_given(settings, place);
     let Limits { conn_commands, node_commands, ip_connects, node_connects, .. } = limits;
+    let Limits { user_messages, tenant_messages, tenant_connections, .. } = limits;
     let faster = |one: &Rate, all: &Rate| !one.is_none() && one.per_second() > all.per_second();
     let frame = u64::try_from(limits.frame_bytes).unwrap_or(u64::MAX);
     let pairs = [
@@ -59,6 +60,18 @@ pub(super) fn contradictions(limits: &Limits, settings: &[Setting], faults: &mut
             "limits.conn_commands",
             "limits.node_commands",
             "faster than limits.node_commands: one connection alone could use them up",
+        ),
+        (
+            faster(user_messages, tenant_messages),
+            "limits.user_messages",
+            "limits.tenant_messages",
+            "faster than limits.tenant_messages: one user alone could use them up",
+        ),
+        (
+            *tenant_connections > 0 && limits.user_connections > *tenant_connections,
+            "client.user_connection_limit",
+            "limits.tenant_connections",
+            "more than limits.tenant_connections: one user alone could take them all",
         ),
         (
             faster(ip_connects, node_connects),

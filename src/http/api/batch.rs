@@ -10,9 +10,10 @@ use sealcast_wire::ErrorCode;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::admission::{self, Admitted};
 use super::ahead::Ahead;
 use super::answer::{Problem, error_text};
-use super::{ApiMethod, App, ServerApi, admit, method, parse};
+use super::{ApiMethod, App, ServerApi, method, parse};
 use crate::limit::Scope;
 
 /// Most commands of one batch.
@@ -79,13 +80,18 @@ fn asked<'a>(command: &Command<'a>) -> Option<(ApiMethod, &'a RawValue)> {
 
 async fn one(app: &App, caller: &ServerApi, asked: Option<(ApiMethod, &RawValue)>) -> String {
     let Some((method, request)) = asked else { return error(ErrorCode::MethodNotFound) };
-    if let Err(too_many) = admit::admit_call(app, caller.name()) {
-        return error(match too_many.scope {
-            Scope::Blocked => ErrorCode::PermissionDenied,
-            _ => ErrorCode::TooManyRequests,
-        });
-    }
-    match method::call(method, app, caller, request.get().as_bytes()).await {
+    let body = request.get().as_bytes();
+    let called = match admission::admit(method, app, caller, body).await {
+        Admitted::Once => method::call(method, app, caller, body).await,
+        Admitted::Again(outcome) => Ok(outcome),
+        Admitted::Refused(too_many) => {
+            return error(match too_many.scope {
+                Scope::Blocked => ErrorCode::PermissionDenied,
+                _ => ErrorCode::TooManyRequests,
+            });
+        }
+    };
+    match called {
         Ok(Ok(result)) => format!(r#"{{"{}":{result}}}"#, method.name()),
         Ok(Err(problem)) => error(problem),
         Err(_) => error(ErrorCode::BadRequest),

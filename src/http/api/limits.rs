@@ -1,9 +1,9 @@
 //! `limits_set`, `limits_list` and `limits_remove`: what an operator sets for one
-//! user, client, address or API key, on every node at once.
+//! user, tenant, client, address or API key, on every node at once.
 
 use std::time::Duration;
 
-use sealcast_wire::{ErrorCode, User};
+use sealcast_wire::{ErrorCode, Tenant, User};
 use serde::{Deserialize, Serialize};
 
 use super::node::Nothing;
@@ -17,6 +17,7 @@ const MAX_KEY_NAME: usize = 64;
 #[derive(Default, Deserialize)]
 pub(super) struct Wish {
     user: Option<String>,
+    tenant: Option<String>,
     client: Option<String>,
     address: Option<String>,
     key: Option<String>,
@@ -32,6 +33,7 @@ pub(super) struct Wish {
 #[derive(Default, Deserialize)]
 pub(super) struct Whom {
     user: Option<String>,
+    tenant: Option<String>,
     client: Option<String>,
     address: Option<String>,
     key: Option<String>,
@@ -42,6 +44,8 @@ pub(super) struct Whom {
 struct InForce {
     #[serde(skip_serializing_if = "Option::is_none")]
     user: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tenant: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     client: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -77,8 +81,8 @@ pub(super) struct Removed {
 /// When it is answered it holds here; on the other nodes a moment later, a second
 /// at most.
 pub(super) async fn set(app: &App, caller: &ServerApi, wish: Wish) -> Result<Set, Problem> {
-    let Wish { user, client, address, key, .. } = wish;
-    let subject = subject(Whom { user, client, address, key })?;
+    let Wish { user, tenant, client, address, key, .. } = wish;
+    let subject = subject(Whom { user, tenant, client, address, key })?;
     let block = wish.block.unwrap_or(false);
     if block && matches!(&subject, Subject::ApiKey(name) if name == caller.name()) {
         return Err(bad("a key cannot block itself"));
@@ -157,21 +161,24 @@ fn size(given: Option<u64>) -> Option<usize> {
 fn subject(whom: Whom) -> Result<Subject, Problem> {
     let all = [
         ("user", whom.user),
+        ("tenant", whom.tenant),
         ("client", whom.client),
         ("address", whom.address),
         ("key", whom.key),
     ];
     let mut given = all.into_iter().filter_map(|(kind, name)| Some((kind, name?)));
     let (Some((kind, name)), None) = (given.next(), given.next()) else {
-        return Err(bad("exactly one of user, client, address and key is needed"));
+        return Err(bad("exactly one of user, tenant, client, address and key is needed"));
     };
     let known = match kind {
         "user" => User::parse(&name).is_ok_and(|user| !user.is_anonymous()),
+        "tenant" => Tenant::parse(&name).is_ok(),
         "key" => !name.is_empty() && name.len() <= MAX_KEY_NAME,
         _ => true,
     };
     Subject::of(kind, &name).filter(|_| known).ok_or(bad(match kind {
         "user" => "user is no user id; the anonymous user has no limits of its own",
+        "tenant" => "tenant is no name of a tenant",
         "client" => "client is no client id",
         "address" => "address is no IP address, and no /64 of IPv6",
         _ => "key is no name of an API key",
@@ -193,6 +200,7 @@ fn in_force(one: Override, rest: Duration) -> InForce {
     };
     match subject {
         Subject::User(_) => told.user = name,
+        Subject::Tenant(_) => told.tenant = name,
         Subject::Client(_) => told.client = name,
         Subject::Address(_) => told.address = name,
         Subject::ApiKey(_) => told.key = name,

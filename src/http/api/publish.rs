@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use sealcast_wire::{Data, ErrorCode};
+use futures_util::future::try_join_all;
+use sealcast_wire::{Data, ErrorCode, Position};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::super::admit;
+use super::admission::{charge, exhaust};
 use super::ahead::Ahead;
-use super::{App, ErrorMode, ServerApi, done, find, told};
+use super::answer::Outcome;
+use super::{ApiMethod, App, ErrorMode, ServerApi, done, find, parse, told};
 use crate::broker::{Charge, IdempotencyKey, NotPublished};
-use crate::limit::Scope;
 use crate::relay::How;
 
 /// Most channels of one broadcast.
@@ -84,9 +85,59 @@ pub(super) async fn broadcast(
         let publish = publish_to(app, caller, Some(channel), &wish, charge.take());
         outcomes.begin(Box::pin(async { told(&done(publish.await), ErrorMode::Body).1 })).await;
     }
-    let texts = outcomes.end().await.iter().cloned().map(RawValue::from_string);
-    let responses = texts.collect::<Result<_, _>>().map_err(|_| ErrorCode::Internal)?;
-    Ok(Broadcast { responses })
+    Broadcast::of(outcomes.end().await)
+}
+
+/// What a publish or a broadcast was answered that came before under the same idempotency
+/// key, to all of the same channels; `None` if none did. It is looked up in a turn like a
+/// page of history, so that refused calls are no flood for the broker.
+pub(super) async fn answered(
+    method: ApiMethod,
+    app: &App,
+    caller: &ServerApi,
+    body: &[u8],
+) -> Option<Outcome> {
+    let wish: Wish<'_> = parse(body).ok()?;
+    let idempotency = own(caller, key(wish.idempotency_key.as_deref()).ok()??);
+    caller.admit(method).ok()?;
+    let channels = match method {
+        ApiMethod::Publish => wish.channel.as_slice(),
+        _ => wish.channels.as_deref().unwrap_or_default(),
+    };
+    let (first, others) = channels.split_first().filter(|_| channels.len() <= MAX_CHANNELS)?;
+    let _turn = app.policy.relay.page_turn().await.ok()?;
+    let ask = async |channel: &String| {
+        let (reach, _) = find(app, caller, Some(channel)).map_err(drop)?;
+        let answer = app.policy.relay.broker().answered(reach.into_channel(), idempotency.clone());
+        answer.await.map_err(drop)?.ok_or(())
+    };
+    let first = Published::at(ask(first).await.ok()?);
+    if method == ApiMethod::Publish {
+        return Some(done(Ok::<_, ErrorCode>(first)));
+    }
+    let others = try_join_all(others.iter().map(ask)).await.ok()?;
+    let texts = [first].into_iter().chain(others.into_iter().map(Published::at));
+    let texts: Vec<_> =
+        texts.map(|one| told(&done(Ok::<_, ErrorCode>(one)), ErrorMode::Body).1).collect();
+    Some(done(Broadcast::of(&texts)))
+}
+
+impl Published {
+    fn at(position: Option<Position>) -> Published {
+        Published {
+            offset: position.as_ref().map(|position| position.offset),
+            epoch: position.map(|position| position.epoch.to_string()),
+        }
+    }
+}
+
+impl Broadcast {
+    /// Of what each channel came to.
+    fn of(texts: &[String]) -> Result<Broadcast, ErrorCode> {
+        let responses = texts.iter().cloned().map(RawValue::from_string);
+        let responses = responses.collect::<Result<_, _>>().map_err(|_| ErrorCode::Internal)?;
+        Ok(Broadcast { responses })
+    }
 }
 
 async fn publish_to(
@@ -123,8 +174,7 @@ async fn publish_to(
     }
     let how = How {
         keep,
-        idempotency: key(wish.idempotency_key.as_deref())?
-            .map(|key| IdempotencyKey { owner: caller.name().to_owned(), key }),
+        idempotency: key(wish.idempotency_key.as_deref())?.map(|key| own(caller, key)),
         version: wish.version.filter(|version| *version > 0).map_or(Ok(None), |version| {
             let epoch = key(wish.version_epoch.as_deref())?.unwrap_or_default();
             Ok::<_, ErrorCode>(Some((version, epoch)))
@@ -137,18 +187,17 @@ async fn publish_to(
     let wish = reach.publish(payload, tags);
     let position = app.policy.relay.publish(wish, how).await.map_err(|why| match why {
         NotPublished::Unavailable(_) => ErrorCode::Internal,
-        NotPublished::TooMany(_) => ErrorCode::TooManyRequests,
+        NotPublished::TooMany(too_many) => {
+            exhaust(app, caller, &too_many);
+            ErrorCode::TooManyRequests
+        }
     })?;
-    Ok(Published {
-        offset: position.as_ref().map(|position| position.offset),
-        epoch: position.map(|position| position.epoch.to_string()),
-    })
+    Ok(Published::at(position))
 }
 
-/// Where the key's calls are counted over all nodes, those that publish.
-fn charge(app: &App, caller: &ServerApi) -> Option<Charge> {
-    let rate = admit::rate(app, caller.name());
-    app.policy.relay.charge(Scope::ApiKey, caller.name(), rate)
+/// Two callers' keys never meet.
+fn own(caller: &ServerApi, key: String) -> IdempotencyKey {
+    IdempotencyKey { owner: caller.name().to_owned(), key }
 }
 
 /// A text that becomes part of what the broker remembers; empty counts as absent.

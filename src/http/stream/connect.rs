@@ -10,7 +10,7 @@ use sealcast_wire::command::{Connect, Subscribe, Token};
 use sealcast_wire::{Command, Encoding, Request};
 use url::form_urlencoded;
 
-use super::super::App;
+use super::super::{App, body};
 use super::{Refusal, Transport, read_body};
 use crate::hub::{Marks, OVER};
 use crate::session::connect_command;
@@ -20,6 +20,7 @@ const PARAMETER: &str = "cf_connect";
 /// Another, in the place of `Last-Event-ID`: of an `EventSource` that a page made anew,
 /// because its URL was good once, nothing can set that header.
 const LAST: &str = "last_event_id";
+const BODY_WITH_GET: &str = "a GET has no body here; the connect request is in cf_connect";
 
 /// What a stream begins with.
 pub(super) struct Asked {
@@ -33,7 +34,7 @@ pub(super) struct Asked {
 pub(super) async fn asked(
     app: &App,
     parts: &Parts,
-    body: Body,
+    content: Body,
     transport: Transport,
 ) -> Result<Option<Asked>, Refusal> {
     let headers = &parts.headers;
@@ -46,15 +47,16 @@ pub(super) async fn asked(
         if length.is_some_and(|length| length != "0")
             || headers.contains_key(header::TRANSFER_ENCODING)
         {
-            return Err(bad("a GET has no body here; the connect request is in cf_connect"));
+            return Err(bad(BODY_WITH_GET));
         }
+        read_none(app, content).await?;
         let asked = in_url(app, parts.uri.query(), transport.is_unidirectional())?;
         if asked.is_none() && !transport.is_unidirectional() {
             return Err(bad("the connect command is missing: put it into cf_connect"));
         }
         (Encoding::Json, asked.unwrap_or_else(|| b"{}".to_vec()))
     } else {
-        let (encoding, content) = read_body(app, headers, body, usize::MAX).await?;
+        let (encoding, content) = read_body(app, headers, content, usize::MAX).await?;
         (encoding, content.to_vec())
     };
     if encoding == Encoding::Protobuf && transport != Transport::HttpStream {
@@ -124,6 +126,15 @@ pub(in crate::http) fn in_url(
         ));
     }
     Ok(Some(asked))
+}
+
+/// Over HTTP/2 a body need not be announced.
+async fn read_none(app: &App, content: Body) -> Result<(), Refusal> {
+    match body::read(&app.policy.limits, content, 0).await {
+        Ok(_) => Ok(()),
+        Err(StatusCode::PAYLOAD_TOO_LARGE) => Err(bad(BODY_WITH_GET)),
+        Err(status) => Err(super::explained(status)),
+    }
 }
 
 fn bad(reason: &'static str) -> Refusal {

@@ -8,29 +8,34 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::Response;
 use bytes::Bytes;
 use sealcast_wire::{Encoding, chunk};
-use tokio::net::TcpStream;
 
 use super::super::{App, address};
-use crate::hub::{Connection, Format, Framing, Pings, Registration};
-use crate::net::{self, Handing, Opening};
+use crate::hub::{Connection, Format, Framing, Pings, Registration, Socket};
+use crate::net::{self, Opening, Takeover};
 use crate::session::{Binding, Client, Emulated, Places};
 
 /// Between which times an `EventSource` comes back after its stream has ended,
 /// milliseconds: not all at once.
 const RETRY_MS: std::ops::RangeInclusive<u32> = 1_000..=5_000;
 
-/// The head of a stream, with the body that will be taken over.
-pub(super) fn response(format: Format, body: Handing) -> Response {
-    let mut response = Response::new(Body::new(body));
+/// The head of a stream, with a body that `begin` goes on with.
+pub(super) fn response(
+    format: Format,
+    takeover: Takeover,
+    begin: impl FnOnce(Socket, usize) + Send + 'static,
+) -> Response {
+    let is_last = takeover.is_last();
+    let mut response = Response::new(Body::new(takeover.body(begin)));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type(format)));
     put_uncached(headers);
-    // The socket carries nothing else afterwards; see `net::Handover`.
-    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    if is_last {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     response
 }
 
-/// Begins the connection on its socket, in a task of its own that needs nothing of
+/// Begins the connection on what carries it, in a task of its own that needs nothing of
 /// what the request did.
 pub(super) fn begin(
     app: Arc<App>,
@@ -38,12 +43,12 @@ pub(super) fn begin(
     first: Vec<u8>,
     places: Places,
     (client, binding): (IpAddr, Binding),
-) -> impl FnOnce(TcpStream, Bytes) + Send + 'static {
-    move |stream, behind| {
+) -> impl FnOnce(Socket, usize) + Send + 'static {
+    move |socket, stray| {
         let hub = Arc::clone(app.policy.relay.hub());
         let listens = format.is_unidirectional();
         let pings = if listens { Pings::Pushes } else { Pings::Replies };
-        let connection = Connection::new(uuid::Uuid::new_v4(), format, pings, stream);
+        let connection = Connection::new(uuid::Uuid::new_v4(), format, pings, socket);
         tracing::debug!(
             event = "opened",
             client = %connection.id(),
@@ -55,8 +60,7 @@ pub(super) fn begin(
         let registration = Registration::new(&hub, Arc::clone(&connection)).coming_from(client);
         let policies = Arc::clone(&app.policies);
         let session = Client::new(policies, Arc::clone(&connection), registration, places);
-        let opening = Opening { greeting: greeting(format), first, stray: behind.len() };
-        drop(behind);
+        let opening = Opening { greeting: greeting(format), first, stray };
         if listens {
             app.tasks.spawn(net::drive_stream(hub, connection, session, opening));
         } else {

@@ -24,6 +24,17 @@ impl Connection {
         self.close_locked(hub, &mut self.outbox.lock(), (code, reason), false);
     }
 
+    /// Ends the connection because a newer one takes its place. `false` if it was ending
+    /// already: then it has no place to give.
+    #[must_use]
+    pub fn displace(&self, hub: &Hub) -> bool {
+        let mut outbox = self.outbox.lock();
+        let lives = outbox.phase == Phase::Open;
+        let Disconnect { code, reason } = Disconnect::CONNECTION_LIMIT;
+        self.close_locked(hub, &mut outbox, (code, reason), false);
+        lives
+    }
+
     /// The peer's close frame has come: answers it, or takes it as the answer.
     pub fn peer_closed(&self, hub: &Hub, code: Option<u16>) {
         let mut outbox = self.outbox.lock();

@@ -180,25 +180,31 @@ impl Connection {
     /// subscription ends, until someone takes it to clean up.
     pub fn note_traces(&self, channel: &Channel, traces: Traces) {
         let mut outbox = self.outbox.lock();
-        outbox.traces.retain(|(noted, _)| noted != channel);
-        outbox.traces.push((channel.clone(), traces));
+        let noted = outbox.traces.get_or_insert_default();
+        noted.retain(|(other, _)| other != channel);
+        noted.push((channel.clone(), traces));
     }
 
     /// Whether there is anything to be cleaned up.
     #[must_use]
     pub fn has_traces(&self) -> bool {
-        !self.outbox.lock().traces.is_empty()
+        self.outbox.lock().traces.is_some()
     }
 
     /// Takes what is to be cleaned up for one channel.
     pub fn take_traces(&self, channel: &Channel) -> Option<Traces> {
         let mut outbox = self.outbox.lock();
-        let at = outbox.traces.iter().position(|(noted, _)| noted == channel)?;
-        Some(outbox.traces.swap_remove(at).1)
+        let noted = outbox.traces.as_mut()?;
+        let at = noted.iter().position(|(noted, _)| noted == channel)?;
+        let traces = noted.swap_remove(at).1;
+        if noted.is_empty() {
+            outbox.traces = None;
+        }
+        Some(traces)
     }
 
     /// Takes all that is to be cleaned up.
     pub fn take_all_traces(&self) -> Vec<(Channel, Traces)> {
-        std::mem::take(&mut self.outbox.lock().traces)
+        self.outbox.lock().traces.take().map(|noted| *noted).unwrap_or_default()
     }
 }

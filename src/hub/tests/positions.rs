@@ -91,7 +91,7 @@ fn another_epoch_is_a_hole_and_ends_a_connection_whose_subscription_the_server_m
     let (one, script, _) = at_position(&hub, 0, wants);
     let publication = Arc::new(at(1));
     let epoch = Some(Arc::from("another"));
-    let item = Item { publication, epoch, delta: false };
+    let item = Item { publication, epoch, delta: false, passing: false };
     send(&hub, Content::Publications(Box::new(Batch::of(item))));
     assert_eq!(script.read().1, Some(Disconnect::INSUFFICIENT_STATE.code));
     assert!(!one.is_open());

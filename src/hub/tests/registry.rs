@@ -7,7 +7,7 @@ fn ada() -> User {
 }
 
 fn client() -> Client {
-    Client { user: ada(), info: Bytes::new() }
+    Client { user: ada(), tenant: None, info: Bytes::new() }
 }
 
 fn register(hub: &Arc<Hub>) -> (Arc<Connection>, Registration) {
@@ -60,7 +60,8 @@ fn the_older_ones_are_those_that_authenticated_before() {
     let (_, other) = register(&hub);
     two.authenticated(client(), None);
     one.authenticated(client(), None);
-    other.authenticated(Client { user: User::parse("bob").unwrap(), info: Bytes::new() }, None);
+    let bob = Client { user: User::parse("bob").unwrap(), ..client() };
+    other.authenticated(bob, None);
     let same = |older: Vec<Arc<Connection>>, expected: &[&Arc<Connection>]| {
         older.len() == expected.len()
             && older.iter().zip(expected).all(|(one, other)| Arc::ptr_eq(one, other))

@@ -52,7 +52,7 @@ impl Bench {
         let open = Namespace { subscribe_for_client: true, ..Namespace::default() };
         let namespaces = Namespaces::new(Some(open), HashMap::new());
         let user = sealcast_wire::User::parse("ada").unwrap();
-        let identity = Identity { user, info: bytes::Bytes::new() };
+        let identity = Identity { user, tenant: None, info: bytes::Bytes::new() };
         let wish = identity.authorize_subscribe(&namespaces, Subscribe { channel: channel() });
         let script = Script::with_room(1 << 24);
         let connection = Connection::scripted(Encoding::Json, script.clone());
@@ -70,7 +70,8 @@ impl Bench {
     async fn publish(&self, offset: u64) {
         let (channel, publication) = (channel(), publication(offset));
         let epoch = (offset > 0).then(|| "epoch".into());
-        let delivery = Delivery::Publication { channel, publication, epoch, delta: false };
+        let (delta, passing) = (false, false);
+        let delivery = Delivery::Publication { channel, publication, epoch, delta, passing };
         self.inbox.send(delivery).await.expect("the pump runs");
     }
 

@@ -290,6 +290,10 @@ fn the_latency_elsewhere_is_of_those_who_hear_during_the_fault() {
     }
     let [before, during] = latency_elsewhere(&log, 450, 750);
     assert_eq!((before, during), (vec![10; 4], vec![10; 3]));
+    // It does so too if it still heard the first of it.
+    log.lineages[0].heard[5].at = 510;
+    let [before, during] = latency_elsewhere(&log, 450, 750);
+    assert_eq!((before, during), (vec![10; 4], vec![10; 3]));
     // The other is late with one of them, and tells so.
     log.lineages[1].heard[6].at += 40;
     assert_eq!(latency_elsewhere(&log, 450, 750)[1], [10, 10, 50]);

@@ -39,7 +39,8 @@ pub(crate) fn recovery(log: &Log, ended: Ms) -> Vec<Ms> {
 
 /// How long acknowledged publications took to those whom the fault does not touch, in
 /// order of size: of what was sent before it, and of what was sent during it. It touches
-/// who hears nothing of that before its end.
+/// who hears nothing before its end of what was sent in its second half; in the first, who
+/// is cut off in one direction may still hear by the other.
 pub(crate) fn latency_elsewhere(log: &Log, began: Ms, ended: Ms) -> [Vec<Ms>; 2] {
     let sent: HashMap<Id, Ms> = log
         .published
@@ -47,6 +48,7 @@ pub(crate) fn latency_elsewhere(log: &Log, began: Ms, ended: Ms) -> [Vec<Ms>; 2]
         .filter(|one| one.attempts.len() == 1 && one.is_acked() && one.sent() < ended)
         .map(|one| (one.id, one.sent()))
         .collect();
+    let half = began + ended.saturating_sub(began) / 2;
     let mut times = [Vec::new(), Vec::new()];
     for lineage in log.lineages.iter().filter(|lineage| !lineage.own_pace) {
         let heard: Vec<(Ms, Ms)> = lineage
@@ -57,7 +59,7 @@ pub(crate) fn latency_elsewhere(log: &Log, began: Ms, ended: Ms) -> [Vec<Ms>; 2]
                 _ => None,
             })
             .collect();
-        if !heard.iter().any(|(sent, heard)| *sent >= began && *heard < ended) {
+        if !heard.iter().any(|(sent, heard)| *sent >= half && *heard < ended) {
             continue;
         }
         for (sent, heard) in heard {

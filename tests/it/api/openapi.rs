@@ -180,6 +180,7 @@ async fn every_result_is_described_and_every_member_comes() {
         ("rpc", json!({})),
         ("limits_set", queue),
         ("limits_set", json!({ "user": "bob", "rate": "1/s", "ttl": 60, "reason": "r" })),
+        ("limits_set", json!({ "tenant": "acme", "rate": "1/s", "ttl": 60, "reason": "r" })),
         ("limits_set", json!({ "address": "::1", "block": true, "ttl": 60, "reason": "r" })),
         ("limits_set", json!({ "key": "other", "block": true, "ttl": 60, "reason": "r" })),
         ("limits_list", json!({})),

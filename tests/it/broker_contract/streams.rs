@@ -89,13 +89,16 @@ async fn what_is_kept_is_delivered_and_read_at_the_same_place(mut bench: Bench) 
     };
     for offset in 1..=2 {
         let delta = offset == 2;
-        let out = Outgoing { keep: Some(KEEP), delta, ..outgoing(sent.clone()) };
+        // What is kept is not passing, whoever says so.
+        let out = Outgoing { keep: Some(KEEP), delta, passing: true, ..outgoing(sent.clone()) };
         let position = bench.broker.publish(channel("room"), out).await.unwrap().expect("kept");
         assert_eq!(position, Position { offset, ..before.position.clone() });
         let (_, delivery) = bench.next().await;
-        let Delivery::Publication { publication, epoch, delta: came, .. } = delivery else {
+        let Delivery::Publication { publication, epoch, delta: came, passing, .. } = delivery
+        else {
             panic!("{delivery:?}")
         };
+        assert!(!passing);
         // The first tells the epoch.
         let told = if offset == 1 { before.position.epoch.to_string() } else { String::new() };
         let expected = Publication { offset, epoch: told, ..sent.clone() };

@@ -24,7 +24,8 @@ async fn a_node_takes_what_was_made_with_its_configuration() {
         assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{ended:?}");
         let made = ended.stdout.trim();
         let (_wire, connected) = Wire::admitted(&node, json!({ "token": made })).await;
-        assert_eq!(connected["ttl"], 600, "{connected}");
+        let left = connected["ttl"].as_u64().unwrap();
+        assert!((500..=600).contains(&left), "{connected}");
         assert!(connected["subs"]["talk:a"].is_object(), "{connected}");
 
         let wanted = ["--user", "ada", "--channel", "$room"];

@@ -13,7 +13,7 @@ use super::wire::Http2;
 use crate::support::client::{Wire, client};
 use crate::support::http::read_to_end;
 use crate::support::node::{API_KEY, TestNode};
-use crate::support::{PATIENCE, eventually, token};
+use crate::support::{PATIENCE, eventually};
 
 fn websockets(node: &TestNode) -> f64 {
     node.number("sealcast_connections{transport=\"websocket\"}")
@@ -99,7 +99,7 @@ async fn who_asks_for_nothing_is_sent_away_and_who_has_a_websocket_is_not() {
 }
 
 #[tokio::test]
-async fn other_requests_are_answered_too_but_streams_are_not() {
+async fn other_requests_are_answered_too() {
     let node = node(json!({ "sse": { "enabled": true } })).await;
     let http2 = Http2::open(&node).await;
     let publish = http2
@@ -110,10 +110,6 @@ async fn other_requests_are_answered_too_but_streams_are_not() {
     assert_eq!((answer.status, answer.body.contains("result")), (200, true), "{answer:?}");
     let emulation = http2.post("/emulation").header("content-type", "application/json");
     assert_eq!(http2.ask(emulation, Some("{}")).await.status, 404);
-    let stream = http2.post("/connection/sse").header("content-type", "application/json");
-    let connect = json!({ "id": 1, "connect": { "token": token::of("ada") } }).to_string();
-    let answer = http2.ask(stream, Some(&connect)).await;
-    assert_eq!(answer.status, 505, "{answer:?}");
     let large = http2.post("/emulation").header("content-type", "application/json");
     let answer = http2.ask(large, Some(&"x".repeat(70_000))).await;
     assert_eq!(answer.status, 413, "{answer:?}");

@@ -71,6 +71,12 @@ impl Http2 {
         request.extension(Protocol::from_static(protocol))
     }
 
+    /// A request whose body is to come.
+    pub(super) async fn begin(&self, request: Builder) -> Sent {
+        let mut ready = timeout(PATIENCE, self.send.clone().ready()).await.unwrap().unwrap();
+        ready.send_request(request.body(()).unwrap(), false).unwrap()
+    }
+
     pub(super) async fn send(&self, request: Builder, body: Option<&str>) -> Sent {
         let mut ready = timeout(PATIENCE, self.send.clone().ready()).await.unwrap().unwrap();
         let tunnel = request.extensions_ref().unwrap().get::<Protocol>().is_some();
@@ -129,7 +135,7 @@ impl Http2 {
 }
 
 /// A request on its way.
-type Sent = (ResponseFuture, SendStream<Bytes>);
+pub(super) type Sent = (ResponseFuture, SendStream<Bytes>);
 
 async fn read(answer: Response<RecvStream>) -> Answer {
     let (head, mut stream) = answer.into_parts();

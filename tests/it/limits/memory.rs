@@ -5,6 +5,7 @@ use sealcast_client::{Connection, Error};
 use sealcast_wire::Encoding;
 use serde_json::json;
 
+use crate::slow::{held, reluctant};
 use crate::support::client::Wire;
 use crate::support::http::ask;
 use crate::support::node::{ORIGIN, TestNode};
@@ -91,4 +92,55 @@ async fn near_the_budget_of_the_node_the_largest_go_until_it_has_room() {
     .await;
     eventually("four stay", || node.number("sealcast_connections") == 4.0).await;
     assert_eq!(node.number("sealcast_shed_total{what=\"queue\"}"), 1.0);
+}
+
+/// Of cursors there is a newer position soon; of everything else nothing is given up.
+#[tokio::test]
+async fn near_the_budget_of_the_node_who_is_slow_gets_no_cursors() {
+    const MOVES: usize = 3;
+    let limits = json!({
+        "node_queue_bytes": 200_000, "message_deadline": "60s", "write_timeout": "60s",
+    });
+    let cursors = json!({
+        "name": "cursors", "allow_subscribe_for_client": true, "allow_publish_for_client": true,
+        "shaping": { "mode": "latest" },
+    });
+    let node = TestNode::with(json!({
+        "limits": limits, "client": { "queue_max_size": 100_000 },
+        "channel": { "namespaces": [cursors] },
+    }))
+    .await;
+    let subscribe = r#"{"id":3,"subscribe":{"channel":"cursors:a"}}"#;
+    let mut slow = reluctant(&node).await;
+    assert!(slow.ask(subscribe).await["subscribe"].is_object());
+    let mut fast = Wire::connected(&node, "bob").await;
+    assert!(fast.ask(subscribe).await["subscribe"].is_object());
+    let mut ada = Wire::connected(&node, "ada").await;
+    let text = |text: &str| json!({ "channel": "room", "data": text });
+    while held(&node) == 0 {
+        node.api("publish", &text(&"x".repeat(1_000))).await;
+    }
+    // With what others have half said it is 92 % of the budget.
+    let mut others = Vec::new();
+    for at in 0..4 {
+        let mut other = Wire::connected(&node, &format!("user-{at}")).await;
+        other.0.send_bytes(&unfinished(46_000)).await.unwrap();
+        others.push(other);
+    }
+    eventually("it drops", || node.number("sealcast_shedding_stage") == 2.0).await;
+    for at in 0..MOVES {
+        let publish = json!({ "id": 4, "publish": { "channel": "cursors:a", "data": at } });
+        assert!(ada.ask(&publish.to_string()).await["publish"].is_object());
+        assert_eq!(fast.hear_json().await["push"]["pub"]["data"], at);
+    }
+    assert_eq!(node.number("sealcast_shed_total{what=\"ephemeral\"}"), MOVES as f64);
+    node.api("publish", &text("the last")).await;
+    loop {
+        // Several messages may stand in one frame.
+        let heard = slow.hear().await;
+        assert!(!heard.contains("cursors:a"), "{heard}");
+        if heard.contains("the last") {
+            break;
+        }
+    }
 }

@@ -1,5 +1,5 @@
-//! What an operator sets for one user, client, address or key, by the server API and
-//! by the command line.
+//! What an operator sets for one user, tenant, client, address or key, by the server API
+//! and by the command line.
 
 use serde_json::{Value, json};
 
@@ -145,6 +145,7 @@ async fn what_makes_no_sense_is_refused_with_the_reason() {
         (json!({ "user": "a", "client": "b", "block": true }), "exactly one of user"),
         (json!({ "user": "", "block": true }), "anonymous"),
         (json!({ "client": "ada", "block": true }), "no client id"),
+        (json!({ "tenant": "", "block": true }), "no name of a tenant"),
         (json!({ "address": "10.0.0.0/8", "block": true }), "no IP address"),
         (json!({ "key": "", "block": true }), "no name of an API key"),
         (json!({ "key": "ops", "block": true }), "cannot block itself"),

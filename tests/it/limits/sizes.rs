@@ -1,11 +1,10 @@
 //! Sizes and counts that the profiles set.
 
-use sealcast_client::{Connection, Error};
 use sealcast_wire::command::{Publish, Subscribe};
 use sealcast_wire::{Data, Encoding, Request};
 use serde_json::json;
 
-use super::{ENCODINGS, batch, connected, node_under};
+use super::{ENCODINGS, batch, connected, node_options, node_under};
 use crate::frames::frame;
 use crate::support::client::Wire;
 use crate::support::node::TestNode;
@@ -22,25 +21,24 @@ fn publish<'a>(channel: &'a str, data: &'a str) -> Request<'a> {
 }
 
 #[tokio::test]
-async fn messages_of_1024_bytes_and_one_more() {
-    let node = node_under("strict", json!({})).await;
-    for encoding in ENCODINGS {
-        let mut wire = connected(&node, "ada", encoding).await;
-        let (most, over) = (text_of(1_024), text_of(1_025));
-        let answers =
-            batch(&mut wire, encoding, vec![publish("open:a", &most), publish("open:a", &over)]);
-        assert_eq!(answers.await, [0, 107]);
-    }
-}
-
-#[tokio::test]
-async fn messages_of_65536_bytes_and_one_more() {
-    // No client's frame holds more than a message of that size with its command.
-    let node = node_under("standard", json!({})).await;
-    for (bytes, code) in [(65_536, json!(null)), (65_537, json!(107))] {
-        let data: serde_json::Value = serde_json::from_str(&text_of(bytes)).unwrap();
-        let answer = node.api("publish", &json!({ "channel": "open:a", "data": data })).await;
-        assert_eq!(answer.json()["error"]["code"], code, "{bytes}");
+async fn payloads_at_the_number_and_one_past_it_each_of_a_batch() {
+    for (profile, most) in [("strict", 1_024), ("standard", 65_536)] {
+        // By itself a frame holds no more than one of the largest with its command.
+        let mut options = node_options(profile, json!({}));
+        options["websocket"] = json!({ "message_size_limit": 256 << 10 });
+        let node = TestNode::with(options).await;
+        for encoding in ENCODINGS {
+            let mut wire = connected(&node, &format!("{encoding:?}"), encoding).await;
+            let (fits, over) = (text_of(most), text_of(most + 1));
+            let all = [&fits, &over, &fits].map(|data| publish("open:a", data));
+            let answers = batch(&mut wire, encoding, all.into()).await;
+            assert_eq!(answers, [0, 107, 0], "{profile} {encoding:?}");
+        }
+        for (bytes, code) in [(most, json!(null)), (most + 1, json!(107))] {
+            let data: serde_json::Value = serde_json::from_str(&text_of(bytes)).unwrap();
+            let answer = node.api("publish", &json!({ "channel": "open:a", "data": data })).await;
+            assert_eq!(answer.json()["error"]["code"], code, "{profile}: {bytes}");
+        }
     }
 }
 
@@ -127,23 +125,6 @@ async fn fragments_of_one_frame() {
         assert_eq!(wire.hear_json().await["id"], 9, "{profile}");
         wire.0.send_bytes(&fragments(most + 1)).await.unwrap();
         assert_eq!(wire.closed().await, 1008, "{profile}");
-    }
-}
-
-/// The standard number differs from this one by nothing but its size.
-#[tokio::test]
-async fn the_500th_connection_of_a_strict_node_and_one_more() {
-    let lifted = json!({ "ip_connects": "none", "ip_connections": 1_000, "node_connects": "none" });
-    let node = node_under("strict", lifted).await;
-    let mut wires = Vec::new();
-    for at in 0..500 {
-        wires.push(connected(&node, &format!("user-{at}"), Encoding::Json).await);
-    }
-    let refused = Connection::open(&node.options("ada", Encoding::Json)).await.map(drop);
-    let is_told = matches!(refused, Err(Error::Refused { status: 503, retry_after: Some(_) }));
-    assert!(is_told, "{refused:?}");
-    for wire in wires.iter_mut().step_by(50) {
-        wire.is_quiet().await;
     }
 }
 

@@ -11,8 +11,9 @@ use serde_json::{Value, json};
 
 use crate::support::client::Wire;
 use crate::support::http::ask;
+use crate::support::node::TestNode;
 use crate::support::process::{Ended, Process};
-use crate::support::{PATIENCE, token};
+use crate::support::{PATIENCE, eventually, evidence, token};
 
 fn leaving_at_once() -> Value {
     json!({ "shutdown": { "lb_wait": "0s", "spread": "0s", "deadline": "10s" } })
@@ -40,6 +41,28 @@ async fn open(process: &Process, token: &str) -> Wire {
     let mut wire = Wire(Connection::open(&options).await.unwrap());
     wire.say(&json!({ "id": 1, "connect": { "token": token } }).to_string()).await;
     wire
+}
+
+/// What the scan of a test run looks through holds what every node said in it.
+#[tokio::test]
+async fn nodes_inside_this_process_log_as_well() {
+    let node = TestNode::start().await;
+    let (mut wire, connected) = Wire::admitted(&node, json!({ "token": token::of("ada") })).await;
+    let id = connected["client"].as_str().unwrap();
+    assert_eq!(wire.refused(r#"{"id":2,"publish":{"channel":"closed:a","data":1}}"#).await, 103);
+    assert_eq!(wire.closed_by("{").await, 3501);
+    let lines = || {
+        let text = fs::read_to_string(evidence::log_file()).unwrap();
+        let parse = |line| serde_json::from_str::<Value>(line).expect(line);
+        text.lines().filter(|line| line.contains(id)).map(parse).collect::<Vec<_>>()
+    };
+    eventually("it logs the end", || !of(&lines(), "disconnected").is_empty()).await;
+    let lines = lines();
+    for event in ["opened", "connected", "command_refused"] {
+        assert_eq!(of(&lines, event).len(), 1, "{event}: {lines:?}");
+    }
+    assert_eq!(of(&lines, "opened")[0]["address"], "127.0.0.0/24");
+    assert!(of(&lines, "connected")[0]["user"].as_str().unwrap().starts_with("u_"), "{lines:?}");
 }
 
 fn of<'a>(lines: &'a [Value], event: &str) -> Vec<&'a Value> {

@@ -99,6 +99,68 @@ async fn a_user_has_so_many_connections_on_all_nodes_together() {
     }
 }
 
+fn replacing(most: usize) -> Value {
+    json!({ "client": {
+        "user_connection_limit": most,
+        "user_connection_limit_answer": "replace",
+    } })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_newest_takes_the_place_of_the_oldest_on_whatever_node() {
+    let server = RedisServer::start().await;
+    let nodes = [node(&server, replacing(2)).await, node(&server, replacing(2)).await];
+    know_each_other(&nodes).await;
+    let mut first = Wire::connected(&nodes[0], "ada").await;
+    let mut second = Wire::connected(&nodes[1], "ada").await;
+    let mut bob = Wire::connected(&nodes[0], "bob").await;
+    let mut third = Wire::connected(&nodes[1], "ada").await;
+    assert_eq!(first.closed().await, 3504, "the oldest, at the other node");
+    let mut fourth = Wire::connected(&nodes[1], "ada").await;
+    assert_eq!(second.closed().await, 3504, "and at the same");
+    let _fifth = Wire::connected(&nodes[0], "ada").await;
+    assert_eq!(third.closed().await, 3504);
+    for wire in [&mut fourth, &mut bob] {
+        wire.is_quiet().await;
+    }
+    // One that goes by itself makes room, and nobody is sent away for it.
+    drop(fourth);
+    let open = || nodes.iter().map(|node| open(node, "ada")).sum::<usize>();
+    eventually("it is gone", || open() == 1).await;
+    let mut sixth = Wire::connected(&nodes[1], "ada").await;
+    sixth.is_quiet().await;
+    assert_eq!(open(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn however_many_come_at_once_no_more_than_the_newest_stay() {
+    const MOST: usize = 3;
+    let server = RedisServer::start().await;
+    let nodes = [node(&server, replacing(MOST)).await, node(&server, replacing(MOST)).await];
+    know_each_other(&nodes).await;
+    let coming = (0..16).map(|n| connect(&nodes[n % 2], "ada"));
+    let came = futures_util::future::join_all(coming).await;
+    let open: usize = nodes.iter().map(|node| open(node, "ada")).sum();
+    assert!((1..=MOST).contains(&open), "{open}");
+    for (code, _) in came {
+        assert!([0, 3013].contains(&code), "{code}");
+    }
+}
+
+async fn know_each_other(nodes: &[TestNode]) {
+    for node in nodes {
+        let relay = &node.node.as_ref().unwrap().app().policy.relay;
+        eventually("they know each other", || relay.live_nodes() == nodes.len()).await;
+    }
+}
+
+/// How many connections of a user live on a node.
+fn open(node: &TestNode, user: &str) -> usize {
+    let hub = node.node.as_ref().unwrap().app().policy.relay.hub();
+    let user = sealcast_wire::User::parse(user).unwrap();
+    hub.connections_of(&user).iter().filter(|(connection, _)| connection.is_open()).count()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_address_has_so_many_connections_on_all_nodes_together() {
     let server = RedisServer::start().await;
@@ -153,17 +215,25 @@ async fn what_a_dead_node_had_counts_no_more_once_its_time_is_over() {
 #[tokio::test(flavor = "multi_thread")]
 async fn while_redis_is_away_each_node_has_its_share() {
     let mut server = RedisServer::start().await;
-    let options = json!({ "client": { "user_connection_limit": 3 } });
+    let options = json!({
+        "client": { "user_connection_limit": 3 },
+        "limits": { "profile": "standard" },
+    });
+    let modes = |node: &TestNode| {
+        ["cluster", "local", "off"]
+            .map(|mode| node.number(&format!("sealcast_ratelimit_mode{{mode=\"{mode}\"}}")))
+    };
     let nodes = [node(&server, options.clone()).await, node(&server, options).await];
+    know_each_other(&nodes).await;
     for node in &nodes {
-        let relay = &node.node.as_ref().unwrap().app().policy.relay;
-        eventually("they know each other", || relay.live_nodes() == 2).await;
         assert_eq!(node.number("sealcast_limits_local_share"), 0.0);
+        assert_eq!(modes(node), [1.0, 0.0, 0.0]);
     }
     server.kill();
     let mut held = Vec::new();
     for node in &nodes {
         eventually("it is told", || node.number("sealcast_limits_local_share") == 1.0).await;
+        assert_eq!(modes(node), [0.0, 1.0, 0.0]);
         // Half of three, rounded up.
         for expected in [0, 0, 3013] {
             let (code, wire) = connect(node, "ada").await;
@@ -174,5 +244,6 @@ async fn while_redis_is_away_each_node_has_its_share() {
     server.start_again().await;
     for node in &nodes {
         eventually("it is over", || node.number("sealcast_limits_local_share") == 0.0).await;
+        assert_eq!(modes(node), [1.0, 0.0, 0.0]);
     }
 }

@@ -1,8 +1,8 @@
-//! What publishing costs Redis, beside a bare script that does the same writes; and
-//! that three nodes have everything of many channels.
+//! What publishing costs Redis, within limits and without, beside a bare script that
+//! does the same writes; and that three nodes have everything of many channels.
 //!
-//! Processor time is Redis' own count. The two take turns, because what a machine
-//! makes of the same work differs from one second to the next by more than they do.
+//! Processor time is Redis' own count. They take turns, because what a machine makes of
+//! the same work differs from one second to the next by more than they do.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,8 +10,10 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use futures_util::future::join_all;
 use redis::aio::{ConnectionLike as _, MultiplexedConnection};
-use sealcast::broker::{Delivery, Outgoing, Retention};
+use sealcast::broker::{Charge, Delivery, NotPublished, Outgoing, Retention};
+use sealcast::limit::{Rate, Scope};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
 
 use super::{KEEP, room};
@@ -28,9 +30,18 @@ const PACE: usize = 5_000;
 /// turns. It is to be 1.3 at this pace, and is less; a machine that does not keep it
 /// adds to it, because then more comes together and the way there costs less.
 const MOST: f64 = 2.0;
+/// The same with limits in it, which is to be 1.6.
+const MOST_LIMITED: f64 = 2.5;
 
-/// Writes what a publish writes, and publishes and answers as much: nothing is read,
-/// compared or put together. Of a stream that is there, as nearly always.
+/// Who publish in turn where there are limits: so many that each keeps to the usual one.
+const USERS: usize = 10_000;
+const USER: Rate = Rate::of(100, Duration::from_secs(60), 20);
+/// All of them publish by one key.
+const KEY: Rate = Rate::each_second(1_000_000, 1_000_000);
+
+/// Writes what a publish without limits writes, and publishes and answers as much:
+/// nothing is read, compared or put together. Of a stream that is there, as nearly
+/// always.
 const BARE: &str = r"
 redis.call('XADD', KEYS[2], 'MAXLEN', ARGV[3], ARGV[4], 'r', ARGV[2])
 redis.call('SETRANGE', KEYS[1], '0', ARGV[5])
@@ -88,6 +99,8 @@ struct Work {
     paced: bool,
     /// Most entries of a stream: once it has so many, each publish drops one.
     entries: usize,
+    /// Within how many limits, one after the other.
+    limits: &'static [usize],
 }
 
 impl Work {
@@ -98,28 +111,45 @@ impl Work {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn three_nodes_have_everything_and_redis_does_little_more_than_it_must() {
-    let fast = Work { turns: 3, each: 10, paced: false, entries: KEEP.entries };
-    let (_, together) = compare("as fast as it goes", fast).await;
+    let fast = Work { turns: 3, each: 10, paced: false, entries: KEEP.entries, limits: &[0] };
+    let together = middle(&mut compare("as fast as it goes", fast).await[0].together);
     assert!(together > 2.0, "commands wait for each other: {together:.1} in each read");
-    let (ratio, _) = compare("5,000 a second", Work { turns: 5, paced: true, ..fast }).await;
-    assert!(ratio < MOST, "{ratio:.2} of a bare script");
+    let paced = Work { paced: true, limits: &[0, 1], ..fast };
+    let rows = compare("5,000 a second", paced).await;
+    for (mut row, most) in rows.into_iter().zip([MOST, MOST_LIMITED]) {
+        let ratio = middle(&mut row.ratios);
+        assert!(ratio < most, "{ratio:.2} of a bare script, which may be {most}");
+    }
 }
 
 /// The figures of `docs/performance.md`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-#[ignore = "takes three minutes; see scripts/long"]
+#[ignore = "takes ten minutes; see scripts/long"]
 async fn what_a_publish_costs_redis() {
-    let fast = Work { turns: 15, each: 20, paced: false, entries: KEEP.entries };
-    let full = Work { entries: fast.each, ..fast };
+    let fast =
+        Work { turns: 15, each: 20, paced: false, entries: KEEP.entries, limits: &[0, 1, 2] };
+    let full = Work { entries: fast.each, limits: &[0], ..fast };
     for (name, work) in [("", fast), (", full histories", full)] {
         compare(&format!("5,000 a second{name}"), Work { paced: true, ..work }).await;
         compare(&format!("as fast as it goes{name}"), work).await;
     }
 }
 
-/// Turn by turn the nodes and the bare script; the ratio in the middle, and how many
-/// calls came together.
-async fn compare(name: &str, work: Work) -> (f64, f64) {
+/// What publishing within so many limits came to, turn by turn.
+#[derive(Default)]
+struct Row {
+    /// Microseconds of Redis for each publish, and for each call of the bare script.
+    costs: Vec<f64>,
+    bare: Vec<f64>,
+    /// The one by the other.
+    ratios: Vec<f64>,
+    /// Publications a second, and how many calls came together.
+    rates: Vec<f64>,
+    together: Vec<f64>,
+}
+
+/// Turn by turn the nodes, within each number of limits, and the bare script.
+async fn compare(name: &str, work: Work) -> Vec<Row> {
     let server = RedisServer::start().await;
     let mut nodes = Vec::new();
     for _ in 0..NODES {
@@ -131,42 +161,54 @@ async fn compare(name: &str, work: Work) -> (f64, f64) {
         nodes.push(Node { bench, offsets: [0; CHANNELS] });
     }
     let mut bare = Bare::new(&server).await;
-    let (mut costs, mut bare_costs, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut rates, mut togethers) = (Vec::new(), Vec::new());
+    let mut rows: Vec<Row> = work.limits.iter().map(|_| Row::default()).collect();
     // By the first of them, which does not count, all streams are there.
     for turn in 0..=work.turns {
-        let (done, took) = publish_all(&server, &mut nodes, work).await;
-        let together = done.calls / done.reads;
-        let least = bare.publish_all(&server, work, turn, together.round().max(1.0) as usize).await;
-        if turn > 0 {
-            let all = work.all() as f64;
-            costs.push(1e6 * done.cpu / all);
-            bare_costs.push(1e6 * least.cpu / all);
-            ratios.push(done.cpu / least.cpu);
-            rates.push(all / took.as_secs_f64());
-            togethers.push(together);
+        for (limits, row) in work.limits.iter().zip(&mut rows) {
+            let (done, took) = publish_all(&server, &mut nodes, work, *limits).await;
+            let together = done.calls / done.reads;
+            let least = bare.publish_all(&server, work, together.round().max(1.0) as usize).await;
+            if turn > 0 {
+                let all = work.all() as f64;
+                row.costs.push(1e6 * done.cpu / all);
+                row.bare.push(1e6 * least.cpu / all);
+                row.ratios.push(done.cpu / least.cpu);
+                row.rates.push(all / took.as_secs_f64());
+                row.together.push(together);
+            }
         }
     }
-    println!(
-        "redis cost, {name}: ratio {}, {} µs of Redis for each publish, {} bare; \
-         {} publications a second, {} calls in each read; {} turns of {}",
-        spread(&mut ratios, 2),
-        spread(&mut costs, 1),
-        spread(&mut bare_costs, 1),
-        spread(&mut rates, 0),
-        spread(&mut togethers, 1),
-        work.turns,
-        work.all(),
-    );
-    (ratios[work.turns / 2], togethers[work.turns / 2])
+    let unlimited = rows[0].costs.clone();
+    for (limits, row) in work.limits.iter().zip(&mut rows) {
+        let mut more: Vec<_> = row.costs.iter().zip(&unlimited).map(|(a, b)| a / b).collect();
+        println!(
+            "redis cost, {name}, within {limits} limits: ratio {}, {} µs of Redis for each \
+             publish, {} bare, {} of one without limits; {} publications a second, {} calls in \
+             each read; {} turns of {}",
+            spread(&mut row.ratios, 2),
+            spread(&mut row.costs, 1),
+            spread(&mut row.bare, 1),
+            spread(&mut more, 2),
+            spread(&mut row.rates, 0),
+            spread(&mut row.together, 1),
+            work.turns,
+            work.all(),
+        );
+    }
+    rows
 }
 
 /// The median, and the lowest and the highest.
 fn spread(values: &mut [f64], digits: usize) -> String {
-    values.sort_by(f64::total_cmp);
+    let middle = middle(values);
     let [first, .., last] = values else { panic!("{values:?}") };
-    let (first, last) = (*first, *last);
-    format!("{:.digits$} [{first:.digits$}-{last:.digits$}]", values[values.len() / 2])
+    format!("{middle:.digits$} [{first:.digits$}-{last:.digits$}]")
+}
+
+/// The median.
+fn middle(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
 }
 
 /// A node, and how far it has heard each channel.
@@ -176,11 +218,16 @@ struct Node {
 }
 
 /// Everything is published, and comes to each node.
-async fn publish_all(server: &RedisServer, nodes: &mut [Node], work: Work) -> (Done, Duration) {
+async fn publish_all(
+    server: &RedisServer,
+    nodes: &mut [Node],
+    work: Work,
+    limits: usize,
+) -> (Done, Duration) {
     let before = Done::by(server).await;
     let began = Instant::now();
     let publishers: Vec<_> =
-        nodes.iter().enumerate().map(|(at, node)| publish(&node.bench, at, work)).collect();
+        nodes.iter().enumerate().map(|(at, node)| publish(&node.bench, at, work, limits)).collect();
     let hearing = join_all(nodes.iter_mut().map(|node| hear(node, work)));
     timeout(PATIENCE, hearing).await.expect("it comes");
     let took = began.elapsed();
@@ -191,7 +238,7 @@ async fn publish_all(server: &RedisServer, nodes: &mut [Node], work: Work) -> (D
 }
 
 /// A share of all publications, at this node.
-fn publish(bench: &Bench, node: usize, work: Work) -> tokio::task::JoinHandle<()> {
+fn publish(bench: &Bench, node: usize, work: Work, limits: usize) -> JoinHandle<()> {
     let broker = Arc::clone(&bench.broker);
     let keep = Retention { entries: work.entries, ..KEEP };
     tokio::spawn(async move {
@@ -203,15 +250,33 @@ fn publish(bench: &Bench, node: usize, work: Work) -> tokio::task::JoinHandle<()
                     pace.tick().await;
                 }
                 let kept = Outgoing { keep: Some(keep), ..numbered(n as u64 % 10_000 + 10_000) };
+                let (room, charges) = (room(n % CHANNELS), charges(n % USERS, limits));
+                let publish =
+                    || broker.publish_within(channel(&room), kept.clone(), charges.clone());
                 // Where the machine stalls a call may take too long.
-                let room = room(n % CHANNELS);
-                while broker.publish(channel(&room), kept.clone()).await.is_err() {
+                while let Err(error) = publish().await {
+                    assert!(matches!(error, NotPublished::Unavailable(_)), "{error:?}");
                     sleep(Duration::from_millis(10)).await;
                 }
             }
         });
         join_all(publishers).await;
     })
+}
+
+/// So many limits of a publication by this user.
+fn charges(user: usize, limits: usize) -> Vec<Charge> {
+    let charge = |scope, subject: String, rate: Rate| Charge {
+        scope,
+        subject,
+        rate,
+        share: rate.share(NODES),
+    };
+    let all = [
+        charge(Scope::User, format!("user-{user}"), USER),
+        charge(Scope::ApiKey, "backend".to_owned(), KEY),
+    ];
+    all.into_iter().take(limits).collect()
 }
 
 /// Ticks for one of so many who are paced together, of whom each does some at a time.
@@ -247,6 +312,8 @@ struct Bare {
     script: String,
     /// Each counts what it has heard.
     listeners: Vec<watch::Receiver<usize>>,
+    /// How often everything was published.
+    turns: usize,
 }
 
 impl Bare {
@@ -270,19 +337,13 @@ impl Bare {
         }
         let load = redis::cmd("SCRIPT").arg("LOAD").arg(BARE).clone();
         let script = load.query_async(&mut connections[0]).await.unwrap();
-        Bare { connections, script, listeners }
+        Bare { connections, script, listeners, turns: 0 }
     }
 
     /// As many as the nodes, so many in each pipeline, for as many who listen.
-    async fn publish_all(
-        &mut self,
-        server: &RedisServer,
-        work: Work,
-        turn: usize,
-        together: usize,
-    ) -> Done {
+    async fn publish_all(&mut self, server: &RedisServer, work: Work, together: usize) -> Done {
         let before = Done::by(server).await;
-        let script = &self.script;
+        let (script, turn) = (&self.script, self.turns);
         let callers = self.connections.iter_mut().enumerate().map(async |(caller, connection)| {
             let mut pace = pace(caller, NODES, together);
             let own = |n: &usize| n % CHANNELS % NODES == caller;
@@ -297,7 +358,8 @@ impl Bare {
             }
         });
         join_all(callers).await;
-        let all = (turn + 1) * work.all();
+        self.turns += 1;
+        let all = self.turns * work.all();
         for listener in &mut self.listeners {
             timeout(PATIENCE, listener.wait_for(|count| *count == all)).await.unwrap().unwrap();
         }

@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 use sealcast_client::{
-    Client, Config, Events, Options, Session, Subscription, SubscriptionConfig, SubscriptionEvent,
+    Client, Config, Events, Options, Subscription, SubscriptionConfig, SubscriptionEvent,
 };
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::nodes::options;
+use crate::support::client::Session;
 use crate::support::process::Process;
 use crate::support::redis::RedisServer;
 use crate::support::token;

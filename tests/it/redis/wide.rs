@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use sealcast_client::session::Event;
-use sealcast_client::{Error, Options, Session};
+use sealcast_client::{Error, Options};
 use sealcast_wire::Encoding;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
+use crate::support::client::Session;
 use crate::support::process::Process;
 use crate::support::redis::RedisServer;
 use crate::support::token;

@@ -18,7 +18,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use crate::support::client::{Wire, client};
 use crate::support::node::TestNode;
 use crate::support::redis::RedisServer;
-use crate::support::{PATIENCE, token};
+use crate::support::{PATIENCE, descriptors, token};
 
 const NODES: usize = 3;
 /// How often a cursor moves in a second, and how often that may go out.
@@ -161,6 +161,8 @@ async fn cursors(nodes: &[TestNode], channel: &'static str, count: usize, length
 async fn cursors_over_three_nodes_go_out_at_their_rate_and_come_to_rest() {
     let count = usize::try_from(env("SHAPED_CURSORS", 30)).unwrap();
     let length = Duration::from_secs(env("SHAPED_SECONDS", 1));
+    // Both ends of every connection are here.
+    descriptors::raise();
     let server = RedisServer::start().await;
     let nodes = nodes(&server).await;
     let shaped = cursors(&nodes, "cursors:a", count, length).await;

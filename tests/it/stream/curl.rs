@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::node;
+use crate::support::node::TestNode;
 use crate::support::{PATIENCE, eventually, token};
 
 /// `curl -N`, and the lines that it prints.
@@ -45,12 +46,13 @@ impl Curl {
         timeout(PATIENCE, self.lines.recv()).await.expect("in time")
     }
 
-    /// The data of the next event.
+    /// The data of the next event that says something.
     async fn data(&mut self) -> Value {
         loop {
             let line = self.line().await.expect("not the end");
-            if let Some(data) = line.strip_prefix("data: ") {
-                return serde_json::from_str(data).unwrap();
+            match line.strip_prefix("data: ") {
+                None | Some("{}") => {}
+                Some(data) => return serde_json::from_str(data).unwrap(),
             }
         }
     }
@@ -58,12 +60,18 @@ impl Curl {
 
 #[tokio::test]
 async fn curl_reads_events_as_they_come_and_sees_the_end() {
-    let node = node(json!({})).await;
+    let node = node(json!({ "http_server": { "http2": true } })).await;
+    for version in ["--http1.1", "--http2-prior-knowledge"] {
+        reads_events_as_they_come(&node, version).await;
+    }
+}
+
+async fn reads_events_as_they_come(node: &TestNode, version: &str) {
     let url = format!("http://{}/connection/uni_sse", node.public);
     let bearer = format!("Authorization: Bearer {}", token::of("ada"));
     let body = json!({ "subs": { "room": {} } }).to_string();
     let kind = "Content-Type: application/json";
-    let mut curl = Curl::start(&["-H", &bearer, "-H", kind, "-d", &body, &url]);
+    let mut curl = Curl::start(&[version, "-H", &bearer, "-H", kind, "-d", &body, &url]);
     let connect = curl.data().await;
     assert!(connect["connect"]["subs"]["room"].is_object(), "{connect}");
     for n in 0..5 {
@@ -80,11 +88,17 @@ async fn curl_reads_events_as_they_come_and_sees_the_end() {
 
 #[tokio::test]
 async fn curl_that_is_stopped_is_gone() {
-    let node = node(json!({})).await;
+    let node = node(json!({ "http_server": { "http2": true } })).await;
+    for version in ["--http1.1", "--http2-prior-knowledge"] {
+        is_stopped_and_gone(&node, version).await;
+    }
+}
+
+async fn is_stopped_and_gone(node: &TestNode, version: &str) {
     let url = format!("http://{}/connection/uni_http_stream", node.public);
     let bearer = format!("Authorization: Bearer {}", token::of("ada"));
     let kind = "Content-Type: application/json";
-    let mut curl = Curl::start(&["-H", &bearer, "-H", kind, "-d", "{}", &url]);
+    let mut curl = Curl::start(&[version, "-H", &bearer, "-H", kind, "-d", "{}", &url]);
     assert!(curl.line().await.expect("a line").starts_with("{\"connect\":"));
     drop(curl);
     let told = "sealcast_connections{transport=\"uni_http_stream\"}";

@@ -83,6 +83,9 @@ async fn no_payload_breaks_an_event() {
     let subscribe = r#"{"id":2,"subscribe":{"channel":"room"}}"#;
     assert_eq!(session.say(&node, "", subscribe).await, 204);
     assert_eq!(stream.event().await["id"], 2);
+    let listening = json!({ "token": token::of("bob"), "subs": { "room": {} } }).to_string();
+    let mut listener = Stream::opened(&node, &post("/connection/uni_sse", "", &listening)).await;
+    assert!(listener.event().await["connect"].is_object());
     for text in [
         "a\nb",
         "a\r\nb",
@@ -104,6 +107,7 @@ async fn no_payload_breaks_an_event() {
         let push: Value = serde_json::from_str(block.data.as_deref().unwrap()).unwrap();
         assert_eq!(push["push"]["pub"]["data"]["text"], text);
         assert_eq!((block.id, block.retry), (None, None));
+        assert_eq!(listener.event().await["pub"]["data"]["text"], text);
     }
     // White space of a pretty payload is not content.
     let pretty = "{\n  \"channel\": \"room\",\r\n  \"data\": {\n    \"a\":\r\n 1\r }\n}";

@@ -6,9 +6,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::support::PATIENCE;
 use crate::support::http::{Answer, ask};
 use crate::support::node::TestNode;
+use crate::support::{PATIENCE, evidence};
 
 /// One open stream.
 pub(crate) struct Stream {
@@ -27,6 +27,13 @@ pub(crate) struct Event {
     pub(crate) id: Option<String>,
     pub(crate) retry: Option<String>,
     pub(crate) comments: usize,
+}
+
+impl Event {
+    /// Its data, if it is not there for its id alone.
+    pub(crate) fn said(&self) -> Option<&str> {
+        self.data.as_deref().filter(|data| self.id.is_none() || *data != "{}")
+    }
 }
 
 /// A request for a stream.
@@ -57,6 +64,7 @@ impl Stream {
 
     /// The same over a socket that is there.
     pub(crate) async fn over(mut socket: TcpStream, request: impl AsRef<[u8]>) -> Stream {
+        evidence::requested(request.as_ref());
         socket.write_all(request.as_ref()).await.unwrap();
         let (head, raw, content) = Default::default();
         let mut stream = Stream { socket, head, raw, content, over: false };
@@ -142,15 +150,16 @@ impl Stream {
         }
     }
 
-    /// The data of the next event that has any, as JSON; the blocks before it too.
+    /// The data of the next event that says something, as JSON: what only bears an id is
+    /// passed over.
     #[track_caller]
     pub(crate) fn event(&mut self) -> impl Future<Output = Value> {
         let place = std::panic::Location::caller();
         async move {
             loop {
                 let block = self.block().await.unwrap_or_else(|| panic!("{place}: the end"));
-                if let Some(data) = block.data {
-                    return serde_json::from_str(&data).unwrap();
+                if let Some(data) = block.said() {
+                    return serde_json::from_str(data).unwrap();
                 }
             }
         }
@@ -216,7 +225,7 @@ impl Emulated {
 
 /// The first block of an event stream, and how many bytes it takes (WHATWG HTML,
 /// 9.2.6).
-fn first_block(text: &str) -> Option<(Event, usize)> {
+pub(crate) fn first_block(text: &str) -> Option<(Event, usize)> {
     let mut event = Event::default();
     let mut at = 0;
     loop {

@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use super::node;
 use super::reader::{Emulated, Stream, connect, get, post};
 use crate::support::http::{Answer, ask, read, read_to_end};
-use crate::support::node::TestNode;
+use crate::support::node::{API_KEY, TestNode};
 use crate::support::{eventually, token};
 
 fn with(head: &str, body: &str) -> String {
@@ -119,8 +119,17 @@ async fn every_bad_request_has_its_status() {
 #[tokio::test]
 async fn a_body_that_does_not_come_whole_is_waited_for_as_long_as_it_is_said() {
     let node = node(json!({ "limits": { "body_timeout": "1s" } })).await;
-    let asking = ["/connection/sse", "/connection/http_stream", "/emulation"].map(|path| {
-        let late = post(path, "", "{").replace("Content-Length: 1", "Content-Length: 9");
+    let key = format!("X-API-Key: {API_KEY}\r\n");
+    let asking = [
+        "/connection/sse",
+        "/connection/http_stream",
+        "/connection/uni_sse",
+        "/connection/ticket",
+        "/emulation",
+        "/api/publish",
+    ]
+    .map(|path| {
+        let late = post(path, &key, "{").replace("Content-Length: 1", "Content-Length: 9");
         tokio::spawn(ask(node.public, late))
     });
     for answer in asking {
@@ -178,19 +187,46 @@ async fn what_is_not_enabled_is_not_there() {
     assert_eq!(ask(node.public, post("/emulation", "", "{}")).await.status, 404);
 }
 
+/// Of a length that was told, or in chunks. Whoever still listens is answered, and the
+/// connection ends, because nobody knows where another request would begin.
 #[tokio::test]
-async fn a_body_that_is_cut_off_opens_nothing() {
-    let node = node(json!({})).await;
-    for path in ["/connection/http_stream", "/emulation"] {
-        let mut socket = TcpStream::connect(node.public).await.unwrap();
-        let request = post(path, "", &connect(&token::of("ada")));
-        socket.write_all(&request.as_bytes()[..request.len() - 5]).await.unwrap();
-        socket.shutdown().await.unwrap();
-        let (answer, _) = read_to_end(&mut socket).await;
-        assert!(!answer.starts_with(b"HTTP/1.1 200"), "{path}");
+async fn a_body_that_is_cut_off_does_nothing_and_is_answered() {
+    let node = node(json!({ "client": { "allow_anonymous_connect_without_token": true } })).await;
+    let publish = json!({ "channel": "room", "data": 1 }).to_string();
+    let batch = json!({ "commands": [{ "publish": { "channel": "room", "data": 1 } }] });
+    for (path, body) in [
+        ("/connection/sse", connect(&token::of("ada"))),
+        ("/connection/http_stream", connect(&token::of("ada"))),
+        ("/connection/uni_sse", "{}".to_owned()),
+        ("/connection/uni_http_stream", "{}".to_owned()),
+        ("/connection/ticket", r#"{"transport":"sse"}"#.to_owned()),
+        ("/emulation", r#"{"session":"s","node":"n","data":"{}"}"#.to_owned()),
+        ("/api/publish", publish.clone()),
+        ("/api/batch", batch.to_string()),
+    ] {
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: it\r\nContent-Type: application/json\r\n\
+             X-API-Key: {API_KEY}\r\n"
+        );
+        for cut in [
+            format!("{head}Content-Length: {}\r\n\r\n{body}", body.len() + 1),
+            format!("{head}Content-Length: {}\r\n\r\n", body.len()),
+            format!("{head}Transfer-Encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n", body.len()),
+            format!("{head}Transfer-Encoding: chunked\r\n\r\n{:x}\r\n{body}", body.len() + 1),
+        ] {
+            let mut socket = TcpStream::connect(node.public).await.unwrap();
+            socket.write_all(cut.as_bytes()).await.unwrap();
+            socket.shutdown().await.unwrap();
+            let (answer, _) = read_to_end(&mut socket).await;
+            let answer = String::from_utf8_lossy(&answer);
+            assert!(answer.starts_with("HTTP/1.1 400 "), "{cut}: {answer}");
+        }
     }
     eventually("gone", || node.number("sealcast_sockets") == 0.0).await;
     assert_eq!(node.number("sealcast_connections"), 0.0);
+    assert_eq!(node.number("sealcast_connections_waiting"), 0.0);
+    let history = node.api("history", &json!({ "channel": "room", "limit": 1 })).await.json();
+    assert_eq!(history["result"]["offset"].as_u64().unwrap_or(0), 0, "{history}");
 }
 
 #[tokio::test]

@@ -1,10 +1,14 @@
 //! A client that sends what it is told, as text or bytes, and shows what comes.
 
-use sealcast_client::{Connection, Error, Frame, Session};
+use std::ops::Deref;
+
+use sealcast_client::{Connection, Error, Frame, Options};
+use sealcast_wire::command::Publish;
 use sealcast_wire::ws::Opcode;
 use sealcast_wire::{Command, Encoding, Reply, Request};
 use serde_json::{Value, json};
 
+use super::evidence::{self, Kind, note};
 use super::node::TestNode;
 use super::{PATIENCE, token};
 
@@ -45,6 +49,7 @@ impl Wire {
 
     /// Sends a text frame.
     pub(crate) async fn say(&mut self, text: &str) {
+        evidence::sent(text.as_bytes());
         self.0.send_frame(text.as_bytes(), Opcode::Text).await.unwrap();
     }
 
@@ -96,6 +101,7 @@ impl Wire {
         let place = std::panic::Location::caller();
         async move {
             let answer = asking.await;
+            note(Kind::Told, &answer["error"].to_string());
             answer["error"]["code"].as_u64().unwrap_or_else(|| panic!("{place}: {answer}"))
         }
     }
@@ -152,6 +158,9 @@ impl Wire {
 
     /// Sends commands in one frame, in the connection's encoding.
     pub(crate) async fn command(&mut self, id: u32, request: Request<'_>) {
+        if let Request::Publish(Publish { data: Some(data), .. }) = &request {
+            evidence::published(data.bytes());
+        }
         self.0.send(Command { id, request }).await.unwrap();
     }
 
@@ -165,6 +174,29 @@ impl Wire {
     }
 }
 
+/// A client that keeps its connection; what it publishes is noted.
+#[derive(Debug)]
+pub(crate) struct Session(sealcast_client::Session);
+
+impl Session {
+    pub(crate) async fn connect(options: Options) -> Result<Session, Error> {
+        sealcast_client::Session::connect(options).await.map(Session)
+    }
+
+    pub(crate) async fn publish(&self, channel: &str, data: &[u8]) -> Result<(), Error> {
+        evidence::published(data);
+        self.0.publish(channel, data).await
+    }
+}
+
+impl Deref for Session {
+    type Target = sealcast_client::Session;
+
+    fn deref(&self) -> &sealcast_client::Session {
+        &self.0
+    }
+}
+
 /// A connected client of the usual kind.
 pub(crate) async fn client(node: &TestNode, user: &str, encoding: Encoding) -> Session {
     Session::connect(node.options(user, encoding)).await.unwrap()
@@ -173,6 +205,7 @@ pub(crate) async fn client(node: &TestNode, user: &str, encoding: Encoding) -> S
 /// Close reasons are plain text that SDKs show.
 #[track_caller]
 fn check_reason(code: Option<u16>, reason: &str) {
+    note(Kind::Told, reason);
     assert!(reason.len() <= 123 && !reason.starts_with('{'), "{reason:?}");
     assert_eq!(
         reason.is_empty(),

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::client::Wire;
+use super::evidence;
 
 /// Serves whoever upgrades, each by a session that `make` makes. In JSON, without
 /// any other check.
@@ -24,6 +25,7 @@ pub(crate) fn serve<S: Session>(
     hub: &Arc<Hub>,
     make: impl Fn(Arc<Connection>, Registration) -> S + Clone + Send + Sync + 'static,
 ) -> SocketAddr {
+    evidence::log();
     let limits = Profile::Standard.limits();
     let tasks = TaskTracker::new();
     let listener = net::listen(([127, 0, 0, 1], 0).into()).unwrap();

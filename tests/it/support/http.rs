@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::PATIENCE;
+use super::{PATIENCE, evidence};
 
 /// An answer.
 #[derive(Clone, Debug, Default)]
@@ -39,6 +39,7 @@ impl Answer {
 /// Sends `request` over a new connection and reads the answer: its head, and as
 /// much body as `Content-Length` says.
 pub(crate) async fn ask(address: SocketAddr, request: impl AsRef<[u8]>) -> Answer {
+    evidence::requested(request.as_ref());
     let mut stream = TcpStream::connect(address).await.unwrap();
     // A server that has refused already may have closed.
     let _ = stream.write_all(request.as_ref()).await;
@@ -61,6 +62,7 @@ pub(crate) async fn read(stream: &mut TcpStream) -> Answer {
     let mut bytes = Vec::new();
     loop {
         if let Some(answer) = parse(&bytes) {
+            evidence::answered(&answer);
             return answer;
         }
         if read_more(stream, &mut bytes).await == 0 {

@@ -5,6 +5,7 @@ pub(crate) mod client;
 pub(crate) mod cluster;
 pub(crate) mod descriptors;
 pub(crate) mod driven;
+pub(crate) mod evidence;
 pub(crate) mod http;
 pub(crate) mod node;
 pub(crate) mod process;

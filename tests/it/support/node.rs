@@ -10,7 +10,7 @@ use sealcast_wire::Encoding;
 use serde_json::{Value, json};
 
 use super::http::{Answer, ask};
-use super::token;
+use super::{evidence, token};
 
 /// The origin that test nodes allow.
 pub(crate) const ORIGIN: &str = "https://good.example";
@@ -44,6 +44,7 @@ impl TestNode {
 
     /// The same by a clock of its own.
     pub(crate) async fn by_clock(clock: fn() -> Duration, file: &Value) -> TestNode {
+        evidence::log();
         let config = sealcast::config::parse(&file.to_string());
         let config = config.unwrap_or_else(|faults| panic!("{faults:?}"));
         let dead = Arc::new(Mutex::new(None));
@@ -89,6 +90,9 @@ impl Drop for TestNode {
     fn drop(&mut self) {
         let dead = self.dead.lock().unwrap().take();
         if !std::thread::panicking() {
+            if let Some(node) = &self.node {
+                evidence::rendered(&node.app().policy.relay.hub().metrics().render());
+            }
             assert_eq!(dead, None, "a part of the node died");
         }
     }

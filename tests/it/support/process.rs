@@ -1,8 +1,8 @@
 //! A node as a process of its own, for signals, memory and system calls.
 
 use std::fs::{self, File};
-use std::io::{BufRead as _, BufReader, Read as _};
-use std::net::SocketAddr;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,8 +11,9 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use super::PATIENCE;
+use super::http::{self, Answer};
 use super::node::config;
+use super::{PATIENCE, evidence};
 
 /// The program under test.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_sealcast");
@@ -74,6 +75,9 @@ impl Process {
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
+        if [Signal::TERM, Signal::INT, Signal::KILL].contains(&signal) {
+            self.leave_metrics();
+        }
         kill_process(self.pid(), signal).unwrap();
     }
 
@@ -94,17 +98,39 @@ impl Process {
         Ended { code, stdout, stderr: fs::read_to_string(&self.stderr).unwrap() }
     }
 
+    /// Leaves what stands in its metrics to be looked through, if it still tells.
+    fn leave_metrics(&self) {
+        let within = Some(Duration::from_secs(1));
+        let Ok(mut stream) = TcpStream::connect(self.metrics) else { return };
+        let asked = stream.set_read_timeout(within).and_then(|()| {
+            stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: it\r\nConnection: close\r\n\r\n")
+        });
+        let mut bytes = Vec::new();
+        // What came before an error counts, too.
+        let _ = asked.and_then(|()| stream.read_to_end(&mut bytes));
+        if let Some(Answer { status: 200, body, .. }) = http::parse(&bytes) {
+            evidence::rendered(&String::from_utf8_lossy(&body));
+        }
+    }
+
     /// Resident memory, KiB.
     pub(crate) fn resident(&self) -> u64 {
-        let status = format!("/proc/{}/status", self.child.id());
-        let status = fs::read_to_string(status).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-        line.split_whitespace().next().unwrap().parse().unwrap()
+        resident(self.child.id())
     }
+}
+
+/// Resident memory of a process, KiB.
+pub(crate) fn resident(process: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.split_whitespace().next().unwrap().parse().unwrap()
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            self.leave_metrics();
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -129,20 +155,12 @@ pub(crate) async fn run_within(patience: Duration, arguments: &[&str]) -> Ended 
 pub(crate) fn scratch(extension: &str) -> PathBuf {
     static COUNT: AtomicUsize = AtomicUsize::new(0);
     let number = COUNT.fetch_add(1, Ordering::Relaxed);
-    let name = format!("it-{}-{number}.{extension}", std::process::id());
+    let name = format!("{}-{}-{number}.{extension}", env!("CARGO_CRATE_NAME"), std::process::id());
     PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name)
 }
 
-/// Where every node of a test run leaves its log, and every token its signature;
-/// `tests/logs/scan.py` reads them.
-pub(crate) fn logs() -> PathBuf {
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("logs");
-    fs::create_dir_all(&folder).unwrap();
-    folder
-}
-
 fn spawn(starter: &[&str], arguments: &[&str]) -> (Child, PathBuf) {
-    let stderr = logs().join(scratch("log").file_name().unwrap());
+    let stderr = evidence::folder().join(scratch("log").file_name().unwrap());
     let all: Vec<&str> = starter.iter().chain(&[PROGRAM]).chain(arguments).copied().collect();
     let (program, arguments) = all.split_first().unwrap();
     let child = Command::new(program)

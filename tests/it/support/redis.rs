@@ -13,8 +13,8 @@ use sealcast::broker::{Credentials, Durability, Endpoint, RedisConfig, Topology}
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::PATIENCE;
 use super::process::scratch;
+use super::{PATIENCE, evidence};
 
 /// Who a node is to Redis: the user of `deploy/redis/users.acl`.
 const NODE: &str = "relay";
@@ -65,6 +65,7 @@ impl RedisServer {
     }
 
     async fn run_as(file: Option<&str>, options: &[&str]) -> RedisServer {
+        evidence::log();
         let folder = scratch("redis");
         fs::create_dir_all(&folder).unwrap();
         // Another process may take the port in between; then it does not start.

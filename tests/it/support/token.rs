@@ -1,14 +1,11 @@
 //! Tokens, good and bad.
 
-use std::fs::OpenOptions;
-use std::io::Write as _;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 
-use super::process::logs;
+use super::evidence::{Kind, note};
 
 /// The HMAC secret of test nodes.
 pub(crate) const SECRET: &str = "a-canary-secret-for-tests-of-32-bytes";
@@ -16,6 +13,11 @@ pub(crate) const SECRET: &str = "a-canary-secret-for-tests-of-32-bytes";
 /// A token of `user`, good for some minutes.
 pub(crate) fn of(user: &str) -> String {
     signed(json!({ "sub": user, "iat": now(), "exp": now() + 600 }))
+}
+
+/// The same, of a user of this tenant.
+pub(crate) fn of_tenant(user: &str, tenant: &str) -> String {
+    signed(json!({ "sub": user, "tenant": tenant, "iat": now(), "exp": now() + 600 }))
 }
 
 /// A token of `user` that expires so many seconds from now, or has so long ago.
@@ -31,6 +33,7 @@ pub(crate) fn signed(claims: Value) -> String {
 
 /// Any claims, signed as it is said.
 pub(crate) fn signed_with(claims: Value, secret: &str, algorithm: Algorithm) -> String {
+    note(Kind::Users, claims["sub"].as_str().unwrap_or_default());
     let key = EncodingKey::from_secret(secret.as_bytes());
     noted(jsonwebtoken::encode(&Header::new(algorithm), &claims, &key).unwrap())
 }
@@ -46,9 +49,7 @@ pub(crate) fn signed_text(header: &str, claims: &str) -> String {
 
 /// A token that must never be logged.
 fn noted(token: String) -> String {
-    let signature = token.rsplit('.').next().unwrap();
-    let file = OpenOptions::new().create(true).append(true).open(logs().join("signatures"));
-    file.unwrap().write_all(format!("{signature}\n").as_bytes()).unwrap();
+    note(Kind::Signatures, token.rsplit('.').next().unwrap());
     token
 }
 

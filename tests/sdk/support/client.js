@@ -5,6 +5,7 @@ import { Centrifuge as JsonCentrifuge } from 'centrifuge';
 import { Centrifuge as ProtobufCentrifuge } from 'centrifuge/build/protobuf';
 import { WebSocket } from 'ws';
 import { next } from './event.js';
+import { notePayload, noteSent, noteTold } from './evidence.js';
 import { token } from './token.js';
 import { streaming, TRANSPORT } from './transport.js';
 
@@ -30,6 +31,10 @@ export function newClient(t, server, encoding, options = {}) {
     ...(stream?.options ?? { websocket: recording(record) }),
   });
   client.record = record;
+  // In Protobuf the payloads are noted where they are made.
+  record.on('sent', noteSent);
+  client.on('error', ({ error }) => noteTold(error.message));
+  client.on('disconnected', ({ reason }) => noteTold(reason));
   t.after(() => client.disconnect());
   return client;
 }
@@ -54,6 +59,7 @@ export async function subscribe(client, channel) {
 
 /** What the SDK of this encoding takes as a payload, from JSON text. */
 export function payload(encoding, text) {
+  notePayload(text);
   return encoding === 'json' ? JSON.parse(text) : new TextEncoder().encode(text);
 }
 

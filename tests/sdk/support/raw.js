@@ -2,6 +2,7 @@
 
 import { WebSocket } from 'ws';
 import { within } from './event.js';
+import { noteSent } from './evidence.js';
 import { token } from './token.js';
 
 /** A connected peer that is closed when the test `t` ends. */
@@ -25,7 +26,10 @@ export async function rawPeer(t, server, user = 'raw') {
   }
 
   const peer = {
-    send: (text) => socket.send(text),
+    send(text) {
+      noteSent(text);
+      socket.send(text);
+    },
     /** The first line not taken yet that contains `part`, as text. */
     line(part) {
       const found = new Promise((resolve) => waiting.push({ part, found: resolve }));
@@ -34,7 +38,7 @@ export async function rawPeer(t, server, user = 'raw') {
     },
     /** Sends a command with an id and gives the line of its reply. */
     call(id, members) {
-      socket.send(`{"id":${id},${members}}`);
+      peer.send(`{"id":${id},${members}}`);
       return peer.line(`{"id":${id},`);
     },
   };

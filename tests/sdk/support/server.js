@@ -1,31 +1,21 @@
 // A server for a test: one Sealcast process on a port of its own, or several (see cluster.js); ended with the test.
 
 import { spawn } from 'node:child_process';
-import { appendFileSync, mkdirSync } from 'node:fs';
+import { appendFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { NODES, serveCluster } from './cluster.js';
 import { within } from './event.js';
+import { BINARY, logFile, noteMetrics, noteSent, noteTold } from './evidence.js';
 import { TICKETS } from './transport.js';
 
-const BINARY = process.env.TESTED_SEALCAST
-  ? resolve(process.env.TESTED_SEALCAST)
-  : resolve(import.meta.dirname, '../../../target/debug/sealcast');
-// Where every node of a test run leaves its log, and every token its signature; tests/logs/scan.py reads them.
-const LOGS = resolve(BINARY, '../../tmp/logs');
-mkdirSync(LOGS, { recursive: true });
 const READY_MS = 20_000;
 const EXIT_MS = 20_000;
 
 export const SECRET = 'a canary secret of the tests, 32 bytes or more';
 export const API_KEY = 'canary-api-key-of-the-tests-0123456789abcdef';
-
-/** A token was made, and must never be logged. */
-export function noteToken(token) {
-  appendFileSync(join(LOGS, 'signatures'), `${token.split('.').pop()}\n`);
-}
 
 /** A configuration in which clients may use every channel without a namespace; `news` is read-only, `closed` is shut. */
 export function config(client = {}) {
@@ -72,7 +62,7 @@ async function start(t, args, knownKey) {
   const env = { ...process.env, SEALCAST_LOG_LEVEL: 'debug' };
   const child = spawn(BINARY, args, { stdio: ['ignore', 'pipe', 'pipe'], env });
   let log = '';
-  const file = join(LOGS, `sdk-${process.pid}-${child.pid}.log`);
+  const file = logFile(child.pid);
   child.stderr.setEncoding('utf8').on('data', (text) => {
     log += text;
     appendFileSync(file, text);
@@ -81,7 +71,12 @@ async function start(t, args, knownKey) {
     child.once('error', (error) => settle({ error }));
     child.once('exit', (code, signal) => settle({ code, signal }));
   });
+  let metrics = null;
+  const leaveMetrics = async () => {
+    if (metrics && child.exitCode === null && child.signalCode === null) await noteMetrics(metrics);
+  };
   t.after(async () => {
+    await leaveMetrics();
     child.kill('SIGKILL');
     await exited;
   });
@@ -92,6 +87,7 @@ async function start(t, args, knownKey) {
   });
   const ready = JSON.parse(await within(READY_MS, 'the ready line', Promise.race([firstLine, early])));
   early.catch(() => {});
+  metrics = ready.metrics;
   const port = Number(ready.public.split(':').pop());
   const key = knownKey ?? ready.api_key;
 
@@ -103,19 +99,23 @@ async function start(t, args, knownKey) {
     ws: `ws://127.0.0.1:${port}/connection/websocket`,
     log: () => log,
     /** Ends the process with a signal and waits for it; resolves to `{code, signal}`. */
-    stop(signal = 'SIGTERM') {
+    async stop(signal = 'SIGTERM') {
+      await leaveMetrics();
       child.kill(signal);
       return within(EXIT_MS, `the end after ${signal}`, exited);
     },
     /** One call of the server API: the decoded answer. */
     async api(method, body, at = port) {
+      noteSent(JSON.stringify(body));
       const response = await fetch(`http://127.0.0.1:${at}/api/${method}`, {
         method: 'POST',
         headers: { 'Content-Type': 'application/json', 'X-API-Key': key },
         body: JSON.stringify(body),
       });
       if (response.status !== 200) throw new Error(`/api/${method} answered ${response.status}`);
-      return response.json();
+      const answer = await response.json();
+      if (answer.error) noteTold(answer.error.message);
+      return answer;
     },
   };
 }

@@ -1,13 +1,14 @@
 // Connection tokens: JWTs signed with HS256.
 
 import { createHmac } from 'node:crypto';
-import { noteToken, SECRET } from './server.js';
+import { noteToken } from './evidence.js';
+import { SECRET } from './server.js';
 
 /** A token for ten minutes. `claims` add to `sub` and `exp` or replace them. */
 export function token(user, claims = {}, secret = SECRET) {
   const content = `${part({ alg: 'HS256', typ: 'JWT' })}.${part({ sub: user, exp: inSeconds(600), ...claims })}`;
   const signed = `${content}.${createHmac('sha256', secret).update(content).digest('base64url')}`;
-  noteToken(signed);
+  noteToken(signed, user);
   return signed;
 }
 

@@ -35,6 +35,23 @@ fn a_connection_token_tells_user_expiry_info_and_meta() {
 }
 
 #[test]
+fn a_tenant_is_a_name_of_which_there_may_be_none() {
+    let tenant = |members: &str| {
+        connection(members).map(|told| told.tenant.map(|tenant| tenant.as_str().to_owned()))
+    };
+    assert_eq!(tenant(r#""jti":"1""#), Ok(None));
+    assert_eq!(tenant(r#""tenant":"Zoë & Söhne""#), Ok(Some("Zoë & Söhne".into())));
+    let named = |length: usize| tenant(&format!(r#""tenant":"{}""#, "a".repeat(length)));
+    assert_eq!((named(255), named(256)), (Ok(Some("a".repeat(255))), Err(Invalid("bad_tenant"))));
+    assert_eq!(tenant(r#""tenant":"""#), Err(Invalid("bad_tenant")));
+    assert_eq!(tenant(r#""tenant":"a\nb""#), Err(Invalid("bad_tenant")));
+    for bad in [r#""tenant":null"#, r#""tenant":7"#, r#""tenant":["a"]"#] {
+        assert_eq!(tenant(bad), Err(Invalid("bad_claims")), "{bad}");
+    }
+    assert_eq!(tenant(r#""tenant":"a","tenant":"b""#), Err(Invalid("bad_claims")));
+}
+
+#[test]
 fn expire_at_outlasts_the_token() {
     let expiry = |member: &str| connection(member).expect("good").expires_at;
     assert_eq!(expiry(r#""expire_at":1800100000"#), Some(1_800_100_000));

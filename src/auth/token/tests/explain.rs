@@ -39,6 +39,8 @@ fn each_rule_names_its_member_with_expected_and_found() {
         (format!(r#"{{"sub":"a",{base},"nbf":{}}}"#, NOW + 50), "expired", "nbf", "now", "in 50 s"),
         (format!(r#"{{"sub":"",{base}}}"#), "bad_subject", "sub", "user's id", "\"\""),
         (format!(r#"{{{base}}}"#), "bad_subject", "sub", "user's id", "none"),
+        (format!(r#"{{"sub":"a","tenant":"",{base}}}"#), "bad_tenant", "tenant", "255", "\"\""),
+        (format!(r#"{{"sub":"a","tenant":7,{base}}}"#), "bad_claims", "tenant", "a text", "7"),
         (r#"{"sub":"a","iss":"here","aud":"relay"}"#.into(), "no_expiry", "exp", "Unix", "none"),
         (
             format!(r#"{{"sub":"a",{base},"iat":{}}}"#, NOW + 99),
@@ -123,6 +125,7 @@ fn every_rule_has_its_advice() {
         "bad_signature",
         "wrong_audience",
         "bad_subject",
+        "bad_tenant",
         "no_expiry",
         "issued_in_future",
         "lives_too_long",

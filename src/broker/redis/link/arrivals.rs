@@ -125,7 +125,8 @@ impl Arrivals {
             }
             Arrival::Gap(channel, since) => self.gap(channel, since),
             Arrival::Record(channel, bytes) => match record::read(&channel, bytes) {
-                Ok(Record::Publication(Stored { publication, epoch, delta, tag, before })) => {
+                Ok(Record::Publication(stored)) => {
+                    let Stored { publication, epoch, delta, passing, tag, before } = stored;
                     if let Some(epoch) = &epoch {
                         let (epoch, offset) = (Arc::clone(epoch), publication.offset);
                         if !self.seen.pushed(&channel, Entry { epoch, offset, tag }, before) {
@@ -133,7 +134,7 @@ impl Arrivals {
                         }
                     }
                     let publication = Arc::new(publication);
-                    Delivery::Publication { channel, publication, epoch, delta }
+                    Delivery::Publication { channel, publication, epoch, delta, passing }
                 }
                 Ok(Record::Membership { who, came }) => {
                     Delivery::Membership { channel, who: Arc::new(who), came }

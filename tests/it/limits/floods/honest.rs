@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use sealcast_client::Options;
 use sealcast_client::session::Event;
-use sealcast_client::{Options, Session};
 use tokio::time::{Instant, interval, sleep};
 
+use crate::support::client::Session;
 use crate::support::process::Process;
 use crate::support::{PATIENCE, token};
 
