@@ -179,6 +179,23 @@ class Sysctl(unittest.TestCase):
                     self.assertTrue(path.exists() or name.startswith("net."), name)
 
 
+class Redis(unittest.TestCase):
+    def test_what_scripts_wrote_outlives_a_restart(self):
+        folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+        run("sh", DEPLOY / "init.sh", folder / "s", environment={"OWNERS": "no"})
+        port, password = free_port(), (folder / "s/person/relay_password").read_text()
+        command = ["redis-server", DEPLOY / "redis/redis.conf", "--port", str(port), "--bind", "127.0.0.1",
+                   "--dir", folder, "--aclfile", folder / "s/redis/users.acl", "--appendfsync", "always"]
+        cli = lambda *words: run("redis-cli", "-p", port, "--user", "relay", "--pass", password, "--no-auth-warning", *words)  # noqa: E731
+        write = "redis.call('set', KEYS[1], 'a') redis.call('set', KEYS[2], 'b')"
+        for turn in ("first", "second"):
+            with contextlib.closing(Process(f"redis-{turn}", command, folder)) as process:
+                wait_until(lambda: "Ready to accept connections" in process.log(), "redis")
+                if turn == "first":
+                    cli("evalsha", cli("script", "load", write).strip(), "2", "sc:{x}:1", "sc:{x}:2")
+                self.assertEqual(cli("get", "sc:{x}:2").strip(), "b", process.log()[-2000:])
+
+
 class Backup(unittest.TestCase):
     def setUp(self):
         self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
