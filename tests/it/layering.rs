@@ -24,7 +24,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("hub", &["wire", "metrics", "limit"]),
     ("relay", &["wire", "metrics", "limit", "auth", "broker", "hub"]),
     ("session", &["wire", "metrics", "limit", "auth", "broker", "hub", "relay"]),
-    ("cluster", &["wire", "metrics", "auth", "broker", "hub", "relay", "session"]),
+    ("cluster", &["wire", "metrics", "limit", "auth", "broker", "hub", "relay", "session"]),
     ("net", &["wire", "metrics", "limit", "hub", "session"]),
     (
         "http",

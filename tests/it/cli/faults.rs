@@ -120,6 +120,8 @@ async fn each_fault_has_its_code_and_its_line() {
         (&["bench", "api", "--html", missing], 1, "another file for --html"),
         (&["bench", "recover", "--missed", "0"], 2, "--missed"),
         (&["bench", "churn", "--pace", "0"], 2, "--pace"),
+        (&["bench", "mixed", "--seconds", "0"], 2, "--seconds"),
+        (&["bench", "growth", "--of", "size"], 2, "--of"),
         (&["nothing"], 2, "nothing"),
         (&["\u{1b}[31m"], 2, ""),
     ];
