@@ -70,6 +70,34 @@ async fn who_is_present_in_another_format_is_not_read_and_not_touched() {
     assert_eq!(bench.broker.presence(room()).await, Err(Unavailable));
 }
 
+/// Redis throws away what it likes, if it is told to: one key of several, too.
+#[tokio::test(flavor = "multi_thread")]
+async fn users_that_redis_threw_away_are_counted_again() {
+    let server = RedisServer::start().await;
+    let bench = Bench::on(server.config()).await;
+    let room = || channel("room");
+    for (user, client) in [("ada", "one"), ("ada", "two"), ("bob", "three")] {
+        bench.broker.enter(room(), who(user, client)).await.unwrap();
+    }
+    let (users, present) = (key_of(&server, "u").await, key_of(&server, "p").await);
+    let lost = async || assert_eq!(server.ask::<usize>(&format!("DEL {users}")).await, 1);
+    let stats = |clients, users| Ok(PresenceStats { clients, users });
+    lost().await;
+    assert_eq!(bench.broker.presence_stats(room()).await, stats(3, 2));
+    assert!(server.ask::<i64>(&format!("PTTL {users}")).await > 0, "it goes by itself");
+    lost().await;
+    bench.broker.enter(room(), who("eve", "four")).await.unwrap();
+    assert_eq!(bench.broker.presence_stats(room()).await, stats(4, 3));
+    lost().await;
+    bench.broker.exit(room(), "three".into()).await.unwrap();
+    assert_eq!(bench.broker.presence_stats(room()).await, stats(3, 2));
+    // Not if there is someone whom another version has entered.
+    let _: usize = server.ask_words(&["HSET", &present, "five", "\u{2}whatever comes"]).await;
+    lost().await;
+    assert_eq!(bench.broker.enter(room(), who("eve", "six")).await, Err(Unavailable));
+    assert_eq!(server.ask::<usize>(&format!("EXISTS {users}")).await, 0, "untouched");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_says_and_counts_what_it_cannot_read() {
     let server = RedisServer::start().await;

@@ -2,9 +2,28 @@
 -- record stand for its user. The version of all three keys stands among the users,
 -- under a name that is too short to be one of theirs.
 local present, till, users = KEYS[1], KEYS[2], KEYS[3]
+local function unknown(format)
+  return redis.error_reply('FORMAT who is present is kept in the unknown format ' .. format)
+end
+
 local format = redis.call('HGET', users, 'v')
-if format ~= '1' and (format or redis.call('EXISTS', present) == 1) then
-  return redis.error_reply('FORMAT who is present is kept in the unknown format ' .. (format or '0'))
+if format then
+  if format ~= '1' then return unknown(format) end
+elseif redis.call('EXISTS', users) == 1 then
+  return unknown('0')
+else
+  -- Where Redis has thrown the users away, they are counted again.
+  local records = redis.call('HVALS', present)
+  for _, record in ipairs(records) do
+    if string.byte(record) ~= 1 then return unknown(string.byte(record) or 0) end
+  end
+  for _, record in ipairs(records) do
+    redis.call('HINCRBY', users, string.sub(record, 2, 17), 1)
+  end
+  if #records > 0 then
+    redis.call('HSET', users, 'v', '1')
+    redis.call('PEXPIRE', users, math.max(redis.call('PTTL', present), 1))
+  end
 end
 
 local function take_out(client)
