@@ -47,6 +47,7 @@ pub(super) struct Crowd {
     couriers: Couriers,
     is_floor: bool,
     publishers: usize,
+    subscribers_publish: bool,
     gathered_in: Duration,
 }
 
@@ -168,6 +169,7 @@ impl Crowd {
             couriers: Couriers::new(address, COURIERS),
             is_floor,
             publishers: 0,
+            subscribers_publish: false,
             gathered_in: Duration::ZERO,
         })
     }
@@ -220,7 +222,23 @@ impl Crowd {
         publisher: usize,
         publications: &[Publication<'_>],
     ) -> Result<(), Failure> {
-        let at = self.local() + publisher;
+        self.publish_from(self.local() + publisher, publications)
+    }
+
+    /// The same by a subscriber; those of other processes say nothing.
+    ///
+    /// # Errors
+    /// If the connection is broken.
+    pub(super) fn publish_as(
+        &mut self,
+        subscriber: usize,
+        publications: &[Publication<'_>],
+    ) -> Result<(), Failure> {
+        self.subscribers_publish = true;
+        self.publish_from(subscriber, publications)
+    }
+
+    fn publish_from(&mut self, at: usize, publications: &[Publication<'_>]) -> Result<(), Failure> {
         let Some(Seat { member, .. }) = self.seats.get_mut(at) else { return Ok(()) };
         for publication in publications {
             match publication {
@@ -335,7 +353,8 @@ impl Crowd {
     }
 
     fn unconfirmed(&self) -> usize {
-        self.seats.iter().skip(self.local()).map(|seat| seat.member.unconfirmed()).sum()
+        let first = if self.subscribers_publish { 0 } else { self.local() };
+        self.seats.iter().skip(first).map(|seat| seat.member.unconfirmed()).sum()
     }
 
     /// Makes these connections, a bounded number at a time.

@@ -212,6 +212,9 @@ impl Member {
             }
             Said::Line(line) => match (&*stage, &*part) {
                 (Stage::Live, Part::Publisher { .. }) => confirm(line, unconfirmed),
+                (Stage::Live, _) if *unconfirmed > 0 && is_confirmation(line) => {
+                    confirm(line, unconfirmed)
+                }
                 (Stage::Live, _) => heard(line),
                 _ => answered(line, stage, part, voice, joined),
             },
@@ -263,6 +266,10 @@ fn subscribe<'a>(channel: &'a str, from: &'a Option<Position>) -> Subscribe<'a> 
         subscribe.epoch = epoch.as_str().into();
     }
     subscribe
+}
+
+fn is_confirmation(line: Line<'_>) -> bool {
+    line.reply().is_some_and(|reply| matches!(reply.body, Body::Publish))
 }
 
 fn confirm(line: Line<'_>, unconfirmed: &mut usize) -> Result<(), Surprise> {

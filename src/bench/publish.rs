@@ -34,6 +34,10 @@ pub(super) struct Options {
     /// About how many publications each measurement takes. [default: 50000]
     #[arg(long, value_name = "N")]
     publications: Option<usize>,
+    /// Whoever listens to a channel publishes there, instead of another connection: the
+    /// confirmation and the delivery go to the same one, as in a chat.
+    #[arg(long)]
+    own: bool,
     /// Also with a Redis; redis-server must be in PATH.
     #[arg(long)]
     redis: bool,
@@ -69,18 +73,20 @@ pub(super) fn run(options: &Options) -> Result<Outcome, Failure> {
                 progress.say(&format!("{channels} channels {stream}, run {run} of {runs}: {name}"));
                 let rounds = (publications / channels).max(2);
                 let (bytes, tongue) = (options.bytes, options.tongue);
-                let bench = Bench { kind, tongue, kept, channels, rounds, bytes };
+                let own = options.own;
+                let bench = Bench { kind, tongue, own, kept, channels, rounds, bytes };
                 samples.push(bench.run(&options.peer)?);
             }
         }
     }
     drop(progress);
-    Ok(outcome(&samples, &kinds, channels, options.bytes))
+    Ok(outcome(&samples, &kinds, options, channels))
 }
 
 struct Bench {
     kind: Kind,
     tongue: Tongue,
+    own: bool,
     kept: bool,
     channels: usize,
     rounds: usize,
@@ -98,7 +104,7 @@ struct Sample {
 
 impl Bench {
     fn run(&self, peer: &Peer) -> Result<Sample, Failure> {
-        let Bench { kind, tongue, kept, channels, rounds, bytes } = *self;
+        let Bench { kind, tongue, own, kept, channels, rounds, bytes } = *self;
         let target = Target::of(kind, 2 * channels, peer)?;
         // A peer has the channels of earlier runs still.
         let prefix = format!("{}{:08x}-", namespace(kept), rand::random::<u32>());
@@ -106,12 +112,17 @@ impl Bench {
         let names = (0..channels).map(|at| rooms.channel(at)).collect::<Vec<_>>();
         let manner = tongue.by_websocket();
         let listen = names.iter().cloned();
-        let mut crowd = Crowd::gather_in(manner, &target, "pub", listen, channels)?;
+        let publishers = if own { 0 } else { channels };
+        let mut crowd = Crowd::gather_in(manner, &target, "pub", listen, publishers)?;
         let round = |crowd: &mut Crowd, rooms: &mut Rooms| {
             let payload = message::payload(rooms.publish(), bytes);
             for (at, channel) in names.iter().enumerate() {
                 let publication = Publication::Payload { channel, payload: &payload };
-                crowd.publish_by(at, &[publication])?;
+                if own {
+                    crowd.publish_as(at, &[publication])?;
+                } else {
+                    crowd.publish_by(at, &[publication])?;
+                }
             }
             crowd.complete(rooms)
         };
@@ -161,10 +172,12 @@ impl Sample {
     }
 }
 
-fn outcome(samples: &[Sample], kinds: &[Kind], channels: usize, bytes: usize) -> Outcome {
+fn outcome(samples: &[Sample], kinds: &[Kind], options: &Options, channels: usize) -> Outcome {
+    let bytes = options.bytes;
+    let to = if options.own { "one delivery to its publisher" } else { "one delivery" };
     let mut table = Table::new(
         format!(
-            "CPU µs for a publication of {bytes} bytes with one delivery, over {channels} \
+            "CPU µs for a publication of {bytes} bytes with {to}, over {channels} \
              channels: median [lowest-highest]; the ratio is of neighbouring runs"
         ),
         &["history", "server", "CPU", "Redis", "to sealcast", "in a second"],

@@ -26,6 +26,8 @@ async fn publications_by_clients_and_by_the_api_are_measured_with_redis_and_with
         let ended = quick(&[bench, "--redis", "--publications", "400"]).await;
         assert!(ended.stdout.contains("sealcast on Redis"), "{ended:?}");
     }
+    let ended = quick(&["publish", "--own", "--publications", "400"]).await;
+    assert!(ended.stdout.contains("to its publisher"), "{ended:?}");
 }
 
 #[tokio::test]
