@@ -100,9 +100,9 @@ class Through:
             hearing = {transport: pool.submit(listener.next) for transport, listener in listeners.items()}
             time.sleep(REST_SECONDS)
             self.assertEqual([transport for transport, heard in hearing.items() if heard.done()], [], "they were cut")
-            self.publish("after a rest", "cursors:quiet")
+            self.publish("what comes behind a silence", "cursors:quiet")
             for transport, heard in hearing.items():
-                self.assertEqual(heard.result(PATIENCE)["pub"]["data"], "after a rest", transport)
+                self.assertEqual(heard.result(PATIENCE)["pub"]["data"], "what comes behind a silence", transport)
 
     def test_pages_of_other_origins_are_let_in_nowhere(self):
         token = self.cluster.token("ada")

@@ -62,8 +62,10 @@ COMPLAINT = re.compile(r"sealcast( bench)?: ")
 MEMBER = re.compile(r" (\w+)=(\S+)")
 # A user of fewer letters may be a word of the log; it must not be all of a value.
 LEAST_USER = 8
-# Users of some test, and words of the product: transports, encodings, the name of an API key.
-WORDS = {"websocket", "http_stream", "sse", "Json", "Protobuf", "json", "protobuf", "publisher", "other"}
+# What some test calls a user, a channel or a payload, and is a word of the product: transports,
+# encodings, the name of an API key.
+TRANSPORTS = {"websocket", "http_stream", "sse", "uni_websocket", "uni_http_stream", "uni_sse"}
+WORDS = TRANSPORTS | {"Json", "Protobuf", "json", "protobuf", "publisher", "other"}
 
 
 def main(folder, harnesses=()):
@@ -120,8 +122,9 @@ class Said:
     """What was said, each text once, and what was found in it; never the thing itself."""
 
     def __init__(self, looked_for):
+        looked_for = {kind: things - WORDS for kind, things in looked_for.items()}
         self._signatures, self._looked_for = looked_for["signatures"], looked_for
-        users = looked_for["users"] - WORDS
+        users = looked_for["users"]
         self._users = [user for user in users if len(user) >= LEAST_USER]
         self._short_users = users - set(self._users)
         self.lines, self.texts, self.found = 0, set(), []
@@ -247,7 +250,7 @@ def self_test():
         "told": '{"error":{"code":103,"message":"permission denied"}}',
     }
     good = {
-        "event": "connected", "address": "127.0.0.0/24", "user": "u_" + "a" * 26, "message": "connected",
+        "event": "connected", "transport": "websocket", "address": "127.0.0.0/24", "user": "u_" + "a" * 26, "message": "connected",
         "client": "6d2a4b1e-0000-4000-8000-000000000000", "public": "127.0.0.1:8000",
         "origin": "http://127.0.0.1:5173",
     }
@@ -274,6 +277,9 @@ def self_test():
             (folder / f"it.{kind}").write_text(f"{json.dumps(thing, ensure_ascii=False)}\n")
         # A payload is cut, wherever it is noted.
         (folder / "it.payloads").write_text(f"{json.dumps(things['payloads'][:20])}\n")
+        # A channel may be called like a transport.
+        with (folder / "it.channels").open("a") as channels:
+            channels.write('"websocket"\n')
         assert main(folder, ["it"]) == 0, "all is well"
         assert main(folder, ["it", "sdk"]) == 1, "another harness has left nothing"
 
