@@ -1,5 +1,6 @@
 //! `sealcast bench idle`: memory for each connection that rests.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -19,8 +20,10 @@ use super::target::{Kind, Target};
 ///
 /// It is the server's resident memory in bytes (VmRSS, seen from outside). Each connection has a token of its own and one subscription: to a channel of its own, or to one
 /// channel with all the others. What is counted is the memory beyond that of a server that has
-/// just started and served a few: when all rest after connecting, and when all rest again after
-/// a publication to each. Then the CPU that pings and time-keeping take is measured.
+/// just started and served a few: when all rest after connecting, when all rest again after
+/// a publication to each, and when they rest after a twentieth of them at a time has been
+/// replaced by others, again and again, --churn in all. Before that the CPU that pings and
+/// time-keeping take is measured.
 #[derive(clap::Args)]
 pub(super) struct Options {
     /// How many connections. [default: 10000]
@@ -36,6 +39,10 @@ pub(super) struct Options {
     /// [default: 25]
     #[arg(long, value_name = "SECONDS")]
     watch: Option<u64>,
+    /// How many connections come and go before the last look; 0 leaves it out. [default: 180000,
+    /// what come in an hour if 50 do in a second]
+    #[arg(long, value_name = "N")]
+    churn: Option<u32>,
     #[command(flatten)]
     manner: Manner,
     #[command(flatten)]
@@ -52,6 +59,8 @@ enum Channels {
 const CHANNEL: &str = "bench";
 /// Connections that a server has served before it is measured.
 const WARM_UP: usize = 20;
+/// Into how many parts the connections are cut that are replaced together.
+const PARTS: usize = 20;
 
 /// # Errors
 /// If there is no figure.
@@ -62,12 +71,13 @@ pub(super) fn run(options: &Options) -> Result<Outcome, Failure> {
     let (common, manner) = (&options.common, options.manner);
     manner.check()?;
     let connections = options.connections.unwrap_or(common.either(500, 10_000)) as usize;
-    kernel::allow_connections(connections + 1)?;
+    kernel::allow_connections(most(connections))?;
     let kinds = match options.channels {
         Some(channels) => vec![channels],
         None => vec![Channels::Own, Channels::One],
     };
     let watch = Duration::from_secs(options.watch.unwrap_or(common.either(2, 25)));
+    let churn = options.churn.unwrap_or(common.either(1_000, 180_000)) as usize;
     let settle = Duration::from_millis(common.either(500, 3_000));
     let runs = common.runs(3);
     let progress = Progress::new();
@@ -76,8 +86,8 @@ pub(super) fn run(options: &Options) -> Result<Outcome, Failure> {
         for &channels in &kinds {
             let name = channels.name();
             progress.say(&format!("{connections} connections, {name}, run {run} of {runs}"));
-            let bench =
-                Bench { manner, channels, connections, bytes: options.bytes, settle, watch };
+            let bytes = options.bytes;
+            let bench = Bench { manner, channels, connections, bytes, settle, watch, churn };
             samples.push(bench.run()?);
         }
     }
@@ -92,15 +102,18 @@ struct Bench {
     bytes: usize,
     settle: Duration,
     watch: Duration,
+    churn: usize,
 }
 
 struct Sample {
     channels: Channels,
     connections: usize,
-    /// Resident bytes: at first, with all connections, and after a publication.
+    /// Resident bytes: at first, with all connections, after a publication, and after others
+    /// have come in their place.
     fresh: u64,
     idle: u64,
     after: u64,
+    churned: Option<u64>,
     /// CPU time and how long it was watched.
     cpu: Duration,
     watched: Duration,
@@ -109,7 +122,7 @@ struct Sample {
 impl Bench {
     fn run(&self) -> Result<Sample, Failure> {
         let Bench { channels, connections, settle, watch, .. } = *self;
-        let target = Target::start(Kind::Node, connections + 1)?;
+        let target = Target::start(Kind::Node, most(connections))?;
         self.publish(&mut self.gather(&target, "first", WARM_UP)?, WARM_UP)?;
         std::thread::sleep(settle);
         let fresh = target.resident()?;
@@ -122,15 +135,48 @@ impl Bench {
         let cpu = target.cpu()?;
         crowd.linger(watch, &mut Nobody)?;
         let cpu = target.cpu()?.saturating_sub(cpu);
-        Ok(Sample { channels, connections, fresh, idle, after, cpu, watched: watch })
+        drop(crowd);
+        let churned = (self.churn > 0).then(|| self.churn(&target)).transpose()?;
+        Ok(Sample { channels, connections, fresh, idle, after, churned, cpu, watched: watch })
+    }
+
+    /// Resident bytes when as many rest as before, after so many have come and gone.
+    fn churn(&self, target: &Target) -> Result<u64, Failure> {
+        let Bench { connections, churn, settle, .. } = *self;
+        let size = connections.div_ceil(PARTS);
+        let mut parts = VecDeque::new();
+        let mut come = 0;
+        while come < churn.max(connections) {
+            let first = come % connections;
+            let last = (first + size).min(connections);
+            if come >= connections {
+                parts.pop_front();
+            }
+            let channels = (first..last).map(|at| self.channel(at));
+            let name = format!("churn-{come}");
+            parts.push_back(Crowd::gather_in(self.manner, target, &name, channels, 0)?);
+            come += last - first;
+            // Whoever is pinged meanwhile has to answer.
+            for part in &mut parts {
+                part.turn(Duration::ZERO, &mut Nobody)?;
+            }
+        }
+        for part in &mut parts {
+            part.linger(settle / u32::try_from(PARTS).unwrap_or(1), &mut Nobody)?;
+        }
+        target.resident()
     }
 
     fn gather(&self, target: &Target, name: &str, count: usize) -> Result<Crowd, Failure> {
-        let channels = (0..count).map(|at| match self.channels {
+        let channels = (0..count).map(|at| self.channel(at));
+        Crowd::gather_in(self.manner, target, name, channels, 1)
+    }
+
+    fn channel(&self, at: usize) -> String {
+        match self.channels {
             Channels::Own => Each::channel(at),
             Channels::One => CHANNEL.to_owned(),
-        });
-        Crowd::gather_in(self.manner, target, name, channels, 1)
+        }
     }
 
     /// One publication to each.
@@ -144,6 +190,11 @@ impl Bench {
             }
         }
     }
+}
+
+/// With the one that publishes, and a part that is still leaving.
+fn most(connections: usize) -> usize {
+    connections + 1 + connections.div_ceil(PARTS)
 }
 
 impl Channels {
@@ -173,8 +224,10 @@ impl Sample {
             "fresh_bytes": self.fresh,
             "idle_bytes": self.idle,
             "after_bytes": self.after,
+            "churned_bytes": self.churned,
             "idle_bytes_each": self.each(self.idle),
             "after_bytes_each": self.each(self.after),
+            "churned_bytes_each": self.churned.map(|churned| self.each(churned)),
             "cpu_ms_per_second": self.cpu(),
         })
     }
@@ -184,11 +237,13 @@ fn outcome(samples: &[Sample], kinds: &[Channels], manner: Manner, connections: 
     let mut table = Table::new(
         format!(
             "Resident bytes for each of {connections} connections by {}, median [lowest-highest]: \
-             idle, and after a publication to each; CPU of the resting server, ms in a second",
+             idle, after a publication to each, and after churn; CPU of the resting server, ms in a \
+             second",
             manner.name()
         ),
-        &["channels", "connections", "idle", "after", "fresh server, MB", "CPU"],
+        &["channels", "connections", "idle", "after", "churned", "fresh server, MB", "CPU"],
     );
+    let churned = |it: &Sample| it.churned.map(|churned| it.each(churned));
     for &kind in kinds {
         let of = || samples.iter().filter(move |sample| sample.channels == kind);
         table.add(
@@ -196,6 +251,7 @@ fn outcome(samples: &[Sample], kinds: &[Channels], manner: Manner, connections: 
             &[
                 Figure("idle_bytes_each", 0, Spread::of(of().map(|it| it.each(it.idle)))),
                 Figure("after_bytes_each", 0, Spread::of(of().map(|it| it.each(it.after)))),
+                Figure("churned_bytes_each", 0, Spread::of(of().filter_map(churned))),
                 Figure("fresh_megabytes", 1, Spread::of(of().map(|it| it.fresh as f64 / 1e6))),
                 Figure("cpu_ms_per_second", 1, Spread::of(of().filter_map(Sample::cpu))),
             ],

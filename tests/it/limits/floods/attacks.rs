@@ -49,6 +49,9 @@ pub(super) const ATTACKS: [(&str, Attack); 10] = [
     ("counts", |target, until| Box::pin(crowd(10, target, until, counts))),
 ];
 
+/// Connects in a second, ten times what fifty addresses may.
+const CONNECTS: u32 = 3_000;
+
 /// So many of one kind at a time, each at one of fifty addresses.
 async fn crowd<F: Future<Output = ()> + Send + 'static>(
     count: usize,
@@ -57,12 +60,14 @@ async fn crowd<F: Future<Output = ()> + Send + 'static>(
     attacker: fn(Target, usize) -> F,
 ) {
     let mut crowd = JoinSet::new();
+    let all = Duration::from_secs(1) * u32::try_from(count).unwrap() / CONNECTS;
+    let pause = all.max(Duration::from_millis(50));
     for at in 0..count {
         let target = target.clone();
         crowd.spawn(async move {
             // Who is refused or sent away comes again, but not without end at once.
             while timeout_at(until, attacker(target.clone(), at)).await.is_ok() {
-                sleep(Duration::from_millis(50)).await;
+                sleep(pause).await;
             }
         });
     }
