@@ -25,7 +25,7 @@ use crate::hub::{Clock, Hub};
 use crate::limit::{self, Cap, Usage};
 use crate::metrics::Metrics;
 use crate::net::{self, Acceptor, Announces};
-use crate::relay::Relay;
+use crate::relay::{Relay, hand_over_polling};
 use crate::session::{Policies, Policy};
 use listeners::Doors;
 use pressure::Pressure;
@@ -223,6 +223,8 @@ async fn start_relay(
             hub.metrics().runtime_lag.set(lags.with(late).as_secs_f64());
             let longest = queues.with(hub.take_longest_queue());
             hub.metrics().queue_messages_max.set(longest as f64);
+            // Of ten thousand connections a hundred are pinged at once.
+            hand_over_polling();
             hub.sweep(hub.clock().now());
             pressure.look(&hub);
             usage.forget(limit::nanos(hub.clock().precise()));

@@ -19,7 +19,8 @@ use super::target::{Kind, Target};
 /// goes or --pace a second. The CPU is the server's, in microseconds for each. "left" is by how many bytes the
 /// server's resident memory grew for each connection after the first fifth of them, which fills
 /// what every server keeps for later: the slope of the straight line that fits best, through 20
-/// figures or, with --quick, 4. Nothing or less means that it does not grow.
+/// figures or, with --quick, 4. Nothing or less means that it does not grow. "allocated" is the
+/// same of what the server has from its allocator, without what that keeps for later.
 #[derive(clap::Args)]
 pub(super) struct Options {
     /// How many connections, all together. [default: 50000]
@@ -31,6 +32,10 @@ pub(super) struct Options {
     /// How many in a second, at most. [default: as fast as it goes]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pace: Option<u32>,
+    /// Also ask the server's allocator. gdb must be in PATH and be allowed to look at processes of
+    /// this user; it stops the server for less than a second each time, which counts as its CPU.
+    #[arg(long)]
+    allocator: bool,
     #[command(flatten)]
     pub(super) common: Common,
 }
@@ -52,7 +57,8 @@ pub(super) fn run(options: &Options) -> Result<Outcome, Failure> {
     let progress = Progress::new();
     let mut samples = Vec::new();
     for run in 1..=runs {
-        let bench = Bench { connections, at_once, parts, pace: options.pace };
+        let Options { pace, allocator, .. } = *options;
+        let bench = Bench { connections, at_once, parts, pace, allocator };
         let say = |done| {
             progress.say(&format!("{done} of {connections} connections, run {run} of {runs}"));
         };
@@ -67,6 +73,7 @@ struct Bench {
     at_once: usize,
     parts: usize,
     pace: Option<u32>,
+    allocator: bool,
 }
 
 struct Sample {
@@ -75,12 +82,14 @@ struct Sample {
     wall: Duration,
     /// Resident bytes, and after how many connections.
     resident: Vec<(usize, u64)>,
+    /// The same of bytes that it has from its allocator, if that was asked.
+    allocated: Vec<(usize, u64)>,
 }
 
 impl Bench {
     fn run(&self, say: impl Fn(usize)) -> Result<Sample, Failure> {
         let target = Target::start(Kind::Node, 2 * self.at_once)?;
-        let mut resident = Vec::new();
+        let (mut resident, mut allocated) = (Vec::new(), Vec::new());
         let mut done = 0;
         let cpu = target.cpu()?;
         let start = clock::now();
@@ -94,11 +103,14 @@ impl Bench {
             if resident.len() < done * self.parts / self.connections {
                 std::thread::sleep(SETTLE);
                 resident.push((done, target.resident()?));
+                if self.allocator {
+                    allocated.push((done, target.allocated()?));
+                }
             }
         }
         let wall = start.elapsed();
         let cpu = target.cpu()?.saturating_sub(cpu);
-        Ok(Sample { connections: done, cpu, wall, resident })
+        Ok(Sample { connections: done, cpu, wall, resident, allocated })
     }
 
     /// Keeps them as long as the pace wants, and drops them.
@@ -123,10 +135,10 @@ impl Sample {
         self.connections as f64 / self.wall.as_secs_f64()
     }
 
-    /// Bytes for each connection behind the first fifth.
-    fn left(&self) -> Option<f64> {
+    /// Of these bytes, how many came for each connection behind the first fifth.
+    fn left(&self, bytes: &[(usize, u64)]) -> Option<f64> {
         let first = self.connections / 5;
-        let figures = self.resident.iter().filter(|(done, _)| *done >= first);
+        let figures = bytes.iter().filter(|(done, _)| *done >= first);
         slope(figures.map(|(done, bytes)| (*done as f64, *bytes as f64)))
     }
 
@@ -136,7 +148,9 @@ impl Sample {
             "cpu_us_per_connection": self.cost(),
             "connections_per_second": self.rate(),
             "resident_bytes": self.resident,
-            "left_bytes_per_connection": self.left(),
+            "left_bytes_per_connection": self.left(&self.resident),
+            "allocated_bytes": self.allocated,
+            "allocated_bytes_per_connection": self.left(&self.allocated),
         })
     }
 }
@@ -144,13 +158,17 @@ impl Sample {
 fn outcome(samples: &[Sample], connections: usize, at_once: usize) -> Outcome {
     let mut table = Table::new(
         format!("Connections that come and go, {at_once} at a time: median [lowest-highest]"),
-        &["connections", "CPU µs each", "left, bytes each", "in a second"],
+        &["connections", "CPU µs each", "left, bytes each", "allocated", "in a second"],
     );
+    let left = |bytes: fn(&Sample) -> &Vec<_>| {
+        Spread::of(samples.iter().filter_map(|sample| sample.left(bytes(sample))))
+    };
     table.add(
         &[("connections", connections.into())],
         &[
             Figure("cpu_us_per_connection", 1, Spread::of(samples.iter().map(Sample::cost))),
-            Figure("left_bytes_each", 1, Spread::of(samples.iter().filter_map(Sample::left))),
+            Figure("left_bytes_each", 1, left(|it| &it.resident)),
+            Figure("allocated_bytes_each", 1, left(|it| &it.allocated)),
             Figure("connections_per_second", 0, Spread::of(samples.iter().map(Sample::rate))),
         ],
     );

@@ -18,6 +18,7 @@ pub(super) use config::{HISTORY, namespace};
 pub(super) use peer::Peer;
 use redis::Redis;
 
+use super::allocator;
 use super::failure::{Failure, While};
 use super::floor;
 use super::kernel;
@@ -200,6 +201,11 @@ impl Target {
     /// See [`kernel::resident`].
     pub(super) fn resident(&self) -> Result<u64, Failure> {
         kernel::resident(self.pid())
+    }
+
+    /// See [`allocator::held`].
+    pub(super) fn allocated(&self) -> Result<u64, Failure> {
+        allocator::held(self.pid())
     }
 
     /// How many writes to clients it has counted; `None` of what does not count.

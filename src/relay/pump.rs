@@ -3,7 +3,8 @@
 //! A tick takes what is waiting, serves each channel that has work for a while,
 //! and writes each connection that got something once. It never awaits a client,
 //! and a channel with many subscribers gives way to the others after every
-//! [`TURN`] deliveries, so that a small one need not wait for its end.
+//! [`TURN`] deliveries, so that a small one need not wait for its end. A channel
+//! that has its first turn comes before those that have had one.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -18,12 +19,17 @@ use crate::broker::Delivery;
 use crate::hub::{Advance, Batch, Connection, Content, FanOut, Item, Membership};
 
 use super::Relay;
+use super::polling::hand_over_polling;
 use super::repair::{Repaired, repair};
 
-/// Deliveries of one channel before the next one's turn.
-const TURN: usize = 256;
+/// Deliveries of one channel before the next one's turn: about half a millisecond.
+const TURN: usize = 64;
 /// Deliveries of all channels in one tick.
 const TICK: usize = 1_024;
+/// Connections that are written, without a rest, until another thread is to watch the
+/// sockets, and after which one is again.
+const UNWATCHED: usize = 2 * TURN;
+const WATCHED: usize = 1_024;
 /// Publications that wait in the pump before it leaves the rest in its inbox,
 /// where they hold back who publishes.
 const MOST_WAITING: usize = 1_024;
@@ -37,7 +43,8 @@ pub(super) struct Pump {
     /// Channels whose positions do not fit their streams.
     doubts: mpsc::Receiver<Channel>,
     /// Channels that have work and are not being repaired, in the order of their
-    /// turns; each is in `work`.
+    /// turns: those that have had none, and the others. Each is in `work`.
+    fresh: VecDeque<Channel>,
     turns: VecDeque<Channel>,
     work: HashMap<Channel, Work>,
     waiting: Held,
@@ -45,6 +52,8 @@ pub(super) struct Pump {
     parked: Held,
     repairs: JoinSet<(Channel, Vec<Repaired>)>,
     dirty: Vec<Arc<Connection>>,
+    /// Connections that may be written until another thread is to watch the sockets.
+    unwatched: usize,
     /// Since when the first that this tick took has waited, if anything was taken.
     arrived: Option<Duration>,
     /// What this tick delivered to the end: since when it waited, and how many
@@ -160,12 +169,14 @@ impl Pump {
             relay,
             inbox,
             doubts,
+            fresh: VecDeque::new(),
             turns: VecDeque::new(),
             work: HashMap::new(),
             waiting: Held::default(),
             parked: Held::default(),
             repairs: JoinSet::new(),
             dirty: Vec::new(),
+            unwatched: UNWATCHED,
             arrived: None,
             delivered: Vec::new(),
         }
@@ -174,7 +185,8 @@ impl Pump {
     /// Runs until the broker is gone and everything is delivered.
     pub(super) async fn run(mut self) {
         loop {
-            if self.turns.is_empty() {
+            if self.is_idle() {
+                self.unwatched = UNWATCHED;
                 tokio::select! {
                     delivery = self.inbox.recv() => match delivery {
                         Some(delivery) => self.take(delivery),
@@ -198,10 +210,14 @@ impl Pump {
                 self.relay.tails.arrivals().taken(self.shard);
             }
             self.tick();
-            if !self.turns.is_empty() {
+            if !self.is_idle() {
                 tokio::task::yield_now().await;
             }
         }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.fresh.is_empty() && self.turns.is_empty()
     }
 
     fn take(&mut self, delivery: Delivery) {
@@ -241,18 +257,23 @@ impl Pump {
                 let next = VecDeque::from([waiting]);
                 let since = (None, self.arrived);
                 self.work.insert(channel.clone(), Work { next, since, ..Work::default() });
-                self.turns.push_back(channel);
+                self.fresh.push_back(channel);
             }
         }
     }
 
     fn tick(&mut self) {
         let mut served = 0;
-        for _ in 0..self.turns.len() {
-            if served >= TICK {
-                break;
-            }
-            let Some(channel) = self.turns.pop_front() else { break };
+        let mut older = self.turns.len();
+        while served < TICK {
+            // Not for ever: half of a tick belongs to the others.
+            let first = served < TICK / 2 || older == 0;
+            let fresh = if first { self.fresh.pop_front() } else { None };
+            let next = fresh.or_else(|| {
+                older = older.checked_sub(1)?;
+                self.turns.pop_front()
+            });
+            let Some(channel) = next else { break };
             let (count, turn) = self.turn(&channel);
             served += count;
             match turn {
@@ -261,6 +282,11 @@ impl Pump {
                 Turn::Repair => self.begin_repair(channel),
             }
         }
+        if self.dirty.len() >= self.unwatched {
+            hand_over_polling();
+            self.unwatched = WATCHED;
+        }
+        self.unwatched = self.unwatched.saturating_sub(self.dirty.len());
         let hub = self.relay.hub();
         for connection in self.dirty.drain(..) {
             connection.flush(hub);

@@ -1,6 +1,8 @@
 //! Gaps: what was missed goes out in order before anything newer, and what cannot
 //! be had is told.
 
+mod fairness;
+
 use std::collections::HashMap;
 use std::time::Duration;
 
