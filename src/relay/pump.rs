@@ -263,7 +263,7 @@ impl Pump {
         }
         let hub = self.relay.hub();
         for connection in self.dirty.drain(..) {
-            connection.flush(hub);
+            hub.flush_delivered(connection);
         }
         if !self.delivered.is_empty() {
             let now = self.relay.tails.arrivals().now();
