@@ -5,6 +5,7 @@
 //! onto outboxes under the shard's lock and writes after it.
 
 mod batch;
+mod company;
 mod connection;
 mod deadlines;
 mod format;
@@ -30,7 +31,7 @@ use crate::metrics::Metrics;
 
 pub use batch::{BATCH_BYTES, BATCH_MESSAGES, Batch, Item, for_delta};
 pub use connection::{
-    Connection, ConnectionId, Duplex, NotAdded, Noted, Notes, Pings, Socket, Status,
+    Connection, ConnectionId, Duplex, Echo, NotAdded, Noted, Notes, Pings, Socket, Status,
 };
 pub use deadlines::{Clock, Deadline, Millis};
 pub use format::{Format, Framing, OVER};
@@ -40,6 +41,7 @@ pub use registry::{Client, Known, Registration, Standing, UserPlace};
 pub use shard::{Advance, Content, FanOut, Membership, Slot};
 pub use subscriber::{Selection, Wants};
 
+use company::Company;
 use registry::Registry;
 use shard::{Live, Missed, Shard};
 
@@ -57,6 +59,7 @@ pub(crate) struct OutboxLimits {
 pub struct Hub {
     shards: Vec<Mutex<Shard>>,
     registry: Registry,
+    company: Company,
     limits: OutboxLimits,
     budget: Budget,
     /// Most bytes held for one connection.
@@ -94,6 +97,7 @@ impl Hub {
         Arc::new(Hub {
             shards: (0..shards.max(1)).map(|_| Mutex::new(Shard::default())).collect(),
             registry: Registry::default(),
+            company: Company::default(),
             limits: OutboxLimits {
                 messages: limits.queue_messages,
                 bytes: limits.queue_bytes,

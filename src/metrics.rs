@@ -11,6 +11,7 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, Prometheu
 
 mod attempt;
 mod auth;
+mod calls;
 mod connections;
 mod histogram;
 mod limits;
@@ -89,6 +90,7 @@ pub struct Metrics {
     /// Server API calls refused for their key.
     pub api_unauthorized: Counter,
     commands: Vec<Counter>,
+    api_calls: calls::Calls,
     rate_limits: limits::RateLimits,
 }
 
@@ -128,6 +130,7 @@ impl Metrics {
                     counter("sealcast_commands_total", vec![Label::new("method", *method)])
                 })
                 .collect(),
+            api_calls: calls::Calls::default(),
             rate_limits: limits::RateLimits::default(),
             recorder,
         };
@@ -161,20 +164,6 @@ impl Metrics {
         self.count(
             "sealcast_command_errors_total",
             vec![Label::new("method", method), Label::new("code", code.to_string())],
-        );
-    }
-
-    /// Counts a server API call by the name of its key, which is one of those
-    /// configured, its method, and its error's code or `ok`.
-    pub fn api_call(&self, key: &str, method: &'static str, error: Option<u32>) {
-        let result = error.map_or_else(|| "ok".to_owned(), |code| code.to_string());
-        self.count(
-            "sealcast_api_calls_total",
-            vec![
-                Label::new("key", key.to_owned()),
-                Label::new("method", method),
-                Label::new("result", result),
-            ],
         );
     }
 

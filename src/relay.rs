@@ -200,6 +200,7 @@ impl Relay {
             self.watch("pump", stop, fatal, pump::Pump::new(shard, Arc::clone(self), inbox).run());
             self.watch("shaper", stop, fatal, Arc::clone(self).send_shaped(shard));
         }
+        self.watch("company", stop, fatal, Arc::clone(&self.hub).end_waits());
         let relay = Arc::clone(self);
         self.watch("probe", stop, fatal, async move {
             loop {

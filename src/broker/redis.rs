@@ -145,11 +145,7 @@ impl Broker for Redis {
         channel: Channel,
         outgoing: Outgoing,
     ) -> BoxFuture<'_, Result<Option<Position>, Unavailable>> {
-        Box::pin(async move {
-            let fresh = epoch::new();
-            let (name, command, bytes) = self.publish_command(&channel, outgoing, &fresh);
-            self.published(self.router.call(Way::Kept, name, command, bytes).await?, &fresh)
-        })
+        Box::pin(self.publish_freely(channel, outgoing))
     }
 
     fn publish_within(

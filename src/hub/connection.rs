@@ -6,6 +6,7 @@
 //! waiter for each direction).
 
 mod due;
+mod echo;
 mod ending;
 mod marks;
 mod memory;
@@ -15,7 +16,7 @@ mod write;
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -29,6 +30,7 @@ use super::outbox::{Flush, Outbox, Phase};
 use super::queue::{CHUNK, exact};
 use super::{Hub, OutboxLimits};
 use crate::limit::QueueCap;
+pub use echo::Echo;
 pub use socket::{Duplex, Socket};
 pub use subscriptions::{NotAdded, Noted, Notes};
 use write::charge;
@@ -76,6 +78,8 @@ pub struct Connection {
     kept: AtomicUsize,
     /// What it has published is on its way to itself.
     expects_own: AtomicBool,
+    /// How many publishes are under way whose publications come back.
+    echoes: AtomicU16,
     outbox: Mutex<Outbox>,
 }
 
@@ -118,6 +122,7 @@ impl Connection {
             due: AtomicU64::new(u64::MAX),
             kept: AtomicUsize::new(0),
             expects_own: AtomicBool::new(false),
+            echoes: AtomicU16::new(0),
             outbox: Mutex::new(Outbox::new()),
         })
     }
@@ -187,6 +192,10 @@ impl Connection {
             }
             Flush::Idle => {
                 outbox.flush = Flush::Queued;
+                true
+            }
+            Flush::Waiting => {
+                (outbox.flush, outbox.alone) = (Flush::Queued, false);
                 true
             }
         }

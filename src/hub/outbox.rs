@@ -19,6 +19,8 @@ pub(super) enum Flush {
     Idle,
     /// Whoever put it in this state flushes at the end of their tick.
     Queued,
+    /// Whoever pushes next, or the hub when that takes too long; see `company.rs`.
+    Waiting,
     /// The connection's task, when the socket takes more.
     Blocked,
 }
@@ -71,6 +73,8 @@ pub struct Traces {
 pub(super) struct Outbox {
     pub(super) queue: Queue,
     pub(super) flush: Flush,
+    /// What waited last did so in vain.
+    pub(super) alone: bool,
     pub(super) phase: Phase,
     /// Bytes that the node's budget knows of: queued while blocked.
     pub(super) charged: usize,
@@ -102,6 +106,7 @@ impl Outbox {
         Outbox {
             queue: Queue::default(),
             flush: Flush::Idle,
+            alone: false,
             phase: Phase::Open,
             charged: 0,
             partial: 0,

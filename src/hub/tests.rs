@@ -12,6 +12,7 @@ use sealcast_wire::{Channel, Disconnect, Encoding, Publication, User};
 use super::*;
 use crate::limit::{Profile, QueueCap};
 
+mod company;
 mod memory;
 mod numbers;
 mod positions;

@@ -289,7 +289,7 @@ impl Pump {
         self.unwatched = self.unwatched.saturating_sub(self.dirty.len());
         let hub = self.relay.hub();
         for connection in self.dirty.drain(..) {
-            connection.flush(hub);
+            hub.flush_delivered(connection);
         }
         if !self.delivered.is_empty() {
             let now = self.relay.tails.arrivals().now();

@@ -5,12 +5,9 @@
 //! nearly all are, leaves no trace here.
 
 use std::collections::VecDeque;
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::Context;
 
-use futures_util::Stream;
 use futures_util::future::BoxFuture;
-use futures_util::stream::FuturesUnordered;
 use sealcast_wire::Channel;
 
 use super::operation::{Actor, Operation};
@@ -26,9 +23,8 @@ pub(super) struct InFlight(Option<Box<Inner>>);
 
 #[derive(Default)]
 struct Inner {
-    running: FuturesUnordered<Running>,
-    /// Channels of what is running.
-    busy: Vec<Busy>,
+    /// As they began. Few, mostly one: on a wake all are looked at.
+    running: Vec<(Busy, BoxFuture<'static, ()>)>,
     waiting: VecDeque<Operation>,
     /// Bytes of memory that all of them hold.
     bytes: usize,
@@ -51,9 +47,6 @@ impl Busy {
         }
     }
 }
-
-/// Resolves to its channel.
-type Running = BoxFuture<'static, Channel>;
 
 impl InFlight {
     /// Whether more input may be read.
@@ -88,10 +81,13 @@ impl InFlight {
     /// Goes on with what is running, and begins what no longer has to wait.
     pub(super) fn resume(&mut self, actor: &Actor, context: &mut Context<'_>) {
         let Some(inner) = &mut self.0 else { return };
-        while let Poll::Ready(Some(channel)) = Pin::new(&mut inner.running).poll_next(context) {
-            if let Some(at) = inner.busy.iter().position(|busy| busy.channel == channel) {
-                inner.bytes -= inner.busy.swap_remove(at).bytes;
+        let mut at = 0;
+        while let Some((_, future)) = inner.running.get_mut(at) {
+            if future.as_mut().poll(context).is_pending() {
+                at += 1;
+                continue;
             }
+            inner.bytes -= inner.running.remove(at).0.bytes;
             let mut still_waiting = VecDeque::new();
             while let Some(operation) = inner.waiting.pop_front() {
                 if inner.must_wait(&operation, &still_waiting) {
@@ -123,21 +119,16 @@ impl Inner {
         }
         let exclusive = operation.kind.is_exclusive();
         let running = self
-            .busy
+            .running
             .iter()
-            .any(|busy| busy.channel == operation.channel && (busy.exclusive || exclusive));
+            .any(|(busy, _)| busy.channel == operation.channel && (busy.exclusive || exclusive));
         running || before.iter().any(|earlier| earlier.channel == operation.channel)
     }
 
     fn run(&mut self, mut busy: Busy, future: BoxFuture<'static, ()>) {
-        let channel = busy.channel.clone();
         busy.bytes += size_of_val(&*future);
         self.bytes += busy.bytes;
-        self.busy.push(busy);
-        self.running.push(Box::pin(async move {
-            future.await;
-            channel
-        }));
+        self.running.push((busy, future));
     }
 
     /// Tells the connection what they hold, where that is much.

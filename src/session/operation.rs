@@ -206,14 +206,19 @@ impl Actor {
             .identity
             .authorize_publish(&self.policy.namespaces, wish, subscribed)
             .map_err(ErrorCode::from)?;
-        let comes_back =
-            subscribed && how.shape.is_none() && self.policy.relay.comes_back_at_once();
+        let comes_back = subscribed && how.shape.is_none();
+        let at_once = comes_back && self.policy.relay.comes_back_at_once();
+        let echo = (comes_back && !at_once).then(|| self.connection.expect_echo());
         match self.policy.relay.publish(wish, how).await {
             Ok(_) => {
-                if comes_back {
+                if at_once {
                     self.connection.expect_own();
                 }
-                self.reply(&Reply { id, body: Body::Publish });
+                let confirm = || self.reply(&Reply { id, body: Body::Publish });
+                match echo {
+                    Some(echo) => self.policy.relay.hub().confirm(echo, confirm),
+                    None => confirm(),
+                }
                 Ok(())
             }
             Err(NotPublished::Unavailable(unavailable)) => Err(unavailable.into()),

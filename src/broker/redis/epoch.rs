@@ -1,12 +1,15 @@
 //! Epochs: what a stream is called from its beginning until it begins anew.
 
 use super::Redis;
+use super::keys::put_hex;
 
 /// An epoch for a stream that may have to begin: 128 random bits, in small letters. One
 /// that replaces an epoch of an older incarnation is put into capital letters by the
 /// script that begins the stream, `scripts/stream.lua`.
 pub(super) fn new() -> String {
-    format!("{:032x}", rand::random::<u128>())
+    let mut epoch = String::with_capacity(32);
+    put_hex(&mut epoch, &rand::random::<[u8; 16]>());
+    epoch
 }
 
 /// Why a stream has begun in a call that brought `fresh` along, if it has: nobody else

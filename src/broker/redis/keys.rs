@@ -1,8 +1,6 @@
 //! Every name that Redis sees. Names are hashes of checked parts, so no text of
 //! a user is in a key, and everything of one channel is in one cluster slot.
 
-use std::fmt::Write as _;
-
 use sealcast_wire::Channel;
 use sha2::{Digest as _, Sha256};
 
@@ -135,9 +133,7 @@ impl Names {
     }
 
     fn name(&self, parts: &[&str]) -> Name {
-        let mut all = vec![self.prefix.as_str()];
-        all.extend(parts);
-        Name(hash(&all))
+        Name(hash(std::iter::once(self.prefix.as_str()).chain(parts.iter().copied())))
     }
 }
 
@@ -150,7 +146,7 @@ impl Name {
     /// The key of what was answered to a caller's key.
     pub(super) fn answer(&self, key: &IdempotencyKey) -> String {
         let mut kind = "i:".to_owned();
-        put_hex(&mut kind, &hash(&[&key.owner, &key.key]));
+        put_hex(&mut kind, &hash([&*key.owner, &*key.key]));
         self.text(&kind)
     }
 
@@ -162,7 +158,8 @@ impl Name {
             return None;
         }
         for (byte, digits) in name.iter_mut().zip(hex.chunks_exact(2)) {
-            *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
+            let [high, low] = digits else { return None };
+            *byte = digit(*high)? << 4 | digit(*low)?;
         }
         Some(Name(name))
     }
@@ -185,17 +182,17 @@ impl Name {
 
 /// What counts a user's presence: users are told apart, not named.
 pub(super) fn user(user: &str) -> [u8; USER_BYTES] {
-    hash(&["user", user]).first_chunk::<USER_BYTES>().copied().unwrap_or_default()
+    hash(["user", user]).first_chunk::<USER_BYTES>().copied().unwrap_or_default()
 }
 
 /// What stands for whom an override is about.
 pub(super) fn subject(kind: &str, name: &str) -> [u8; BYTES] {
-    hash(&["override", kind, name])
+    hash(["override", kind, name])
 }
 
 /// A number that stands for a primary.
 pub(super) fn seed(primary: &str) -> u64 {
-    let first = hash(&["primary", primary]).first_chunk::<8>().copied().unwrap_or_default();
+    let first = hash(["primary", primary]).first_chunk::<8>().copied().unwrap_or_default();
     u64::from_be_bytes(first)
 }
 
@@ -206,7 +203,7 @@ pub(super) fn fingerprint(primaries: &[String]) -> String {
     if let [_, _, ..] = primaries {
         let mut sorted: Vec<&str> = primaries.iter().map(String::as_str).collect();
         sorted.sort_unstable();
-        put_hex(&mut text, &hash(&sorted));
+        put_hex(&mut text, &hash(sorted));
     } else {
         text.push_str("one");
     }
@@ -215,7 +212,7 @@ pub(super) fn fingerprint(primaries: &[String]) -> String {
 
 /// The first bits of SHA-256 over the parts, each behind its length, so that no
 /// two lists of parts are the same text.
-fn hash(parts: &[&str]) -> [u8; BYTES] {
+fn hash<'a>(parts: impl IntoIterator<Item = &'a str>) -> [u8; BYTES] {
     let mut all = Sha256::new();
     for part in parts {
         all.update((part.len() as u64).to_be_bytes());
@@ -224,11 +221,15 @@ fn hash(parts: &[&str]) -> [u8; BYTES] {
     all.finalize().first_chunk::<BYTES>().copied().unwrap_or_default()
 }
 
-fn put_hex(text: &mut String, bytes: &[u8]) {
-    for byte in bytes {
-        // Writing into a text cannot fail.
-        let _ = write!(text, "{byte:02x}");
+/// Writes bytes as pairs of hexadecimal digits, in small letters.
+pub(super) fn put_hex(text: &mut String, bytes: &[u8]) {
+    for half in bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]) {
+        text.push(char::from(if half < 10 { b'0' + half } else { b'a' - 10 + half }));
     }
+}
+
+fn digit(of: u8) -> Option<u8> {
+    char::from(of).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
 }
 
 #[cfg(test)]

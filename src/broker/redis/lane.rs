@@ -14,7 +14,7 @@ use deadpool_redis::Connection;
 use parking_lot::Mutex;
 use redis::aio::ConnectionLike as _;
 use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind, Value};
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::breaker::Breaker;
@@ -24,6 +24,7 @@ use super::health::Health;
 use super::life::Life;
 use super::scripts;
 use super::source::Source;
+use crate::limit::Permit;
 use crate::metrics::Metrics;
 
 /// Commands that go out together at most.
@@ -44,7 +45,7 @@ pub(super) struct Job {
     /// Dropped without an answer if there is none.
     pub(super) answer: oneshot::Sender<Value>,
     /// Its places in the primary's queue.
-    pub(super) _places: [OwnedSemaphorePermit; 2],
+    pub(super) _places: [Permit; 2],
 }
 
 /// Since when a command waits, whether it must be durable before it is answered, and
@@ -182,7 +183,7 @@ impl Lane {
             None => self.jobs.recv().await?,
         };
         let mut bytes = 0;
-        let mut batch = Vec::new();
+        let mut batch = Vec::with_capacity((1 + self.jobs.len()).min(MOST_TOGETHER));
         let mut next = Some(first);
         while let Some(job) = next.take() {
             if !job.answer.is_closed() {

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use redis::{Cmd, Value};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::super::{CALL_TIMEOUT, Unavailable};
@@ -16,6 +16,7 @@ use super::life::Life;
 use super::patience::within;
 use super::place::Place;
 use super::source::Source;
+use crate::limit::Cap;
 use crate::metrics::Metrics;
 
 /// Lanes for what changes something, and as many for what only reads: a long
@@ -41,8 +42,8 @@ pub(super) enum Way {
 pub(super) struct Primary {
     writes: Vec<mpsc::Sender<Job>>,
     reads: Vec<mpsc::Sender<Job>>,
-    places: Arc<Semaphore>,
-    kibs: Arc<Semaphore>,
+    places: Cap,
+    kibs: Cap,
     fuse: Arc<Fuse>,
     life: Arc<Life>,
     metrics: Arc<Metrics>,
@@ -72,8 +73,8 @@ impl Primary {
         let primary = Primary {
             writes: lanes,
             reads,
-            places: Arc::new(Semaphore::new(MOST_WAITING)),
-            kibs: Arc::new(Semaphore::new(MOST_WAITING_KIB)),
+            places: Cap::new(MOST_WAITING),
+            kibs: Cap::new(MOST_WAITING_KIB),
             fuse,
             life: Arc::clone(life),
             metrics: Arc::clone(metrics),
@@ -117,11 +118,8 @@ impl Primary {
             self.metrics.redis_error("breaker");
             return Err(Unavailable);
         }
-        let kibs = u32::try_from(1 + bytes / 1_024).unwrap_or(u32::MAX);
-        let (Ok(place), Ok(kibs)) = (
-            Arc::clone(&self.places).try_acquire_owned(),
-            Arc::clone(&self.kibs).try_acquire_many_owned(kibs),
-        ) else {
+        let kibs = self.kibs.take_many(1 + bytes / 1_024);
+        let (Some(place), Some(kibs)) = (self.places.take(), kibs) else {
             self.metrics.redis_error("queue");
             return Err(Unavailable);
         };

@@ -15,6 +15,17 @@ use super::{Redis, count, credit, epoch, millis, position, record, scripts};
 use crate::limit::{TooMany, Wait, nanos};
 
 impl Redis {
+    /// See [`super::Broker::publish`].
+    pub(super) async fn publish_freely(
+        &self,
+        channel: Channel,
+        outgoing: Outgoing,
+    ) -> Result<Option<Position>, Unavailable> {
+        let fresh = fresh(&outgoing);
+        let (name, command, bytes) = self.publish_command(&channel, outgoing, &fresh);
+        self.published(self.router.call(Way::Kept, name, command, bytes).await?, &fresh)
+    }
+
     /// See [`super::Broker::publish_within`].
     pub(super) async fn publish_limited(
         &self,
@@ -23,7 +34,7 @@ impl Redis {
         charges: Vec<Charge>,
     ) -> Result<Option<Position>, NotPublished> {
         if charges.is_empty() {
-            return Ok(self.publish(channel, outgoing).await?);
+            return Ok(self.publish_freely(channel, outgoing).await?);
         }
         if !self.alone {
             if let Err(refused) = self.charge(charges).await {
@@ -31,10 +42,10 @@ impl Redis {
                 let Some(key) = &outgoing.idempotency else { return Err(refused.into()) };
                 return self.known(&channel, key).await?.ok_or(refused.into());
             }
-            return Ok(self.publish(channel, outgoing).await?);
+            return Ok(self.publish_freely(channel, outgoing).await?);
         }
         let once = outgoing.idempotency.is_some();
-        let fresh = epoch::new();
+        let fresh = fresh(&outgoing);
         let (name, command, bytes) = self.publish_command(&channel, outgoing, &fresh);
         let bucket = |of: &Charge| self.names.bucket(of.scope.name(), &of.subject);
         let buckets: Vec<_> = charges.iter().map(|of| bucket(of).key(Kind::Bucket)).collect();
@@ -69,14 +80,16 @@ impl Redis {
             (None, None) => {
                 let record = record::unkept(channel, &publication, flags);
                 let bytes = record.len();
-                let mut command = redis::cmd(self.mode.publish());
-                command.arg(topic).arg(record);
+                let verb = self.mode.publish();
+                let mut command = Cmd::with_capacity(3, verb.len() + topic.len() + bytes);
+                command.arg(verb).arg(topic).arg(record);
                 (name, command, bytes)
             }
             (None, Some(key)) => {
                 let record = record::unkept(channel, &publication, flags);
                 let bytes = record.len();
-                let mut command = scripts::publish(self.mode).call(&[name.answer(&key)]);
+                let keys = [name.answer(&key)];
+                let mut command = scripts::publish(self.mode).call_with(&keys, (3, bytes));
                 command.arg(topic).arg(record).arg(millis(IDEMPOTENCY_WINDOW));
                 (name, command, bytes)
             }
@@ -85,7 +98,7 @@ impl Redis {
                 let bytes = body.len();
                 let mut keys = vec![name.key(Kind::Meta), name.key(Kind::Stream)];
                 keys.extend(key.as_ref().map(|key| name.answer(key)));
-                let mut command = scripts::publish(self.mode).call(&keys);
+                let mut command = scripts::publish(self.mode).call_with(&keys, (9, bytes));
                 let asked = asked(&keep, self.router.incarnation(name));
                 let tag: [u8; 8] = rand::random();
                 command.arg(topic).arg(body).arg(count(keep.entries)).arg(&asked[..]);
@@ -132,6 +145,11 @@ impl Redis {
             _ => Err(Unavailable),
         }
     }
+}
+
+/// An epoch for the stream that it may begin; empty if it is not kept.
+fn fresh(outgoing: &Outgoing) -> String {
+    outgoing.keep.as_ref().map(|_| epoch::new()).unwrap_or_default()
 }
 
 /// What a publication asks for of its stream, in the form that the script compares

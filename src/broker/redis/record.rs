@@ -109,13 +109,19 @@ pub(super) fn flags(delta: bool, passing: bool) -> u8 {
 
 /// What stands behind the head of a publication: its flags, and its body, sealed.
 pub(super) fn flagged(channel: &Channel, publication: &Publication, flags: u8) -> Vec<u8> {
-    let mut flagged = vec![flags];
-    flagged.extend(body(channel, publication));
+    let body = body(channel, publication);
+    let mut flagged = Vec::with_capacity(1 + body.len());
+    flagged.push(flags);
+    flagged.extend(body);
     flagged
 }
 
 fn body(channel: &Channel, publication: &Publication) -> Vec<u8> {
-    let mut body = Vec::with_capacity(publication.data.len() + 64);
+    // Exact but for tags, each part behind its length.
+    let info = publication.info.as_ref().map_or(0, |info| {
+        info.user.len() + info.client.len() + info.conn_info.len() + info.chan_info.len() + 4 * 4
+    });
+    let mut body = Vec::with_capacity(publication.data.len() + info + 4 + 1 + 4);
     put(&mut body, &publication.data);
     match &publication.info {
         None => body.push(0),
@@ -134,10 +140,13 @@ fn body(channel: &Channel, publication: &Publication) -> Vec<u8> {
 
 /// The whole record of a publication that is not kept.
 pub(super) fn unkept(channel: &Channel, publication: &Publication, flags: u8) -> Vec<u8> {
-    let mut record = vec![VERSION, PUBLICATION];
-    record.extend([0; 6 * 8]);
-    record.push(0);
-    record.extend(flagged(channel, publication, flags));
+    const HEAD: usize = 2 + 6 * 8 + 1;
+    let body = body(channel, publication);
+    let mut record = Vec::with_capacity(HEAD + 1 + body.len());
+    record.extend([VERSION, PUBLICATION]);
+    record.extend([0; HEAD - 2]);
+    record.push(flags);
+    record.extend(body);
     record
 }
 

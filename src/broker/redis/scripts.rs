@@ -127,8 +127,16 @@ impl Script {
 
     /// A call, to which the arguments are to be added.
     pub(super) fn call(&self, keys: &[String]) -> Cmd {
-        let mut command = redis::cmd("EVALSHA");
-        command.arg(&self.digest).arg(keys.len()).arg(keys);
+        self.call_with(keys, (0, 0))
+    }
+
+    /// The same with room for so many arguments, of which the long ones take so many bytes.
+    pub(super) fn call_with(&self, keys: &[String], (count, bytes): (usize, usize)) -> Cmd {
+        /// Bytes that a key and what is no record take at most, roughly.
+        const SHORT: usize = 48;
+        let short = SHORT * (3 + keys.len() + count);
+        let mut command = Cmd::with_capacity(3 + keys.len() + count, short + bytes);
+        command.arg("EVALSHA").arg(&self.digest).arg(keys.len()).arg(keys);
         command
     }
 }

@@ -31,7 +31,7 @@ pub(super) async fn admit(
     let publishes = matches!(method, ApiMethod::Publish | ApiMethod::Broadcast);
     let Err(refused) = count(app, caller, publishes).await else { return Admitted::Once };
     if publishes && refused.scope == Scope::ApiKey {
-        let before = publish::answered(method, app, caller, body).await;
+        let before = Box::pin(publish::answered(method, app, caller, body)).await;
         if let Some(outcome) = before {
             app.metrics().api_call(caller.name(), method.name(), None);
             return Admitted::Again(outcome);

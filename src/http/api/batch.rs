@@ -1,13 +1,14 @@
 //! `batch`: several methods in one call. Alone among the methods it answers
 //! without `result` around its replies.
 
-use std::collections::BTreeMap;
+use std::fmt;
 use std::future::ready;
 
 use axum::http::StatusCode;
 use futures_util::future::BoxFuture;
 use sealcast_wire::ErrorCode;
-use serde::Deserialize;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::admission::{self, Admitted};
@@ -31,8 +32,9 @@ pub(super) struct Batch<'a> {
     _parallel: Option<bool>,
 }
 
-/// Requests by the names of methods; `null` is none.
-type Command<'a> = BTreeMap<String, Option<&'a RawValue>>;
+/// Requests by their methods; `null` is none. What is no method is not looked at, and of
+/// one that stands there twice the last counts.
+struct Command<'a>(Vec<(ApiMethod, Option<&'a RawValue>)>);
 
 /// Carries the commands out in order, each as if it came alone, also in what the
 /// caller's key allows. Publications that follow one another are sent together; any
@@ -54,7 +56,7 @@ pub(super) async fn answer(
     let mut replies = Ahead::new();
     let mut length = 0;
     for command in &commands {
-        let asked = asked(command);
+        let asked = command.asked();
         let publishes = asked.is_some_and(|(method, _)| method == ApiMethod::Publish);
         if !publishes {
             length = replies.end().await.iter().map(String::len).sum();
@@ -72,10 +74,63 @@ pub(super) async fn answer(
     Ok(format!(r#"{{"replies":[{}]}}"#, replies.end().await.join(",")))
 }
 
-/// Of several methods only the first is called, in the order of [`ApiMethod::ALL`].
-fn asked<'a>(command: &Command<'a>) -> Option<(ApiMethod, &'a RawValue)> {
-    let request = |method: &ApiMethod| command.get(method.name()).copied().flatten();
-    ApiMethod::ALL.iter().find_map(|method| Some((*method, request(method)?)))
+impl<'a> Command<'a> {
+    /// Of several methods only the first is called, in the order of [`ApiMethod::ALL`].
+    fn asked(&self) -> Option<(ApiMethod, &'a RawValue)> {
+        let of = |method: ApiMethod| self.0.iter().rev().find(|(named, _)| *named == method);
+        if let [(method, request)] = &*self.0 {
+            return Some((*method, (*request)?));
+        }
+        ApiMethod::ALL.iter().find_map(|method| Some((*method, of(*method)?.1?)))
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Command<'a> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Command<'a>, D::Error> {
+        struct Requests;
+
+        impl<'de> Visitor<'de> for Requests {
+            type Value = Command<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("requests by the names of methods")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Command<'de>, A::Error> {
+                let mut requests = Vec::with_capacity(1);
+                while let Some(Named(method)) = map.next_key()? {
+                    let request = map.next_value()?;
+                    requests.extend(method.map(|method| (method, request)));
+                }
+                Ok(Command(requests))
+            }
+        }
+
+        from.deserialize_map(Requests)
+    }
+}
+
+/// What a member is called; nothing if that is no method.
+struct Named(Option<ApiMethod>);
+
+impl<'de> Deserialize<'de> for Named {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Named, D::Error> {
+        struct Name;
+
+        impl Visitor<'_> for Name {
+            type Value = Named;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a name")
+            }
+
+            fn visit_str<E>(self, name: &str) -> Result<Named, E> {
+                Ok(Named(ApiMethod::parse(name)))
+            }
+        }
+
+        from.deserialize_str(Name)
+    }
 }
 
 async fn one(app: &App, caller: &ServerApi, asked: Option<(ApiMethod, &RawValue)>) -> String {

@@ -37,21 +37,26 @@ async fn carry_out(
     use ApiMethod as M;
     Ok(match method {
         M::Publish => done(publish::publish(app, caller, parse(body)?).await),
-        M::Broadcast => done(publish::broadcast(app, caller, parse(body)?).await),
-        M::Subscribe => done(connection::subscribe(app, caller, parse(body)?).await),
-        M::Unsubscribe => done(connection::unsubscribe(app, caller, parse(body)?).await),
-        M::Disconnect => done(connection::disconnect(app, caller, parse(body)?).await),
-        M::Refresh => done(connection::refresh(app, caller, parse(body)?).await),
-        M::Presence => done(channel::presence(app, caller, parse(body)?).await),
-        M::PresenceStats => done(channel::presence_stats(app, caller, parse(body)?).await),
-        M::History => done(channel::history(app, caller, parse(body)?).await),
-        M::HistoryRemove => done(channel::history_remove(app, caller, parse(body)?).await),
-        M::Channels => done(channel::channels(app, caller, parse(body)?).await),
+        // What comes seldom has storage of its own: its state is large.
+        M::Broadcast => done(Box::pin(publish::broadcast(app, caller, parse(body)?)).await),
+        M::Subscribe => done(Box::pin(connection::subscribe(app, caller, parse(body)?)).await),
+        M::Unsubscribe => done(Box::pin(connection::unsubscribe(app, caller, parse(body)?)).await),
+        M::Disconnect => done(Box::pin(connection::disconnect(app, caller, parse(body)?)).await),
+        M::Refresh => done(Box::pin(connection::refresh(app, caller, parse(body)?)).await),
+        M::Presence => done(Box::pin(channel::presence(app, caller, parse(body)?)).await),
+        M::PresenceStats => {
+            done(Box::pin(channel::presence_stats(app, caller, parse(body)?)).await)
+        }
+        M::History => done(Box::pin(channel::history(app, caller, parse(body)?)).await),
+        M::HistoryRemove => {
+            done(Box::pin(channel::history_remove(app, caller, parse(body)?)).await)
+        }
+        M::Channels => done(Box::pin(channel::channels(app, caller, parse(body)?)).await),
         M::Info => done(Ok::<_, ErrorCode>(node::info(app, parse(body)?))),
         M::Rpc => done(node::rpc(parse(body)?)),
-        M::LimitsSet => done(limits::set(app, caller, parse(body)?).await),
-        M::LimitsList => done(limits::list(app, parse(body)?).await),
-        M::LimitsRemove => done(limits::remove(app, caller, parse(body)?).await),
+        M::LimitsSet => done(Box::pin(limits::set(app, caller, parse(body)?)).await),
+        M::LimitsList => done(Box::pin(limits::list(app, parse(body)?)).await),
+        M::LimitsRemove => done(Box::pin(limits::remove(app, caller, parse(body)?)).await),
         M::MapPublish
         | M::MapRemove
         | M::MapReadState

@@ -87,7 +87,7 @@ impl Connection {
     fn say(&self, hub: &Hub, outbox: &mut MutexGuard<'_, Outbox>, what: &'static [u8]) {
         outbox.queue.push(Bytes::from_static(what), 1);
         match outbox.flush {
-            Flush::Idle => {
+            Flush::Idle | Flush::Waiting => {
                 outbox.flush = Flush::Queued;
                 self.write(hub, outbox);
             }
