@@ -28,7 +28,7 @@ START_SECONDS = 30
 # One machine plays every client, so that the limits of one address are lifted.
 UNLIMITED = {
     "LB_MAXCONN": "4000",
-    "LB_IP_CONNECTIONS": "100000",
+    "LB_IP_CONNECTIONS": "60000",
     "LB_IP_CONNECTS": "100000",
     "LB_IP_REQUESTS": "100000",
     "LB_IP_ERRORS": "100000",
@@ -165,27 +165,21 @@ def nginx(path):
     return ["nginx", "-c", path, "-e", "stderr", "-g", "daemon off;"]
 
 
-def nginx_configuration(folder, secrets, port, tls_port, own_port, nodes):
-    """A copy of deploy/nginx/nginx.conf with these places, and without limits of one address; its path."""
-    text = (DEPLOY / "nginx/nginx.conf").read_text()
-    changes = {
-        "listen 8000;": f"listen 127.0.0.1:{port};",
-        "listen 8443 ssl http2;": f"listen 127.0.0.1:{tls_port} ssl http2;",
-        "listen 127.0.0.1:8405;": f"listen 127.0.0.1:{own_port};",
-        "/run/secrets/tls.pem": str(secrets / "lb/tls.pem"),
-        "/run/nginx.pid": str(folder / "nginx.pid"),
-        "worker_connections 20000;": "worker_connections 4000;",
-        "worker_rlimit_nofile 65536;": "worker_rlimit_nofile 16000;",
-        **{f"server node{number}:8000": f"server {node}" for number, node in enumerate(nodes, 1)},
-        "rate=100r/s": "rate=10000r/s",
-        "limit_conn addresses 200;": "limit_conn addresses 4000;",
+def nginx_configuration(folder, secrets, port, tls_port, own_port, nodes, lb):
+    """What deploy/nginx/render.sh makes for these places; its path. `lb` is of its environment."""
+    environment = {
+        "PATH": os.environ["PATH"],
+        "LB_BIND": f"127.0.0.1:{port}",
+        "LB_TLS_BIND": f"127.0.0.1:{tls_port}",
+        "LB_METRICS_BIND": f"127.0.0.1:{own_port}",
+        "LB_CERT": str(secrets / "lb/tls.pem"),
+        "LB_PID": str(folder / "nginx.pid"),
+        **{f"LB_NODE{number}": node for number, node in enumerate(nodes, 1)},
+        **lb,
     }
-    for old, new in changes.items():
-        if old not in text:
-            raise AssertionError(f"nginx.conf has no {old!r}")
-        text = text.replace(old, new)
     path = folder / "nginx.conf"
-    path.write_text(text)
+    with open(path, "wb") as made:
+        subprocess.run([DEPLOY / "nginx/render.sh"], env=environment, stdout=made, check=True)
     return path
 
 
@@ -311,7 +305,8 @@ class Cluster:
 
     def _start_nginx(self):
         ports = (self.port, self.tls_port, self.lb_metrics_port)
-        path = nginx_configuration(self.folder, self.secrets, *ports, [f"127.0.0.1:{node.port}" for node in self.nodes])
+        nodes = [f"127.0.0.1:{node.port}" for node in self.nodes]
+        path = nginx_configuration(self.folder, self.secrets, *ports, nodes, self._lb)
         return Balancer("lb", nginx(path), self.folder)
 
     def _all_up(self):

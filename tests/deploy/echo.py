@@ -13,7 +13,7 @@ from cluster import DEPLOY, UNLIMITED, free_port, get, nginx, nginx_configuratio
 
 
 class Balancer:
-    """HAProxy or nginx from deploy/ in front of three such servers. `lb` adds to HAProxy's environment."""
+    """HAProxy or nginx from deploy/ in front of three such servers. `lb` adds to its environment."""
 
     def __init__(self, program="haproxy", **lb):
         self._program, self._lb = program, {**UNLIMITED, **lb}
@@ -49,7 +49,7 @@ class Balancer:
             command = ["haproxy", "-db", "-f", DEPLOY / "haproxy/haproxy.cfg"]
             if self._program == "nginx":
                 ports, nodes = (self.port, self.tls_port, self.own_port), [environment[f"LB_NODE{n}"] for n in (1, 2, 3)]
-                command = nginx(nginx_configuration(folder, folder / "secrets", *ports, nodes))
+                command = nginx(nginx_configuration(folder, folder / "secrets", *ports, nodes, self._lb))
             self.process = stack.enter_context(contextlib.closing(cluster.Balancer("lb", command, folder, environment)))
             wait_until(lambda: get(self.own_port, "/ready")[0] == 200, "load balancer")
             self._stack = stack.pop_all()

@@ -120,6 +120,12 @@ class Alerts(unittest.TestCase):
             self.assertIn(anchor, anchors(ROOT / path), name)
             self.assertEqual(anchor, name.lower())
 
+    def test_each_is_in_the_table_of_runbooks(self):
+        table = (ROOT / "docs/runbooks/README.md").read_text()
+        for name, alert in alerts().items():
+            page = pathlib.Path(alert["annotations"]["runbook_url"].partition("#")[0]).name
+            self.assertRegex(table, rf"\]\({page}\) \|.*\b{name}\b")
+
     def test_runbooks_have_nothing_about_alerts_that_are_gone(self):
         names = {name.lower() for name in alerts()}
         for page in (ROOT / "docs/runbooks").glob("*.md"):

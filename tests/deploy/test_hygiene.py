@@ -1,6 +1,7 @@
 """What the load balancer lets through to a node, and what it keeps to itself."""
 
 import json
+import select
 import socket
 import ssl
 import time
@@ -179,7 +180,7 @@ class Nginx(Hygiene, unittest.TestCase):
     line_feed = "\n"
 
 
-class Limits(unittest.TestCase):
+class HAProxyLimits(unittest.TestCase):
     def test_connects_of_one_address(self):
         with Balancer(LB_IP_CONNECTS="20") as lb:
             answers = [get(lb.port, "/")[0] for _ in range(40)]
@@ -208,3 +209,57 @@ class Limits(unittest.TestCase):
             self.assertEqual(answers, [404] * 6 + [429] * 2)
             self.assertEqual(get(lb.port, "/")[0], 429)
             self.assertEqual(get(lb.own_port, "/ready")[0], 200)
+
+
+class NginxLimits(unittest.TestCase):
+    """As HAProxy's, but that nobody is turned away without an answer, and that nginx lets one more
+    in at once and goes on with one for each that time has brought."""
+
+    def assert_refused(self, answer):
+        status, headers, _ = answer
+        self.assertEqual((status, headers.get("retry-after"), headers.get("connection")), (429, "10", "close"))
+
+    def test_connects_of_one_address(self):
+        with Balancer("nginx", LB_IP_CONNECTS="10") as lb, socket.create_connection(("127.0.0.1", lb.port)) as kept:
+            self.assertEqual(ask_again(kept), 200)
+            answers = [exchange(lb.port, request()) for _ in range(60)]
+            self.assertEqual([status for status, _, _ in answers[:10]], [200] * 10)
+            self.assert_refused(next(answer for answer in answers if answer[0] != 200))
+            # Who has a socket goes on with it.
+            self.assertEqual([ask_again(kept) for _ in range(20)], [200] * 20)
+
+    def test_requests_of_one_address(self):
+        with Balancer("nginx", LB_IP_REQUESTS="10") as lb, socket.create_connection(("127.0.0.1", lb.port)) as kept:
+            answers = [ask_again(kept) for _ in range(10)]
+            self.assertEqual(answers, [200] * 10)
+            refused = next(answer for _ in range(60) if (answer := exchange(lb.port, request()))[0] != 200)
+            self.assert_refused(refused)
+            self.assertEqual(get(lb.own_port, "/ready")[0], 200)
+
+    def test_open_requests_of_one_address(self):
+        with Balancer("nginx", LB_IP_CONNECTIONS="5") as lb:
+            sockets = [socket.create_connection(("127.0.0.1", lb.port)) for _ in range(7)]
+            for each in sockets:
+                # Open until its body has come.
+                each.sendall(request("Content-Length: 10", method="POST"))
+            answered = set()
+            wait_until(lambda: answered.update(select.select(sockets, [], [], 0)[0]) or len(answered) == 2, "two are refused", 5)
+            for each in answered:
+                self.assertIn(b" 429 ", each.recv(65536))
+            self.assert_refused(exchange(lb.port, request()))
+            for each in sockets:
+                each.close()
+            wait_until(lambda: get(lb.port, "/")[0] == 200, "there is room again", 5)
+
+
+def ask_again(stream):
+    """The status of a request on a socket that is kept."""
+    stream.sendall(request())
+    head = b""
+    while b"\r\n\r\n" not in head:
+        head += stream.recv(65536)
+    head, _, body = head.partition(b"\r\n\r\n")
+    length = next(int(line.split(b":")[1]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length"))
+    while len(body) < length:
+        body += stream.recv(65536)
+    return int(head.split()[1])

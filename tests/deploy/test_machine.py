@@ -17,10 +17,11 @@ class Firewall(unittest.TestCase):
     def test_rules_are_right(self):
         for path in (DEPLOY / "firewall").glob("*.nft"):
             run("nft", "-c", "-f", path)
-        run("iptables-restore", "--test", DEPLOY / "firewall/node.iptables")
+        for path in (DEPLOY / "firewall").glob("*.iptables"):
+            run("iptables-restore", "--test", path)
 
     def test_only_who_may_comes_to_a_node(self):
-        for install in (("nft", "-f", DEPLOY / "firewall/node.nft"), ("iptables-restore", DEPLOY / "firewall/node.iptables")):
+        for install in self.rules_of("node"):
             with self.subTest(install[0]), Neighbours("10.0.2.11", "10.0.4.10") as neighbours:
                 neighbours.inside(*install)
                 neighbours.listen("8000 9000 6379 22", "6379 8080")
@@ -31,18 +32,24 @@ class Firewall(unittest.TestCase):
                 self.assertEqual(neighbours.go(6379, 8080), {6379})
 
     def test_only_who_may_comes_to_a_load_balancer(self):
-        with Neighbours("10.0.1.10", "10.0.2.11") as neighbours:
-            neighbours.inside("nft", "-f", DEPLOY / "firewall/load-balancer.nft")
-            neighbours.listen("8000 8443 8405 22", "8000 6379")
-            for come_from, open_ports in (("10.0.3.10", {8000, 8405, 8443}), ("10.0.7.7", {8000, 8443})):
-                self.assertEqual(neighbours.come(come_from, 22, 8000, 8405, 8443), open_ports, come_from)
-            self.assertEqual(neighbours.go(8000, 6379), {8000})
-            came, seconds = neighbours.flood("10.0.7.7", 8000, 600)
-            # 200 at once and 50 a second, and those that came before.
-            self.assertGreater(came, 100)
-            self.assertLessEqual(came, 200 + 50 * (seconds + 1))
-            # Nobody else is kept out by them.
-            self.assertEqual(neighbours.come("10.0.7.8", 8443), {8443})
+        for install in self.rules_of("load-balancer"):
+            with self.subTest(install[0]), Neighbours("10.0.1.10", "10.0.2.11") as neighbours:
+                neighbours.inside(*install)
+                neighbours.listen("8000 8443 8405 22", "8000 6379")
+                for come_from, open_ports in (("10.0.3.10", {8000, 8405, 8443}), ("10.0.7.7", {8000, 8443})):
+                    self.assertEqual(neighbours.come(come_from, 22, 8000, 8405, 8443), open_ports, come_from)
+                self.assertEqual(neighbours.go(8000, 6379), {8000})
+                came, seconds = neighbours.flood("10.0.7.7", 8000, 600)
+                # 200 at once and 50 a second, and those that came before.
+                self.assertGreater(came, 100)
+                self.assertLessEqual(came, 200 + 50 * (seconds + 1))
+                # Nobody else is kept out by them.
+                self.assertEqual(neighbours.come("10.0.7.8", 8443), {8443})
+
+    @staticmethod
+    def rules_of(machine):
+        """The commands that install its rules, of either program."""
+        return ("nft", "-f", DEPLOY / f"firewall/{machine}.nft"), ("iptables-restore", DEPLOY / f"firewall/{machine}.iptables")
 
 
 class Neighbours:

@@ -103,21 +103,32 @@ class LoadBalancers(unittest.TestCase):
         run("haproxy", "-c", "-f", DEPLOY / "haproxy/haproxy.cfg", environment=environment, ok=False)
 
     def test_nginx(self):
-        text = (DEPLOY / "nginx/nginx.conf").read_text()
-        text = text.replace("/run/secrets/tls.pem", str(self.certificate)).replace("/run/nginx.pid", str(self.folder / "pid"))
-        for number in (1, 2, 3):
-            text = text.replace(f"node{number}:8000", f"127.0.0.1:800{number}")
+        environment = {
+            "LB_CERT": str(self.certificate),
+            "LB_PID": str(self.folder / "pid"),
+            # As shipped, but for the number of descriptors, which may be bounded where tests run.
+            "LB_MAXCONN": "4000",
+            **{f"LB_NODE{n}": f"127.0.0.1:800{n}" for n in (1, 2, 3)},
+        }
         path = self.folder / "nginx.conf"
-        path.write_text(text)
+        path.write_text(run(DEPLOY / "nginx/render.sh", environment=environment))
+        self.assertNotIn("${", path.read_text())
         told = run("nginx", "-t", "-c", path, "-e", "stderr")
         self.assertNotIn("[warn]", told)
 
+    def test_nginx_takes_its_numbers_from_the_environment(self):
+        made = run(DEPLOY / "nginx/render.sh", environment={"LB_IP_REQUESTS": "70", "LB_IP_CONNECTIONS": "30"})
+        for directive in ("rate=420r/m", "burst=70 ", "rate=600r/m", "burst=100 ", "limit_conn addresses 30;", "server node1:8000 "):
+            self.assertIn(directive, made)
+        for number in ("", "many", "5; return 200", "-1"):
+            told = run(DEPLOY / "nginx/render.sh", environment={"LB_IP_REQUESTS": number}, ok=False)
+            self.assertIn("LB_IP_REQUESTS: not a number", told)
 
     def test_who_is_silent_between_two_pings_is_not_cut_off(self):
         documented = re.search(r'`client\.ping_interval`[^|]*\|[^|]*\| `"(\d+)s"`', (ROOT / "docs/configuration.md").read_text())
         ping = int(documented[1])
         self.assertNotIn("ping_interval", (DEPLOY / "sealcast.yaml").read_text())
-        haproxy, nginx = (DEPLOY / "haproxy/haproxy.cfg").read_text(), (DEPLOY / "nginx/nginx.conf").read_text()
+        haproxy, nginx = (DEPLOY / "haproxy/haproxy.cfg").read_text(), (DEPLOY / "nginx/nginx.conf.template").read_text()
         for text, option in ((haproxy, "timeout tunnel"), (haproxy, "timeout server"), (nginx, "proxy_read_timeout"), (nginx, "proxy_send_timeout")):
             told = re.search(rf"^ *{option} (\d+)s;?$", text, re.MULTILINE)
             # One ping may be late or lost.
