@@ -17,7 +17,7 @@ use super::connection::Connection;
 use super::{Echo, Hub};
 
 /// How long one waits for the other at most.
-const COMPANY: Duration = Duration::from_millis(5);
+const COMPANY: Duration = Duration::from_millis(2);
 
 /// Connections that wait, in the order in which their time is over.
 #[derive(Default)]
