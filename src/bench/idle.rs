@@ -143,6 +143,8 @@ impl Bench {
     /// Resident bytes when as many rest as before, after so many have come and gone.
     fn churn(&self, target: &Target) -> Result<u64, Failure> {
         let Bench { connections, churn, settle, .. } = *self;
+        // Those before are not to be there together with the first of these.
+        std::thread::sleep(settle);
         let size = connections.div_ceil(PARTS);
         let mut parts = VecDeque::new();
         let mut come = 0;
