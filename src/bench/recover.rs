@@ -21,8 +21,9 @@ use super::target::{HISTORY, Kind, Peer, Target, namespace};
 /// All connections subscribe, a hundred to a channel with a history, and drop at once. Then as
 /// many messages as asked are published to each channel, and all come back, 128 at the same time.
 /// Each must be given everything, once and in order. Timed, in seconds, is from the first
-/// reconnect until the last has its messages; the CPU is the server's, in microseconds for each. "from the
-/// node" is the share of recoveries for which the broker was not asked.
+/// reconnect until the last has its messages; the CPU is the server's, in microseconds for each.
+/// "reads" is how many of all recoveries were read at the broker: one for each channel, if nothing
+/// is read again that the node has just read. "from the node" is the share of the others.
 #[derive(clap::Args)]
 pub(super) struct Options {
     /// How many connections. [default: 10000]
@@ -189,6 +190,11 @@ impl Sample {
         self.wall.as_secs_f64()
     }
 
+    /// How many did need the broker.
+    fn reads(&self) -> Option<f64> {
+        self.recoveries.map(|(all, own)| all.saturating_sub(own) as f64)
+    }
+
     /// The share that needed no broker.
     fn own(&self) -> Option<f64> {
         self.recoveries.filter(|(all, _)| *all > 0).map(|(all, own)| own as f64 / all as f64)
@@ -201,6 +207,8 @@ impl Sample {
             "seconds": self.seconds(),
             "cpu_us_per_connection": self.cost(),
             "redis_cpu_us_per_connection": self.redis(),
+            "channels": self.connections.div_ceil(ROOM),
+            "reads": self.reads(),
             "share_from_the_node": self.own(),
         })
     }
@@ -209,10 +217,11 @@ impl Sample {
 fn outcome(samples: &[Sample], kinds: &[Kind], connections: usize, missed: usize) -> Outcome {
     let mut table = Table::new(
         format!(
-            "{connections} connections come back for {missed} messages each: median \
-             [lowest-highest]; the ratio is of the CPU of neighbouring runs"
+            "{connections} connections in {} channels come back for {missed} messages each: median \
+             [lowest-highest]; the ratio is of the CPU of neighbouring runs",
+            connections.div_ceil(ROOM)
         ),
-        &["server", "all back, s", "CPU µs each", "Redis", "to sealcast", "from the node"],
+        &["server", "all back, s", "CPU µs each", "Redis", "to sealcast", "reads", "from the node"],
     );
     for &kind in kinds {
         let of = |kind| samples.iter().filter(move |it| it.kind == kind);
@@ -229,6 +238,7 @@ fn outcome(samples: &[Sample], kinds: &[Kind], connections: usize, missed: usize
                     Spread::of(of(kind).filter_map(Sample::redis)),
                 ),
                 Figure("ratio_to_sealcast", 2, ratio.filter(|_| kind != Kind::Node)),
+                Figure("reads", 0, Spread::of(of(kind).filter_map(Sample::reads))),
                 Figure("share_from_the_node", 2, Spread::of(of(kind).filter_map(Sample::own))),
             ],
         );

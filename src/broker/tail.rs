@@ -95,7 +95,7 @@ impl Tails {
     }
 
     /// The node is subscribed anew: what arrives from now on is kept.
-    pub(super) fn open(&self, channel: &Channel) {
+    pub(crate) fn open(&self, channel: &Channel) {
         if let Some(shard) = self.shard(channel) {
             let mut shard = shard.lock();
             shard.close(channel);

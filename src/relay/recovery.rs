@@ -28,16 +28,36 @@ impl Relay {
         keep: &Retention,
         most: usize,
     ) -> Result<Page, HistoryError> {
-        // A node that may be deaf must not say that nothing is missing.
-        let hears = self.is_ready(self.hub.clock().now());
-        if let Some(page) = self.tails.behind(channel, &since, keep, most).filter(|_| hears) {
-            self.hub.metrics().recoveries_from_tail.increment(1);
-            return Ok(page);
-        }
-        let mark = self.tails.mark(channel);
+        let tail = || {
+            // A node that may be deaf must not say that nothing is missing.
+            let hears = self.is_ready(self.hub.clock().now());
+            self.tails.behind(channel, &since, keep, most).filter(|_| hears)
+        };
         let query = HistoryQuery { limit: most, since: Some(since.clone()), reverse: false };
-        let page = self.read(channel, query, keep).await?;
-        self.tails.fill(channel, mark, &since, &page, keep);
+        let (page, from) = match tail() {
+            Some(page) => (page, Source::Tail),
+            None => {
+                self.reads
+                    .read((channel.clone(), query))
+                    .answer(|(_, query)| {
+                        Box::pin(async {
+                            // Whoever read just before has left it there.
+                            if let Some(page) = tail() {
+                                return Ok((page, Source::Tail));
+                            }
+                            let mark = self.tails.mark(channel);
+                            let page =
+                                self.broker.history(channel.clone(), query, keep.meta_ttl).await?;
+                            self.tails.fill(channel, mark, &since, &page, keep);
+                            Ok((page, Source::Broker))
+                        })
+                    })
+                    .await?
+            }
+        };
+        if from == Source::Tail {
+            self.hub.metrics().recoveries_from_tail.increment(1);
+        }
         Ok(page)
     }
 
@@ -52,12 +72,23 @@ impl Relay {
         keep: &Retention,
     ) -> Result<Page, HistoryError> {
         let read = self.reads.read((channel.clone(), query));
-        read.answer(|(channel, query)| self.broker.history(channel, query, keep.meta_ttl)).await
+        let answer = read.answer(|(channel, query)| {
+            let page = self.broker.history(channel, query, keep.meta_ttl);
+            Box::pin(async { Ok((page.await?, Source::Broker)) })
+        });
+        Ok(answer.await?.0)
     }
 }
 
 type Key = (Channel, HistoryQuery);
-type Answer = Result<Page, HistoryError>;
+type Answer = Result<(Page, Source), HistoryError>;
+
+/// Where a page was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    Tail,
+    Broker,
+}
 
 /// Reads under way. After a crowd has been cut off, most of it asks for the same.
 #[derive(Default)]
@@ -118,10 +149,14 @@ impl Drop for Read<'_> {
 #[cfg(test)]
 mod tests {
     use futures_util::poll;
-    use sealcast_wire::Position;
+    use sealcast_wire::{Position, Publication};
     use tokio::sync::oneshot;
 
     use super::*;
+    use crate::broker::{Broker, Sharding, StandIn, Tails};
+    use crate::hub::{Clock, Hub};
+    use crate::limit::Profile;
+    use crate::metrics::Metrics;
 
     fn key() -> Key {
         (Channel::parse("room").expect("valid"), HistoryQuery::default())
@@ -129,7 +164,7 @@ mod tests {
 
     fn page(offset: u64) -> Answer {
         let position = Position { offset, epoch: "e".into() };
-        Ok(Page { publications: Vec::new(), position })
+        Ok((Page { publications: Vec::new(), position }, Source::Broker))
     }
 
     fn ask(
@@ -158,6 +193,31 @@ mod tests {
         assert!(poll!(b.as_mut()).is_pending() && poll!(c.as_mut()).is_pending());
         two.send(page(2)).expect("awaited");
         assert_eq!((b.await, c.await), (page(2), page(2)), "not the read from before they asked");
+    }
+
+    #[tokio::test]
+    async fn those_who_waited_find_in_the_tail_what_was_read() {
+        let (broker, sharding) = (StandIn::new(0), Sharding::new(1));
+        let hub = Hub::new(1, &Profile::Standard.limits(), Clock::start(), Metrics::new("test"));
+        let (tails, (room, _)) = (Arc::new(Tails::new(&sharding, 1 << 20)), key());
+        tails.open(&room);
+        let relay = Relay::new(hub, Arc::clone(&broker) as Arc<dyn Broker>, tails, sharding);
+        relay.probes.came_back(0, relay.probes.begin(relay.hub.clock().now()));
+        let publication = |offset| Arc::new(Publication { offset, ..Publication::default() });
+        let position = Position { offset: 3, epoch: "e".into() };
+        let page = Page { publications: (2..=3).map(publication).collect(), position };
+        *broker.page.lock() = Some(page.clone());
+        let long = std::time::Duration::from_secs(300);
+        let keep = Retention { entries: 200, bytes: 1 << 20, ttl: long, meta_ttl: long };
+        let since = || Since { offset: 1, epoch: "e".into() };
+        let mut first = std::pin::pin!(relay.recover(&room, since(), &keep, 100));
+        let mut second = std::pin::pin!(relay.recover(&room, since(), &keep, 100));
+        assert!(poll!(first.as_mut()).is_pending() && poll!(second.as_mut()).is_pending());
+        broker.answer(1);
+        assert_eq!((first.await, second.await), (Ok(page.clone()), Ok(page)));
+        assert_eq!(*broker.calls.lock(), ["history room"], "once");
+        let told = relay.hub.metrics().render();
+        assert!(told.contains("sealcast_recover_from_tail_total 1"), "{told}");
     }
 
     #[tokio::test]
