@@ -8,6 +8,7 @@ mod flood;
 mod floods;
 mod full;
 mod held;
+mod kept;
 mod keys;
 mod memory;
 mod overrides;
@@ -19,6 +20,7 @@ mod tenants;
 mod times;
 mod transports;
 mod turns;
+mod waiting;
 
 use sealcast_wire::reply::Body;
 use sealcast_wire::ws::Opcode;

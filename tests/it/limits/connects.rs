@@ -1,5 +1,6 @@
 //! New connections: of an address, of the node, and whose address it is.
 
+use sealcast::limit::{Profile, Scope, TooMany, Usage, Wait};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -93,6 +94,22 @@ async fn connects_of_the_node() {
     assert_eq!(refused.status, 503);
     assert!(refused.header("retry-after").is_some());
     assert_eq!(limited(&node, "node_connects"), 1.0);
+}
+
+/// By times that are passed in: no test connects 2,000 times in a second.
+#[test]
+fn connects_of_the_node_by_the_profiles() {
+    for (profile, most) in [(Profile::Strict, 200_u32), (Profile::Standard, 2_000)] {
+        let (usage, limits) = (Usage::new(), profile.limits());
+        let connect = |at: u32, now| usage.connect(at.to_be_bytes().into(), &limits, now);
+        for at in 0..most {
+            assert!(connect(at, 0).is_ok(), "{profile}: {at}");
+        }
+        let wait = 1_000_000_000 / u64::from(most);
+        let refused = TooMany { scope: Scope::NodeConnects, wait: Wait(wait) };
+        assert_eq!(connect(most, 0).map(drop), Err(refused), "{profile}");
+        assert!(connect(most, wait).is_ok(), "{profile}: in time");
+    }
 }
 
 #[tokio::test]

@@ -9,12 +9,12 @@ use crate::stream::reader::{Stream, post};
 use crate::support::node::{TestNode, lay_over};
 use crate::support::{PATIENCE, eventually, token};
 
-const TRANSPORTS: [&str; 6] =
+pub(super) const TRANSPORTS: [&str; 6] =
     ["websocket", "uni_websocket", "http_stream", "sse", "uni_http_stream", "uni_sse"];
 
 /// A node behind a proxy on this machine with every transport on, and the profile's
 /// numbers but for these.
-async fn node(profile: &str, limits: Value) -> TestNode {
+pub(super) async fn node(profile: &str, limits: Value) -> TestNode {
     let mut options = json!({
         "http_server": { "trusted_proxies": ["127.0.0.0/8"] },
         "limits": { "profile": profile, "ip_connections": null },
@@ -28,7 +28,7 @@ async fn node(profile: &str, limits: Value) -> TestNode {
 }
 
 /// What came of a request for a connection by `user` from this address.
-async fn begin(node: &TestNode, transport: &str, user: &str, address: &str) -> Stream {
+pub(super) async fn begin(node: &TestNode, transport: &str, user: &str, address: &str) -> Stream {
     let path = format!("/connection/{transport}");
     let forwarded = format!("X-Forwarded-For: {address}\r\n");
     let connect = json!({ "token": token::of(user) });
@@ -47,13 +47,13 @@ async fn begin(node: &TestNode, transport: &str, user: &str, address: &str) -> S
 }
 
 #[track_caller]
-fn is_told_to_wait(stream: &Stream, status: u16, what: &str) {
+pub(super) fn is_told_to_wait(stream: &Stream, status: u16, what: &str) {
     assert_eq!(stream.head.status, status, "{what}: {:?}", stream.head);
     let retry: u32 = stream.head.header("retry-after").expect("Retry-After").parse().unwrap();
     assert!((1..=15).contains(&retry), "{what}: {retry}");
 }
 
-fn is_open(stream: &Stream) -> bool {
+pub(super) fn is_open(stream: &Stream) -> bool {
     matches!(stream.head.status, 101 | 200)
 }
 
