@@ -51,7 +51,7 @@ pub(super) async fn answer(
     if commands.is_empty() {
         return Ok("{}".into());
     }
-    let mut replies = Ahead::new();
+    let mut replies = Ahead::of(commands.len());
     let mut length = 0;
     for command in &commands {
         let asked = asked(command);
@@ -69,13 +69,27 @@ pub(super) async fn answer(
             replies.end().await;
         }
     }
-    Ok(format!(r#"{{"replies":[{}]}}"#, replies.end().await.join(",")))
+    Ok(listed(replies.end().await))
 }
 
 /// Of several methods only the first is called, in the order of [`ApiMethod::ALL`].
 fn asked<'a>(command: &Command<'a>) -> Option<(ApiMethod, &'a RawValue)> {
     let request = |method: &ApiMethod| command.get(method.name()).copied().flatten();
     ApiMethod::ALL.iter().find_map(|method| Some((*method, request(method)?)))
+}
+
+fn listed(replies: &[String]) -> String {
+    let length: usize = replies.iter().map(|reply| reply.len() + 1).sum();
+    let mut text = String::with_capacity(length + 16);
+    text.push_str(r#"{"replies":["#);
+    for (at, reply) in replies.iter().enumerate() {
+        if at > 0 {
+            text.push(',');
+        }
+        text.push_str(reply);
+    }
+    text.push_str("]}");
+    text
 }
 
 async fn one(app: &App, caller: &ServerApi, asked: Option<(ApiMethod, &RawValue)>) -> String {
@@ -92,7 +106,7 @@ async fn one(app: &App, caller: &ServerApi, asked: Option<(ApiMethod, &RawValue)
         }
     };
     match called {
-        Ok(Ok(result)) => format!(r#"{{"{}":{result}}}"#, method.name()),
+        Ok(Ok(result)) => [r#"{""#, method.name(), r#"":"#, result.get(), "}"].concat(),
         Ok(Err(problem)) => error(problem),
         Err(_) => error(ErrorCode::BadRequest),
     }
