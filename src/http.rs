@@ -10,6 +10,7 @@ mod health;
 mod hints;
 mod live;
 mod pages;
+mod routes;
 mod stream;
 mod told;
 mod websocket;
@@ -17,17 +18,13 @@ mod websocket;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use axum::Router;
-use axum::http::{HeaderName, HeaderValue, header};
 use axum::routing::{MethodRouter, any, get, post};
 use tokio_util::task::TaskTracker;
-use tower_http::set_header::SetResponseHeaderLayer;
 
 use crate::auth::{ApiKeys, Issuer, Origins};
 use crate::cluster::Cluster;
 use crate::limit::{Cap, Rate};
 use crate::metrics::Metrics;
-use crate::net::Acceptor;
 use crate::session::{Policies, Policy};
 
 pub use address::Proxies;
@@ -35,6 +32,7 @@ pub use api::ErrorMode;
 pub use health::Health;
 pub use hints::hint;
 pub use live::Live;
+pub use routes::{Routes, serve};
 pub use stream::Transports;
 
 /// What the routes of a node share, as it was configured when a request came; see
@@ -80,27 +78,24 @@ impl App {
 }
 
 /// The routes of the public listener, with the server API if it is to be `public_api`.
-pub fn public(live: Live, public_api: bool) -> Router {
+pub fn public(live: Live, public_api: bool) -> Routes {
     let mut routes = public_routes();
-    if public_api {
-        routes.push(server_api());
-    }
     if live.app().dev.is_some() {
         routes.extend(development_routes());
     }
-    router(routes, live)
+    Routes::new(routes, live, public_api)
 }
 
 /// The routes of the internal listener, with metrics if they are to be there.
-pub fn internal(live: Live, with_metrics: bool) -> Router {
+pub fn internal(live: Live, with_metrics: bool) -> Routes {
     let mut routes = if with_metrics { metrics_routes() } else { operators_routes() };
-    routes.extend([server_api(), ("/health", any(health::live))]);
-    router(routes, live)
+    routes.push(("/health", any(health::live)));
+    Routes::new(routes, live, true)
 }
 
 /// The routes of the metrics listener, which is never the public one.
-pub fn metrics(live: Live) -> Router {
-    router(metrics_routes(), live)
+pub fn metrics(live: Live) -> Routes {
+    Routes::new(metrics_routes(), live, false)
 }
 
 /// A path, and what answers there.
@@ -133,10 +128,6 @@ fn operators_routes() -> Vec<Route> {
     ]
 }
 
-fn server_api() -> Route {
-    ("/api/{method}", any(api::call))
-}
-
 fn metrics_routes() -> Vec<Route> {
     let mut routes = operators_routes();
     routes.push(("/metrics", get(health::metrics)));
@@ -155,29 +146,4 @@ fn development_routes() -> Vec<Route> {
         // For the page, which cannot ask the other listener: its policy allows its own only.
         ("/dev/metrics", get(health::metrics)),
     ]
-}
-
-fn router(routes: Vec<Route>, live: Live) -> Router {
-    let router = routes
-        .into_iter()
-        .fold(Router::new(), |router, (path, answering)| router.route(path, answering));
-    with_headers(router.with_state(live))
-}
-
-/// Serves a router's requests from `listener` until `acceptor` is told to stop.
-pub async fn serve(acceptor: Acceptor, listener: tokio::net::TcpListener, router: Router) {
-    acceptor.run(listener, hyper_util::service::TowerToHyperService::new(router)).await;
-}
-
-/// What every request passes, and the headers of every answer.
-fn with_headers(router: Router) -> Router {
-    let router = router.layer(axum::middleware::from_fn(door::check_form));
-    const HEADERS: [(HeaderName, &str); 3] = [
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
-        (header::CACHE_CONTROL, "no-store"),
-    ];
-    HEADERS.into_iter().fold(router, |router, (name, value)| {
-        router.layer(SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value)))
-    })
 }

@@ -114,6 +114,13 @@ impl Shard {
         let permit = self.inbox.reserve().await.map_err(|_| Unavailable)?;
         Ok(Place { shard: self.number, permit, tails: &self.tails, _turn: turn })
     }
+
+    /// A place, if there is one and nobody waits for it.
+    pub(super) fn place_now(&self) -> Option<Place<'_>> {
+        let turn = self.turn.try_lock().ok()?;
+        let permit = self.inbox.try_reserve().ok()?;
+        Some(Place { shard: self.number, permit, tails: &self.tails, _turn: turn })
+    }
 }
 
 impl Place<'_> {

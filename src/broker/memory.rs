@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use foldhash::fast::RandomState;
+use futures_util::TryFutureExt as _;
 use futures_util::future::BoxFuture;
 use parking_lot::{Mutex, MutexGuard};
 use sealcast_wire::reply::ClientInfo;
@@ -17,8 +19,9 @@ use tokio::time::{Instant, timeout};
 use super::feed::{Delivery, Feed, Place};
 use super::stream::Stream;
 use super::{
-    Away, Broker, CALL_TIMEOUT, HistoryError, HistoryQuery, Holder, IDEMPOTENCY_WINDOW,
-    IdempotencyKey, Outgoing, OverrideList, Page, Presence, PresenceStats, Unavailable,
+    Away, Broker, CALL_TIMEOUT, Charge, HistoryError, HistoryQuery, Holder, IDEMPOTENCY_WINDOW,
+    IdempotencyKey, NotPublished, Outgoing, OverrideList, Page, Presence, PresenceStats,
+    Unavailable,
 };
 use crate::limit::{Override, Subject};
 use once::Once;
@@ -44,8 +47,9 @@ pub struct Memory {
 
 #[derive(Default)]
 struct State {
-    wanted: HashSet<Channel>,
-    streams: HashMap<Channel, Stream>,
+    // Hashed under keys of their own, so that nobody can choose names that fall together.
+    wanted: HashSet<Channel, RandomState>,
+    streams: HashMap<Channel, Stream, RandomState>,
     bytes: usize,
     present: HashMap<Channel, BTreeMap<String, Arc<ClientInfo>>>,
     answered: HashMap<(Channel, IdempotencyKey), Option<Position>>,
@@ -67,6 +71,41 @@ impl Memory {
         }
     }
 
+    /// A place in the feed, if anyone here listens, and the state under which that
+    /// stays so: nobody can begin to listen and miss what follows.
+    async fn enter_feed(
+        &self,
+        channel: &Channel,
+    ) -> Result<(Option<Place<'_>>, MutexGuard<'_, State>), Unavailable> {
+        if let Some(entered) = self.enter_feed_now(channel) {
+            return Ok(entered);
+        }
+        // Apart, so that it does not make larger what need not wait.
+        Box::pin(async {
+            loop {
+                let place = self.place(channel).await?;
+                let state = self.state.lock();
+                if place.is_some() || !state.wanted.contains(channel) {
+                    return Ok((place, state));
+                }
+            }
+        })
+        .await
+    }
+
+    /// The same where nobody here listens, or there is a place that nobody waits for.
+    fn enter_feed_now(
+        &self,
+        channel: &Channel,
+    ) -> Option<(Option<Place<'_>>, MutexGuard<'_, State>)> {
+        let state = self.state.lock();
+        if !state.wanted.contains(channel) {
+            return Some((None, state));
+        }
+        let place = self.feed.shard(channel)?.place_now()?;
+        Some((Some(place), state))
+    }
+
     /// Waits for a place in the feed, if anyone here listens.
     async fn place(&self, channel: &Channel) -> Result<Option<Place<'_>>, Unavailable> {
         if !self.state.lock().wanted.contains(channel) {
@@ -79,19 +118,46 @@ impl Memory {
         place.map(Some)
     }
 
-    /// A place in the feed, if anyone here listens, and the state under which that
-    /// stays so: nobody can begin to listen and miss what follows.
-    async fn enter_feed(
+    /// See [`Broker::publish`].
+    async fn put(
         &self,
-        channel: &Channel,
-    ) -> Result<(Option<Place<'_>>, MutexGuard<'_, State>), Unavailable> {
-        loop {
-            let place = self.place(channel).await?;
-            let state = self.state.lock();
-            if place.is_some() || !state.wanted.contains(channel) {
-                return Ok((place, state));
+        channel: Channel,
+        outgoing: Outgoing,
+    ) -> Result<Option<Position>, Unavailable> {
+        let (place, mut state) = self.enter_feed(&channel).await?;
+        let now = self.now();
+        let key = outgoing.idempotency.map(|key| (channel.clone(), key));
+        if let Some(answer) = key.as_ref().and_then(|key| state.answered.get(key)) {
+            return Ok(answer.clone());
+        }
+        if let (Some((version, epoch)), Some(keep)) = (&outgoing.version, &outgoing.keep) {
+            let stream = state.stream(&channel, now, keep.meta_ttl);
+            if stream.is_outdated(*version, epoch) {
+                return Ok(Some(stream.position()));
             }
         }
+        let (publication, position) = match &outgoing.keep {
+            None => (Arc::new(outgoing.publication), None),
+            Some(keep) => {
+                let stream = state.stream(&channel, now, keep.meta_ttl);
+                let before = stream.bytes();
+                let publication = stream.append(outgoing.publication, keep, now);
+                let (after, position) = (stream.bytes(), stream.position());
+                state.bytes = state.bytes - before + after;
+                (publication, Some(position))
+            }
+        };
+        state.shed_above(self.most_bytes, now);
+        if let Some(key) = key {
+            state.remember(key, position.clone(), now);
+        }
+        // Under the lock, so that the order of offsets is the order of the feed.
+        if let Some(place) = place {
+            let epoch = position.as_ref().map(|position| Arc::clone(&position.epoch));
+            let (delta, passing) = (outgoing.delta, outgoing.passing && epoch.is_none());
+            place.send(Delivery::Publication { channel, publication, epoch, delta, passing });
+        }
+        Ok(position)
     }
 
     /// Forgets what is over: entries by age, streams and keys by time. Called
@@ -113,42 +179,16 @@ impl Broker for Memory {
         channel: Channel,
         outgoing: Outgoing,
     ) -> BoxFuture<'_, Result<Option<Position>, Unavailable>> {
-        Box::pin(async move {
-            let (place, mut state) = self.enter_feed(&channel).await?;
-            let now = self.now();
-            let key = outgoing.idempotency.map(|key| (channel.clone(), key));
-            if let Some(answer) = key.as_ref().and_then(|key| state.answered.get(key)) {
-                return Ok(answer.clone());
-            }
-            if let (Some((version, epoch)), Some(keep)) = (&outgoing.version, &outgoing.keep) {
-                let stream = state.stream(&channel, now, keep.meta_ttl);
-                if stream.is_outdated(*version, epoch) {
-                    return Ok(Some(stream.position()));
-                }
-            }
-            let (publication, position) = match &outgoing.keep {
-                None => (Arc::new(outgoing.publication), None),
-                Some(keep) => {
-                    let stream = state.stream(&channel, now, keep.meta_ttl);
-                    let before = stream.bytes();
-                    let publication = stream.append(outgoing.publication, keep, now);
-                    let (after, position) = (stream.bytes(), stream.position());
-                    state.bytes = state.bytes - before + after;
-                    (publication, Some(position))
-                }
-            };
-            state.shed_above(self.most_bytes, now);
-            if let Some(key) = key {
-                state.remember(key, position.clone(), now);
-            }
-            // Under the lock, so that the order of offsets is the order of the feed.
-            if let Some(place) = place {
-                let epoch = position.as_ref().map(|position| Arc::clone(&position.epoch));
-                let (delta, passing) = (outgoing.delta, outgoing.passing && epoch.is_none());
-                place.send(Delivery::Publication { channel, publication, epoch, delta, passing });
-            }
-            Ok(position)
-        })
+        Box::pin(self.put(channel, outgoing))
+    }
+
+    fn publish_within(
+        &self,
+        channel: Channel,
+        outgoing: Outgoing,
+        _: Vec<Charge>,
+    ) -> BoxFuture<'_, Result<Option<Position>, NotPublished>> {
+        Box::pin(self.put(channel, outgoing).map_err(NotPublished::from))
     }
 
     fn answered(

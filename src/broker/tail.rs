@@ -12,6 +12,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use foldhash::fast::RandomState;
 use parking_lot::Mutex;
 use sealcast_wire::{Channel, Epoch, Position, Publication};
 use tokio::time::Instant;
@@ -137,7 +138,8 @@ pub struct Mark(u64);
 
 #[derive(Default)]
 struct Shard {
-    tails: HashMap<Channel, Tail>,
+    // Hashed under a key of its own, so that nobody can choose names that fall together.
+    tails: HashMap<Channel, Tail, RandomState>,
     /// Whose entry is the oldest, the next oldest and so on. Tails that were
     /// forgotten leave names behind, which count for nothing.
     ages: VecDeque<(Channel, u64)>,

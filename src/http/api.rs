@@ -15,11 +15,10 @@ mod node;
 mod publish;
 mod request;
 
-use std::sync::Arc;
-
-use axum::extract::{Path, Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::body::{Body, HttpBody};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use sealcast_wire::ErrorCode;
 
 use super::{App, admit, body, health};
@@ -32,17 +31,35 @@ use request::{Object, Position, find, parse};
 pub use answer::ErrorMode;
 pub(super) use document::document;
 
-/// Answers one call. Order: unknown method 404, not POST 405, key 401, body 400.
-pub(super) async fn call(
-    State(app): State<Arc<App>>,
-    Path(method): Path<String>,
-    request: Request,
-) -> Response {
-    let call = match ApiMethod::parse(&method) {
-        Some(method) => Call::One(method),
-        None if method == "batch" => Call::Batch,
-        None => return refused(StatusCode::NOT_FOUND),
-    };
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const KEY: HeaderName = HeaderName::from_static("x-api-key");
+
+/// Which call a path asks for.
+pub(super) enum Call {
+    One(ApiMethod),
+    Batch,
+}
+
+impl Call {
+    /// The call of this name.
+    pub(super) fn parse(name: &str) -> Option<Call> {
+        match ApiMethod::parse(name) {
+            Some(method) => Some(Call::One(method)),
+            None => (name == "batch").then_some(Call::Batch),
+        }
+    }
+}
+
+/// Answers a call of what is no method: before it is known who calls.
+pub(super) async fn unknown() -> Response {
+    refused(StatusCode::NOT_FOUND)
+}
+
+/// Answers one call. Order: not POST 405, key 401, body 400.
+pub(super) async fn call<B>(app: &App, call: Call, request: Request<B>) -> Response
+where
+    B: HttpBody<Data = Bytes> + Send + 'static,
+{
     if request.method() != Method::POST {
         let allow = [(header::ALLOW, "POST")];
         return (allow, refused(StatusCode::METHOD_NOT_ALLOWED)).into_response();
@@ -63,15 +80,16 @@ pub(super) async fn call(
         Ok(body) => body,
         Err(status) => return refused(status),
     };
-    let kind = [(header::CONTENT_TYPE, "application/json")];
     let answered = match call {
         Call::Batch => {
             let Ok(_turn) = app.policy.relay.batch_turn().await else { return busy() };
-            batch::answer(&app, &caller, &body).await.map(|text| (StatusCode::OK, text))
+            // Apart, so that it does not make a single call's state larger.
+            let answered = Box::pin(batch::answer(app, &caller, &body)).await;
+            answered.map(|text| (StatusCode::OK, text))
         }
         Call::One(method) => {
-            let called = match admission::admit(method, &app, &caller, &body).await {
-                Admitted::Once => method::call(method, &app, &caller, &body).await,
+            let called = match admission::admit(method, app, &caller, &body).await {
+                Admitted::Once => method::call(method, app, &caller, &body).await,
                 Admitted::Again(outcome) => Ok(outcome),
                 Admitted::Refused(too_many) => return not_admitted(&too_many),
             };
@@ -79,14 +97,14 @@ pub(super) async fn call(
         }
     };
     match answered {
-        Ok((status, text)) => (status, kind, text).into_response(),
+        Ok((status, text)) => {
+            let mut response = Response::new(Body::from(text));
+            *response.status_mut() = status;
+            response.headers_mut().insert(header::CONTENT_TYPE, JSON);
+            response
+        }
         Err(status) => refused(status),
     }
-}
-
-enum Call {
-    One(ApiMethod),
-    Batch,
 }
 
 /// Error 111, or 103 for a key that is blocked, by the status whatever the mode is: a
@@ -97,7 +115,7 @@ fn not_admitted(too_many: &TooMany) -> Response {
         _ => (StatusCode::TOO_MANY_REQUESTS, ErrorCode::TooManyRequests),
     };
     let headers = [
-        (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
+        (header::CONTENT_TYPE, JSON),
         (header::RETRY_AFTER, admit::retry_after(too_many.wait).as_secs().into()),
     ];
     let body = format!(r#"{{"error":{}}}"#, answer::error_text(code));
@@ -120,13 +138,13 @@ fn refused(status: StatusCode) -> Response {
 /// where it would end up in logs (R-11). Two of one header are none: which of them
 /// counts would depend on who reads.
 fn presented_key(headers: &HeaderMap) -> Option<&str> {
-    let only = |name: &str| {
+    let only = |name: &HeaderName| {
         let mut values = headers.get_all(name).iter();
         values.next().filter(|_| values.next().is_none())?.to_str().ok()
     };
-    if headers.contains_key("x-api-key") {
-        return only("x-api-key");
+    if headers.contains_key(&KEY) {
+        return only(&KEY);
     }
-    let (scheme, key) = only(header::AUTHORIZATION.as_str())?.split_once(' ')?;
+    let (scheme, key) = only(&header::AUTHORIZATION)?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("apikey").then_some(key.trim())
 }

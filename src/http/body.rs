@@ -1,10 +1,11 @@
 //! Reading a request's body, bounded in bytes and time.
 
-use axum::body::Body;
+use std::pin::pin;
+
+use axum::body::HttpBody;
 use axum::http::{HeaderMap, StatusCode, header};
-use bytes::Bytes;
-use http_body_util::{BodyExt, Limited};
-use hyper::body::Body as _;
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
 use sealcast_wire::Encoding;
 
 use crate::limit::Limits;
@@ -13,20 +14,41 @@ use crate::limit::Limits;
 ///
 /// # Errors
 /// 413 if it is larger, 408 if it takes too long, 400 if it is cut off.
-pub(super) async fn read(limits: &Limits, body: Body, most: usize) -> Result<Bytes, StatusCode> {
+pub(super) async fn read<B>(limits: &Limits, body: B, most: usize) -> Result<Bytes, StatusCode>
+where
+    B: HttpBody<Data = Bytes>,
+{
     // A length that is told beforehand need not be waited for.
     if body.size_hint().lower() > most as u64 {
         return Err(StatusCode::PAYLOAD_TOO_LARGE);
     }
-    let reading = Limited::new(body, most).collect();
-    match tokio::time::timeout(limits.body_timeout, reading).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
-            Err(StatusCode::PAYLOAD_TOO_LARGE)
+    let reading = tokio::time::timeout(limits.body_timeout, whole(body, most));
+    reading.await.unwrap_or(Err(StatusCode::REQUEST_TIMEOUT))
+}
+
+/// What came in one piece is not copied.
+async fn whole<B>(body: B, most: usize) -> Result<Bytes, StatusCode>
+where
+    B: HttpBody<Data = Bytes>,
+{
+    let mut body = pin!(body);
+    let (mut first, mut all) = (Bytes::new(), BytesMut::new());
+    while let Some(frame) = body.frame().await {
+        // What stands behind the body says nothing here.
+        let Ok(piece) = frame.map_err(|_| StatusCode::BAD_REQUEST)?.into_data() else { continue };
+        if first.len().max(all.len()) + piece.len() > most {
+            return Err(StatusCode::PAYLOAD_TOO_LARGE);
         }
-        Ok(Err(_)) => Err(StatusCode::BAD_REQUEST),
-        Err(_) => Err(StatusCode::REQUEST_TIMEOUT),
+        if first.is_empty() {
+            first = piece;
+        } else {
+            if all.is_empty() {
+                all.extend_from_slice(&first);
+            }
+            all.extend_from_slice(&piece);
+        }
     }
+    Ok(if all.is_empty() { first } else { all.freeze() })
 }
 
 /// How a client's body is written, by its content type: JSON, or Protobuf for

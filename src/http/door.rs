@@ -1,10 +1,7 @@
 //! What every request passes first: its form, and for a client's the
 //! Origin rule.
 
-use axum::extract::Request;
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Version, header};
 
 use super::{App, websocket};
 use crate::net::HEADERS;
@@ -21,32 +18,32 @@ const FETCH_SITE: &str = "sec-fetch-site";
 /// Longest origin that is shown, characters: a host's name has at most 253.
 const LONGEST_ORIGIN: usize = 300;
 
-/// Refuses a request that is too large, that names no host or several, or that would
-/// have a tunnel where there is none, and ends its connection.
-pub(super) async fn check_form(request: Request, next: Next) -> Response {
+/// Lets a request through that is not too large, names one host, and would not have a
+/// tunnel where there is none.
+///
+/// # Errors
+/// What it is refused with, which ends its connection.
+pub(super) fn check_form<B>(request: &Request<B>) -> Result<(), StatusCode> {
     let target = request.uri();
     let parameters = target.query().map_or(0, |query| query.split('&').count());
     let path = target.path();
     let tunnels = path == websocket::PATH || path == websocket::LISTENERS_PATH;
-    let refused = if target.path_and_query().map_or(0, |all| all.as_str().len()) > MAX_TARGET {
-        StatusCode::URI_TOO_LONG
+    if target.path_and_query().map_or(0, |all| all.as_str().len()) > MAX_TARGET {
+        Err(StatusCode::URI_TOO_LONG)
     } else if request.headers().len() > HEADERS {
-        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
-    } else if parameters > MAX_PARAMETERS || !names_host(&request) {
-        StatusCode::BAD_REQUEST
+        Err(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
+    } else if parameters > MAX_PARAMETERS || !names_host(request) {
+        Err(StatusCode::BAD_REQUEST)
     } else if request.method() == Method::CONNECT && !tunnels {
-        StatusCode::METHOD_NOT_ALLOWED
+        Err(StatusCode::METHOD_NOT_ALLOWED)
     } else {
-        return next.run(request).await;
-    };
-    let mut response = refused.into_response();
-    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-    response
+        Ok(())
+    }
 }
 
 /// HTTP/2 has the host in the target. HTTP/1.0 has none; load balancers still ask for
 /// health that way.
-fn names_host(request: &Request) -> bool {
+fn names_host<B>(request: &Request<B>) -> bool {
     match (request.headers().get_all(header::HOST).iter().count(), request.version()) {
         (0, Version::HTTP_10) => true,
         (0, Version::HTTP_2) => request.uri().authority().is_some(),

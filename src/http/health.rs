@@ -132,7 +132,6 @@ mod tests {
     use tokio::sync::mpsc;
     use tokio_util::sync::CancellationToken;
     use tokio_util::task::TaskTracker;
-    use tower::ServiceExt as _;
 
     use super::*;
     use crate::auth::{ApiKeys, ClusterKey, Namespaces, NodeId, Origins, Pseudonyms};
@@ -194,10 +193,7 @@ mod tests {
     async fn ask(app: &Arc<App>, method: Method, path: &str) -> (u16, String) {
         let request = Request::builder().method(method).uri(path).header(header::HOST, "it");
         let request = request.body(axum::body::Body::empty()).expect("a request");
-        let answer = crate::http::public(Live::new(Arc::clone(app)), true)
-            .oneshot(request)
-            .await
-            .expect("answers");
+        let answer = crate::http::public(Live::new(Arc::clone(app)), true).answer(request).await;
         let status = answer.status().as_u16();
         let body = answer.into_body().collect().await.expect("a body").to_bytes();
         (status, String::from_utf8_lossy(&body).trim().to_owned())

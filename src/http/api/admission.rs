@@ -43,7 +43,12 @@ pub(super) async fn admit(
 
 /// Where the key's calls are counted over all nodes.
 pub(super) fn charge(app: &App, caller: &ServerApi) -> Option<Charge> {
-    app.policy.relay.charge(Scope::ApiKey, caller.name(), rate(app, caller.name()))
+    let relay = &app.policy.relay;
+    // Where this node is all there is, nothing need be looked up.
+    relay
+        .has_leases()
+        .then(|| rate(app, caller.name()))
+        .and_then(|rate| relay.charge(Scope::ApiKey, caller.name(), rate))
 }
 
 /// Over all nodes the key's limit is used up for so long: so it is here too, and a flood

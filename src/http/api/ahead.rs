@@ -21,8 +21,9 @@ enum Begun<'a, T> {
 }
 
 impl<'a, T> Ahead<'a, T> {
-    pub(super) fn new() -> Ahead<'a, T> {
-        Ahead { done: Vec::new(), begun: VecDeque::new() }
+    /// For about so many.
+    pub(super) fn of(count: usize) -> Ahead<'a, T> {
+        Ahead { done: Vec::with_capacity(count), begun: VecDeque::new() }
     }
 
     /// Begins some work: all of it up to where it has to wait. A publication is on
@@ -66,7 +67,7 @@ mod tests {
     async fn all_is_begun_at_once_and_ends_in_order() {
         let (log, gate) = (parking_lot::Mutex::new(Vec::new()), Semaphore::new(0));
         let (log, gate) = (&log, &gate);
-        let mut ahead = Ahead::new();
+        let mut ahead = Ahead::of(3);
         for number in 0..3 {
             ahead
                 .begin(Box::pin(async move {
@@ -86,7 +87,7 @@ mod tests {
     #[tokio::test]
     async fn no_more_than_some_are_under_way() {
         let count = parking_lot::Mutex::new((0_usize, 0_usize));
-        let mut ahead = Ahead::new();
+        let mut ahead = Ahead::of(0);
         for _ in 0..AT_ONCE * 3 {
             ahead
                 .begin(Box::pin(async {

@@ -56,7 +56,7 @@ pub(super) fn done<T: Serialize>(result: Result<T, impl Into<Problem>>) -> Outco
 /// `{"result":…}` or `{"error":…}`; by status, the error stands alone.
 pub(super) fn told(outcome: &Outcome, mode: ErrorMode) -> (StatusCode, String) {
     match (outcome, mode) {
-        (Ok(result), _) => (StatusCode::OK, format!(r#"{{"result":{result}}}"#)),
+        (Ok(result), _) => (StatusCode::OK, [r#"{"result":"#, result.get(), "}"].concat()),
         (Err(problem), ErrorMode::Transport) => (status_of(problem.code), error_text(*problem)),
         (Err(problem), ErrorMode::Body) => {
             (StatusCode::OK, format!(r#"{{"error":{}}}"#, error_text(*problem)))

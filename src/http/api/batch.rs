@@ -53,7 +53,7 @@ pub(super) async fn answer(
     if commands.is_empty() {
         return Ok("{}".into());
     }
-    let mut replies = Ahead::new();
+    let mut replies = Ahead::of(commands.len());
     let mut length = 0;
     for command in &commands {
         let asked = command.asked();
@@ -71,7 +71,7 @@ pub(super) async fn answer(
             replies.end().await;
         }
     }
-    Ok(format!(r#"{{"replies":[{}]}}"#, replies.end().await.join(",")))
+    Ok(listed(replies.end().await))
 }
 
 impl<'a> Command<'a> {
@@ -133,6 +133,20 @@ impl<'de> Deserialize<'de> for Named {
     }
 }
 
+fn listed(replies: &[String]) -> String {
+    let length: usize = replies.iter().map(|reply| reply.len() + 1).sum();
+    let mut text = String::with_capacity(length + 16);
+    text.push_str(r#"{"replies":["#);
+    for (at, reply) in replies.iter().enumerate() {
+        if at > 0 {
+            text.push(',');
+        }
+        text.push_str(reply);
+    }
+    text.push_str("]}");
+    text
+}
+
 async fn one(app: &App, caller: &ServerApi, asked: Option<(ApiMethod, &RawValue)>) -> String {
     let Some((method, request)) = asked else { return error(ErrorCode::MethodNotFound) };
     let body = request.get().as_bytes();
@@ -147,7 +161,7 @@ async fn one(app: &App, caller: &ServerApi, asked: Option<(ApiMethod, &RawValue)
         }
     };
     match called {
-        Ok(Ok(result)) => format!(r#"{{"{}":{result}}}"#, method.name()),
+        Ok(Ok(result)) => [r#"{""#, method.name(), r#"":"#, result.get(), "}"].concat(),
         Ok(Err(problem)) => error(problem),
         Err(_) => error(ErrorCode::BadRequest),
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::future::try_join_all;
-use sealcast_wire::{Data, ErrorCode, Position};
+use sealcast_wire::{Data, Epoch, ErrorCode, Position};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -51,8 +51,12 @@ fn present<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<&'de RawV
 pub(super) struct Published {
     #[serde(skip_serializing_if = "Option::is_none")]
     offset: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    epoch: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "text")]
+    epoch: Option<Epoch>,
+}
+
+fn text<S: serde::Serializer>(epoch: &Option<Epoch>, to: S) -> Result<S::Ok, S::Error> {
+    epoch.as_deref().serialize(to)
 }
 
 #[derive(Serialize)]
@@ -78,7 +82,7 @@ pub(super) async fn broadcast(
     if channels.is_empty() || channels.len() > MAX_CHANNELS {
         return Err(ErrorCode::BadRequest);
     }
-    let mut outcomes = Ahead::new();
+    let mut outcomes = Ahead::of(channels.len());
     // It is one call, whatever it reaches.
     let mut charge = charge(app, caller);
     for channel in channels {
@@ -126,7 +130,7 @@ impl Published {
     fn at(position: Option<Position>) -> Published {
         Published {
             offset: position.as_ref().map(|position| position.offset),
-            epoch: position.map(|position| position.epoch.to_string()),
+            epoch: position.map(|position| position.epoch),
         }
     }
 }
