@@ -22,10 +22,10 @@ const PENDING: usize = size_of::<Item>() + size_of::<Publication>();
 /// node keeps of a channel, which is all its own where nobody else is subscribed.
 const SUBSCRIPTION: usize =
     size_of::<Subscriber>() + size_of::<Subscription>() + ALLOCATED + CHANNEL;
-const ALLOCATED: usize = 128;
+const ALLOCATED: usize = 192;
 /// What a position takes beside that: with its channel, with the stream's tail, and with
 /// those that are compared with their streams. As measured.
-const POSITION: usize = 256;
+const POSITION: usize = 128;
 /// Most bytes of those.
 const MOST_PENDING_BYTES: usize = 1 << 20;
 
