@@ -26,6 +26,15 @@ pub(super) struct Company {
     came: Notify,
 }
 
+impl Company {
+    /// The next whose time is over.
+    fn over(&self, now: Instant) -> Option<Arc<Connection>> {
+        let mut waiting = self.waiting.lock();
+        waiting.front().filter(|(by, _)| *by <= now)?;
+        waiting.pop_front().map(|(_, connection)| connection)
+    }
+}
+
 impl Hub {
     /// Pushes, by `push`, the answer to a publish that was taken, and ends it.
     pub fn confirm(&self, echo: Echo, push: impl FnOnce()) {
@@ -56,9 +65,7 @@ impl Hub {
                 continue;
             };
             sleep_until(by).await;
-            let now = Instant::now();
-            let over = || self.company.waiting.lock().pop_front_if(|(by, _)| *by <= now);
-            while let Some((_, connection)) = over() {
+            while let Some(connection) = self.company.over(Instant::now()) {
                 connection.flush_alone(&self);
             }
         }

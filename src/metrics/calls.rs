@@ -8,9 +8,12 @@ use parking_lot::RwLock;
 
 use super::{Metrics, register_counter};
 
-/// By method and error; behind each the few names of keys.
+/// Behind each kind the few names of keys.
 #[derive(Default)]
-pub(super) struct Calls(RwLock<HashMap<(&'static str, Option<u32>), Vec<(String, Counter)>>>);
+pub(super) struct Calls(RwLock<HashMap<Kind, Vec<(String, Counter)>>>);
+
+/// A method, and the error's code if it was one.
+type Kind = (&'static str, Option<u32>);
 
 impl Metrics {
     /// Counts a server API call by the name of its key, which is one of those
