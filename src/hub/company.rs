@@ -26,6 +26,14 @@ pub(super) struct Company {
     came: Notify,
 }
 
+impl Company {
+    fn take_over(&self, now: Instant) -> Option<Arc<Connection>> {
+        let mut waiting = self.waiting.lock();
+        waiting.front().filter(|(by, _)| *by <= now)?;
+        waiting.pop_front().map(|(_, connection)| connection)
+    }
+}
+
 impl Hub {
     /// Pushes, by `push`, the answer to a publish that was taken, and ends it.
     pub fn confirm(&self, echo: Echo, push: impl FnOnce()) {
@@ -57,8 +65,7 @@ impl Hub {
             };
             sleep_until(by).await;
             let now = Instant::now();
-            let over = || self.company.waiting.lock().pop_front_if(|(by, _)| *by <= now);
-            while let Some((_, connection)) = over() {
+            while let Some(connection) = self.company.take_over(now) {
                 connection.flush_alone(&self);
             }
         }
