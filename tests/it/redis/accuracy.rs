@@ -72,10 +72,11 @@ async fn ask_for(length: Duration, every: Duration, wires: Vec<Wire>) -> (Instan
                 let sent = Instant::now();
                 let answer = ask(&mut wire, command).await;
                 let code = answer["error"]["code"].as_u64();
-                assert!(matches!(code, None | Some(111)), "{answer}");
+                // Where the machine stands still Redis may be too late: nobody knows then.
+                assert!(matches!(code, None | Some(100 | 111)), "{answer}");
                 let passed = code.is_none();
                 asked.push(Asked { answered: Instant::now(), passed });
-                if !passed && sent >= began + length {
+                if code == Some(111) && sent >= began + length {
                     over.store(true, Ordering::Relaxed);
                 }
             }
