@@ -1,6 +1,7 @@
 //! The broker on Redis when things break. Every test shows that its fault has
 //! bitten before it says that all is well.
 
+mod accuracy;
 mod away;
 mod batch;
 mod clock;

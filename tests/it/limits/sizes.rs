@@ -61,6 +61,32 @@ async fn bytes_of_one_connection() {
     assert_eq!(super::limited(&node, "bytes"), 4.0);
 }
 
+/// A megabyte at once, and what the time brings: 256 KiB in each second.
+#[tokio::test]
+async fn bytes_of_one_connection_by_the_profiles() {
+    const BURST: u128 = 1 << 20;
+    const RATE: u128 = 262_144;
+    // Of a frame, of which the command takes a little.
+    const LEAST: u128 = 65_000;
+    const MOST: u128 = 65_100;
+    for profile in super::PROFILES {
+        // So few commands hold much.
+        let limits = json!({ "message_bytes": 65_536, "user_messages": "none" });
+        let node = node_under(profile, limits).await;
+        let text = text_of(65_000);
+        let began = tokio::time::Instant::now();
+        let mut wire = connected(&node, "ada", Encoding::Json).await;
+        let mut passed = 0;
+        while batch(&mut wire, Encoding::Json, vec![publish("open:a", &text)]).await == [0] {
+            passed += 1;
+        }
+        let brought = RATE * began.elapsed().as_millis() / 1_000;
+        assert_eq!(super::limited(&node, "bytes"), 1.0, "{profile}");
+        assert!((passed + 1) * MOST > BURST, "{profile}: {passed} frames");
+        assert!(passed * LEAST <= BURST + brought, "{profile}: {passed} frames");
+    }
+}
+
 #[tokio::test]
 async fn a_namespace_may_have_less_than_the_listener() {
     let namespaces = json!([

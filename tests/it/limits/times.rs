@@ -150,35 +150,6 @@ async fn until_another_token_must_have_come() {
     }
 }
 
-/// By the wall clock, from when the token of the subscription is over.
-#[tokio::test]
-#[ignore = "takes half a minute; see scripts/long"]
-async fn until_another_token_of_a_subscription_must_have_come() {
-    join_all(PROFILES.map(async |profile| {
-        let node = node(profile).await;
-        let mut wire = connected(&node, "ada", Encoding::Json).await;
-        let claims = json!({ "sub": "ada", "channel": "room", "exp": token::now() + 5 });
-        let subscribe = json!({ "channel": "room", "token": token::signed(claims) });
-        let answer = wire.ask(&json!({ "id": 2, "subscribe": subscribe }).to_string()).await;
-        let (began, left) = (Instant::now(), answer["subscribe"]["ttl"].as_u64().unwrap());
-        let ended = async {
-            loop {
-                match wire.0.next_frame(seconds(60)).await.unwrap() {
-                    sealcast_client::Frame::Text(text) if text.contains("unsubscribe") => {
-                        break text;
-                    }
-                    _ => {}
-                }
-            }
-        };
-        let text = ended.await;
-        assert!(text.contains("2501"), "{profile}: {text}");
-        let lived = began.elapsed();
-        assert!(lived > seconds(left + 24) && lived < seconds(left + 30), "{profile}: {lived:?}");
-    }))
-    .await;
-}
-
 #[tokio::test]
 async fn until_a_write_must_make_progress() {
     for profile in PROFILES {

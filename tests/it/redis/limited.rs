@@ -1,13 +1,12 @@
 //! Limits over all nodes: within the publish on one primary, by credit drawn ahead
 //! where there are several.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use sealcast::broker::{Charge, IdempotencyKey, NotPublished, Outgoing, RedisConfig};
+use sealcast::broker::{Charge, IdempotencyKey, NotPublished, Outgoing};
 use sealcast::limit::{Bucket, Rate, Scope};
 use serde_json::json;
-use tokio::time::{Instant, interval, sleep};
+use tokio::time::{Instant, sleep};
 
 use super::KEEP;
 use super::nodes::{ask, node};
@@ -27,84 +26,6 @@ fn charge(user: &str, rate: Rate) -> Vec<Charge> {
 async fn millis(server: &RedisServer) -> u64 {
     let time: Vec<u64> = server.ask("TIME").await;
     time[0] * 1_000 + time[1] / 1_000
-}
-
-/// Three nodes publish at five times the limit for ten seconds, kept and not, into
-/// several channels; what passes is the limit.
-async fn is_accurate(config: impl Fn() -> RedisConfig, clock: &RedisServer) {
-    const RATE: Rate = Rate::each_second(100, 300);
-    const ASKED: usize = 5 * 100 * 10;
-    let prefix = config();
-    let mut benches = Vec::new();
-    for _ in 0..NODES {
-        benches.push(Bench::on(prefix.clone()).await);
-    }
-    let began = millis(clock).await;
-    let publishers = benches.iter().enumerate().map(|(at, bench)| {
-        let broker = Arc::clone(&bench.broker);
-        tokio::spawn(async move {
-            let mut every = interval(Duration::from_millis(6));
-            let mut asking = Vec::new();
-            for n in 0..ASKED / NODES {
-                every.tick().await;
-                let broker = Arc::clone(&broker);
-                asking.push(tokio::spawn(async move {
-                    let keep = (n % 2 == 0).then_some(KEEP);
-                    let sent = Outgoing { keep, ..numbered(n as u64) };
-                    let room = channel(&format!("room-{}", (n + at) % 7));
-                    match broker.publish_within(room, sent, charge("ada", RATE)).await {
-                        Ok(position) => {
-                            assert_eq!(position.is_some(), keep.is_some());
-                            1
-                        }
-                        Err(NotPublished::TooMany(too_many)) => {
-                            assert_eq!(too_many.scope, Scope::User);
-                            0
-                        }
-                        Err(other) => panic!("{other:?}"),
-                    }
-                }));
-            }
-            let mut passed = 0;
-            for asked in asking {
-                passed += asked.await.unwrap();
-            }
-            passed
-        })
-    });
-    let publishers: Vec<_> = publishers.collect();
-    let mut passed = 0;
-    for publisher in publishers {
-        passed += publisher.await.unwrap();
-    }
-    let seconds = (millis(clock).await - began) as f64 / 1_000.0;
-    let limit = 300.0 + 100.0 * seconds;
-    assert!(seconds > 8.0, "{seconds}");
-    assert!(f64::from(passed) <= limit + 1.0, "{passed} in {seconds} s: more than {limit}");
-    assert!(f64::from(passed) >= 0.95 * limit, "{passed} in {seconds} s: of {limit}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn on_one_primary_what_passes_is_the_limit() {
-    let server = RedisServer::start().await;
-    is_accurate(|| server.config(), &server).await;
-    let all: Vec<String> = server.ask("KEYS *").await;
-    let buckets: Vec<_> = all.iter().filter(|key| key.ends_with("}:b1")).collect();
-    assert_eq!(buckets.len(), 1, "{all:?}");
-    let ttl: i64 = server.ask(&format!("PTTL {}", buckets[0])).await;
-    assert!((-2..=3_001).contains(&ttl) && ttl != -1, "it is gone once it is full: {ttl}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn on_a_cluster_what_passes_is_the_limit() {
-    let cluster = Cluster::shared().await;
-    is_accurate(|| cluster.config(), &cluster.masters[0]).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn on_several_primaries_what_passes_is_the_limit() {
-    let servers = [RedisServer::start().await, RedisServer::start().await];
-    is_accurate(|| spread(&servers), &servers[0]).await;
 }
 
 async fn a_retry_is_never_refused(bench: Bench) {
