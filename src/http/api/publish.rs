@@ -79,10 +79,9 @@ pub(super) async fn broadcast(
         return Err(ErrorCode::BadRequest);
     }
     let mut outcomes = Ahead::new();
-    // It is one call, whatever it reaches.
-    let mut charge = charge(app, caller);
     for channel in channels {
-        let publish = publish_to(app, caller, Some(channel), &wish, charge.take());
+        // It is one call, whatever it reaches, and was counted before.
+        let publish = publish_to(app, caller, Some(channel), &wish, None);
         outcomes.begin(Box::pin(async { told(&done(publish.await), ErrorMode::Body).1 })).await;
     }
     Broadcast::of(outcomes.end().await)
