@@ -79,8 +79,9 @@ pub(super) async fn broadcast(
         return Err(ErrorCode::BadRequest);
     }
     let mut outcomes = Ahead::new();
+    // It is one call, whatever it reaches.
+    // So it was counted once, before.
     for channel in channels {
-        // It is one call, whatever it reaches, and was counted before.
         let publish = publish_to(app, caller, Some(channel), &wish, None);
         outcomes.begin(Box::pin(async { told(&done(publish.await), ErrorMode::Body).1 })).await;
     }
