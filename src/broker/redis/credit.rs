@@ -1,5 +1,5 @@
 //! Limits over all nodes where no script sees the bucket, because it need not lie where
-//! the channel lies, or because what it limits publishes nothing: a node draws some
+//! the channel lies, or because what it limits is no single publish: a node draws some
 //! credit ahead, a little of the limit at a time, and spends it.
 //!
 //! What is drawn is taken out of the bucket, so all nodes together never have more

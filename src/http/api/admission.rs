@@ -2,8 +2,9 @@
 //!
 //! The order is that of R-46: who is blocked does nothing; what repeats an idempotency key
 //! is answered as before, however many came; and only then the limit, before anything is
-//! written. A publication counts over all nodes when it is written, in one step with that;
-//! other calls, which write nothing that could carry it, take credit that was drawn ahead.
+//! written. A publish counts over all nodes when it is written, in one step with that; other
+//! calls take credit that was drawn ahead: they write nothing that could carry it, or, like a
+//! broadcast, so much that no one step of it could speak for the rest.
 
 use super::answer::Outcome;
 use super::{ApiMethod, App, ServerApi, publish};
@@ -20,8 +21,8 @@ pub(super) enum Admitted {
     Refused(TooMany),
 }
 
-/// Decides about a call, whose request is `body`. One that publishes is decided without
-/// waiting, unless it is one too many.
+/// Decides about a call, whose request is `body`. A publish is decided without waiting,
+/// unless it is one too many.
 pub(super) async fn admit(
     method: ApiMethod,
     app: &App,
@@ -29,7 +30,7 @@ pub(super) async fn admit(
     body: &[u8],
 ) -> Admitted {
     let publishes = matches!(method, ApiMethod::Publish | ApiMethod::Broadcast);
-    let Err(refused) = count(app, caller, publishes).await else { return Admitted::Once };
+    let Err(refused) = count(method, app, caller).await else { return Admitted::Once };
     if publishes && refused.scope == Scope::ApiKey {
         let before = Box::pin(publish::answered(method, app, caller, body)).await;
         if let Some(outcome) = before {
@@ -58,11 +59,13 @@ pub(super) fn exhaust(app: &App, caller: &ServerApi, too_many: &TooMany) {
     app.policy.usage.exhaust(of, &rate, too_many.wait, now(app));
 }
 
-async fn count(app: &App, caller: &ServerApi, publishes: bool) -> Result<(), TooMany> {
+async fn count(method: ApiMethod, app: &App, caller: &ServerApi) -> Result<(), TooMany> {
     let configured = app.api_rates.get(caller.name()).unwrap_or(&Rate::NONE);
     app.policy.usage.call(caller.name(), configured, now(app))?;
     match charge(app, caller) {
-        Some(charge) if !publishes => app.policy.relay.broker().charge(vec![charge]).await,
+        Some(charge) if method != ApiMethod::Publish => {
+            app.policy.relay.broker().charge(vec![charge]).await
+        }
         _ => Ok(()),
     }
 }

@@ -84,9 +84,9 @@ pub(super) async fn broadcast(
     }
     let mut outcomes = Ahead::of(channels.len());
     // It is one call, whatever it reaches.
-    let mut charge = charge(app, caller);
+    // So it was counted once, before.
     for channel in channels {
-        let publish = publish_to(app, caller, Some(channel), &wish, charge.take());
+        let publish = publish_to(app, caller, Some(channel), &wish, None);
         outcomes.begin(Box::pin(async { told(&done(publish.await), ErrorMode::Body).1 })).await;
     }
     Broadcast::of(outcomes.end().await)

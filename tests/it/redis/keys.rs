@@ -67,6 +67,32 @@ async fn calls_that_publish_nothing_count_over_all_nodes_without_a_trip_each() {
     assert_eq!(refused, (12 - published + 30 - rest + 9) as f64);
 }
 
+/// Whatever of it is a repeat. One that is refused reaches nobody.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broadcast_counts_over_all_nodes_even_if_its_first_channel_is_a_repeat() {
+    let server = RedisServer::start().await;
+    let nodes = nodes(&server).await;
+    let broadcast =
+        |channels: Value| json!({ "channels": channels, "data": 1, "idempotency_key": "one" });
+    let first = ask(&nodes[0], SLOW, "broadcast", broadcast(json!(["kept:a"]))).await;
+    assert_eq!(first.0, 200, "{first:?}");
+    let mut through = 1;
+    for n in 0..60 {
+        let body = broadcast(json!(["kept:a", format!("kept:{n}")]));
+        through += passed(&nodes[n % NODES..], SLOW, "broadcast", body, 1).await;
+    }
+    assert_eq!(through, 40, "at the number, and not past it");
+    let mut written = 0;
+    for n in 0..60 {
+        let page = json!({ "channel": format!("kept:{n}"), "limit": 1 });
+        let answer = nodes[0].api("history", &page).await.json();
+        written += answer["result"]["publications"].as_array().unwrap().len();
+    }
+    assert_eq!(written, 39, "what is refused is not written");
+    let again = ask(&nodes[1], SLOW, "broadcast", broadcast(json!(["kept:a"]))).await;
+    assert_eq!(again, first, "a whole repeat is answered as before");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repeat_is_answered_at_a_node_that_has_nothing_left() {
     let server = RedisServer::start().await;
