@@ -1,13 +1,13 @@
 //! What a connection is read from and written to: a socket of its own, or a stream
 //! among others on a shared one.
 
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, Read as _};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
 use parking_lot::Mutex;
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
 /// Bytes that a shared socket is given at once: one frame of HTTP/2 (RFC 9113, 4.2).
@@ -52,7 +52,7 @@ impl Socket {
         match &self.0 {
             Kind::Tcp(stream) => {
                 std::task::ready!(stream.poll_read_ready(context))?;
-                Poll::Ready(stream.try_read(into))
+                Poll::Ready(try_read(stream, into))
             }
             Kind::Shared(stream) => {
                 let mut buffer = ReadBuf::new(into);
@@ -103,6 +103,23 @@ impl Socket {
     }
 }
 
+/// Reads what has come. Less than there was room for is all that had come, and what
+/// comes later is told (epoll(7)): to read again would cost a call that finds nothing.
+fn try_read(stream: &TcpStream, into: &mut [u8]) -> io::Result<usize> {
+    let mut last = 0;
+    let more = stream.try_io(Interest::READABLE, || {
+        let count = (&*SockRef::from(stream)).read(into)?;
+        if count == 0 || count == into.len() {
+            return Ok(count);
+        }
+        // In the same step as the read, so that only what was told before it is
+        // forgotten. That the peer has ended is never forgotten.
+        last = count;
+        Err(io::ErrorKind::WouldBlock.into())
+    });
+    if last > 0 { Ok(last) } else { more }
+}
+
 /// Whoever writes need not be the task that can wait: that one asks by itself when
 /// it is told that the socket is full.
 fn try_write(stream: &mut dyn Duplex, slices: &[IoSlice<'_>]) -> io::Result<usize> {
@@ -126,7 +143,39 @@ fn try_write(stream: &mut dyn Duplex, slices: &[IoSlice<'_>]) -> io::Result<usiz
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
+
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::net::TcpListener;
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_read_that_took_all_is_followed_by_waiting_and_misses_nothing() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let mut peer = TcpStream::connect(address).await.expect("a connection");
+        let socket = Socket::from(listener.accept().await.expect("a connection").0);
+        let mut into = [0; 4];
+        for round in 0..100 {
+            peer.write_all(b"abcdef").await.expect("written");
+            for piece in [&b"abcd"[..], b"ef"] {
+                let count = poll_fn(|context| socket.poll_read(context, &mut into)).await;
+                assert_eq!(into.get(..count.expect("bytes")), Some(piece), "round {round}");
+            }
+            let mut context = Context::from_waker(Waker::noop());
+            let again = socket.poll_read(&mut context, &mut into);
+            assert!(again.is_pending(), "round {round}: {again:?} instead of waiting");
+        }
+        // The end may be told together with the last bytes, and is found all the same.
+        peer.write_all(b"gh").await.expect("written");
+        peer.shutdown().await.expect("shut down");
+        tokio::task::yield_now().await;
+        for piece in [&b"gh"[..], b""] {
+            let count = poll_fn(|context| socket.poll_read(context, &mut into)).await;
+            assert_eq!(into.get(..count.expect("bytes or the end")), Some(piece));
+        }
+    }
 
     #[tokio::test]
     async fn slices_go_out_in_order_until_the_socket_is_full() {
