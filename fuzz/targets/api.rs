@@ -6,16 +6,14 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
 use libfuzzer_sys::fuzz_target;
-use sealcast::http::{self, Live};
+use sealcast::http::{self, Live, Routes};
 use sealcast::server::Node;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
-use tower::ServiceExt as _;
 
 const METHODS: [&str; 14] = [
     "publish",
@@ -56,7 +54,7 @@ fuzz_target!(|input: &[u8]| {
 /// A node, of which only the routes are used.
 struct Bench {
     runtime: Runtime,
-    router: Router,
+    routes: Routes,
     _node: Node,
 }
 
@@ -87,7 +85,7 @@ impl Bench {
         let node = runtime.block_on(Node::start(config, fatal));
         let node = node.unwrap_or_else(|error| panic!("{error}"));
         Bench {
-            router: http::public(Live::new(Arc::clone(node.app())), true),
+            routes: http::public(Live::new(Arc::clone(node.app())), true),
             runtime,
             _node: node,
         }
@@ -102,7 +100,7 @@ impl Bench {
         self.runtime.block_on(async {
             // So that what the node does by itself has its turn: it forgets history, for one.
             tokio::task::yield_now().await;
-            let Ok(answer) = self.router.clone().oneshot(request).await;
+            let answer = self.routes.clone().answer(request).await;
             let (head, body) = answer.into_parts();
             let body = body.collect().await.expect("a body");
             (head.status, body.to_bytes().to_vec())

@@ -7,18 +7,16 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
 use libfuzzer_sys::fuzz_target;
-use sealcast::http::{self, Live};
+use sealcast::http::{self, Live, Routes};
 use sealcast::net::Peer;
 use sealcast::server::Node;
 use sealcast_wire::Encoding;
 use serde_json::json;
 use tokio::runtime::Runtime;
-use tower::ServiceExt as _;
 
 thread_local! {
     static BENCH: Bench = Bench::start();
@@ -51,7 +49,7 @@ fuzz_target!(|input: &[u8]| {
 /// A node, of which only the routes are used.
 struct Bench {
     runtime: Runtime,
-    router: Router,
+    routes: Routes,
     _node: Node,
 }
 
@@ -73,7 +71,7 @@ impl Bench {
         let node = runtime.block_on(Node::start(config, fatal));
         let node = node.unwrap_or_else(|error| panic!("{error}"));
         Bench {
-            router: http::public(Live::new(Arc::clone(node.app())), true),
+            routes: http::public(Live::new(Arc::clone(node.app())), true),
             runtime,
             _node: node,
         }
@@ -87,7 +85,7 @@ impl Bench {
             .body(Body::from(body.to_vec()))
             .expect("a request");
         self.runtime.block_on(async {
-            let Ok(answer) = self.router.clone().oneshot(request).await;
+            let answer = self.routes.clone().answer(request).await;
             let (head, body) = answer.into_parts();
             let body = body.collect().await.expect("a body");
             (head.status, body.to_bytes().to_vec())

@@ -4,13 +4,14 @@ use std::convert::Infallible;
 
 use axum::Router;
 use axum::body::HttpBody;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, header};
+use axum::http::{HeaderValue, Request, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use hyper::service::service_fn;
-use tower::{BoxError, Service as _};
+use hyper_util::service::TowerToHyperService;
+use tower::{BoxError, Service as _, ServiceBuilder};
+use tower_http::set_header::SetResponseHeaderLayer;
 
 use super::{Live, Route, api, door};
 use crate::net::Acceptor;
@@ -26,12 +27,19 @@ pub struct Routes {
     api: Option<Live>,
 }
 
-/// Serves requests from `listener` until `acceptor` is told to stop.
+/// Serves requests from `listener` until `acceptor` is told to stop. Every answer has
+/// these headers, if it has none of its own.
 pub async fn serve(acceptor: Acceptor, listener: tokio::net::TcpListener, routes: Routes) {
-    let service = service_fn(move |request| {
-        Box::pin(routes.clone().answer(request)).map(Ok::<_, Infallible>)
-    });
-    acceptor.run(listener, service).await;
+    let unless_there =
+        |name, value| SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value));
+    let service = ServiceBuilder::new()
+        .layer(unless_there(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .layer(unless_there(header::REFERRER_POLICY, "no-referrer"))
+        .layer(unless_there(header::CACHE_CONTROL, "no-store"))
+        .service_fn(move |request| {
+            Box::pin(routes.clone().answer(request)).map(Ok::<_, Infallible>)
+        });
+    acceptor.run(listener, TowerToHyperService::new(service)).await;
 }
 
 impl Routes {
@@ -50,18 +58,10 @@ impl Routes {
         B: HttpBody<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let mut response = match door::check_form(&request) {
+        match door::check_form(&request) {
             Ok(()) => self.route(request).await,
-            Err(refused) => {
-                let mut response = refused.into_response();
-                response
-                    .headers_mut()
-                    .insert(header::CONNECTION, HeaderValue::from_static("close"));
-                response
-            }
-        };
-        add_headers(response.headers_mut());
-        response
+            Err(refused) => ([(header::CONNECTION, "close")], refused).into_response(),
+        }
     }
 
     /// A call of the server API is found by its path alone: to axum's routing it would be
@@ -80,17 +80,5 @@ impl Routes {
             Ok(response) => response,
             Err(never) => match never {},
         }
-    }
-}
-
-/// The headers of every answer that has none of its own.
-fn add_headers(headers: &mut HeaderMap) {
-    const HEADERS: [(HeaderName, &str); 3] = [
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
-        (header::CACHE_CONTROL, "no-store"),
-    ];
-    for (name, value) in HEADERS {
-        headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
 }

@@ -16,10 +16,12 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 
 use crate::broker::Delivery;
-use crate::hub::{Advance, Batch, Connection, Content, FanOut, Item, Membership};
+use crate::hub::{
+    Advance, Batch, Connection, Content, FanOut, Item, Membership, hand_over_polling,
+};
 
 use super::Relay;
-use super::polling::hand_over_polling;
+
 use super::repair::{Repaired, repair};
 
 /// Deliveries of one channel before the next one's turn: about half a millisecond.

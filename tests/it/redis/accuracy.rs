@@ -67,7 +67,7 @@ async fn ask_for(length: Duration, every: Duration, wires: Vec<Wire>) -> (Instan
             let mut asked: Vec<Asked> = Vec::new();
             while !over.load(Ordering::Relaxed) {
                 turns.tick().await;
-                let room = if asked.len() % 2 == 0 { "kept:a" } else { "room" };
+                let room = if asked.len().is_multiple_of(2) { "kept:a" } else { "room" };
                 let command = json!({ "id": 7, "publish": { "channel": room, "data": at } });
                 let sent = Instant::now();
                 let answer = ask(&mut wire, command).await;
