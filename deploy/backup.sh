@@ -31,7 +31,8 @@ backup() {
   name=$folder/redis-$(date -u +%Y%m%dT%H%M%SZ).tar.gz
   for tries in 1 2 3; do
     before=$(in_data "$data" cat "$manifest")
-    in_data "$data" tar -c appendonlydir | gzip > "$name.new"
+    # 1 says that a file grew meanwhile, as the last one may; more is a failure.
+    { in_data "$data" tar -c appendonlydir || [ $? -eq 1 ]; } | gzip > "$name.new"
     if [ "$before" = "$(in_data "$data" cat "$manifest")" ]; then
       gzip -t "$name.new"
       seal "$name"
