@@ -222,6 +222,12 @@ impl Hub {
         }
     }
 
+    /// Whether a subscriber that is not live yet may have missed something, and so has
+    /// to read again what it has read. What comes from now on is kept for it.
+    pub fn reads_again(&self, shard: usize, channel: &Channel, slot: Slot) -> bool {
+        self.shard(shard).is_some_and(|shard| shard.lock().reads_again(channel, slot))
+    }
+
     /// Takes a subscriber out. `true` if the channel has none left.
     pub fn leave(&self, shard: usize, channel: &Channel, slot: Slot) -> bool {
         self.shard(shard).is_some_and(|shard| shard.lock().leave(channel, slot))

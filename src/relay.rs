@@ -6,6 +6,7 @@ mod check;
 mod displace;
 mod gate;
 mod how;
+mod joined;
 mod leases;
 mod linger;
 mod overrides;
@@ -32,7 +33,7 @@ use crate::auth::{Authorized, Publish, Subscribe};
 use crate::broker::{
     Broker, CALL_TIMEOUT, Delivery, MOST_SKEW, NotPublished, Outgoing, Sharding, Tails, Unavailable,
 };
-use crate::hub::{Connection, Hub, Millis, NotAdded, Noted, Slot, Traces, Wants};
+use crate::hub::{Connection, Hub, Millis, Slot, Traces, Wants};
 use away::Unconfirmed;
 use check::{Checks, Doubts};
 use displace::Wishes;
@@ -45,6 +46,7 @@ use shaping::Shaper;
 
 pub use displace::Displace;
 pub use how::How;
+pub use joined::Joined;
 pub use leases::Lease;
 pub use probe::READY_WITHIN;
 pub use shaping::Shape;
@@ -100,54 +102,6 @@ pub struct Relay {
     shaper: Shaper,
     page_turns: Turns,
     batch_turns: Turns,
-}
-
-/// A subscription that was made and does not receive yet; taken back if dropped.
-pub struct Joined {
-    relay: Arc<Relay>,
-    channel: Channel,
-    shard: usize,
-    slot: Option<Slot>,
-}
-
-impl Joined {
-    fn new(relay: &Arc<Relay>, channel: Channel, shard: usize, slot: Slot) -> Joined {
-        Joined { relay: Arc::clone(relay), channel, shard, slot: Some(slot) }
-    }
-
-    /// Notes the subscription at the connection, writes the reply and lets it
-    /// receive from `position` on; see [`Hub::go_live`].
-    ///
-    /// # Errors
-    /// If the connection does not take it; nothing is left behind then.
-    pub fn go_live(
-        mut self,
-        connection: &Arc<Connection>,
-        noted: Noted,
-        position: Option<Position>,
-        reply: Option<Bytes>,
-    ) -> Result<(), NotAdded> {
-        let Some(slot) = self.slot else { return Err(NotAdded::Ending) };
-        connection.add_subscription(&self.channel, self.shard, slot, noted)?;
-        self.slot = None;
-        let Joined { relay, channel, shard, .. } = &self;
-        if !relay.hub.go_live(*shard, channel, slot, position, reply) {
-            return Err(NotAdded::Ending);
-        }
-        if !connection.is_subscribed(channel) {
-            // It missed something and was taken out again, maybe as the last one.
-            relay.linger.add(channel.clone(), *shard, relay.hub.clock().now());
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Joined {
-    fn drop(&mut self) {
-        if let Some(slot) = self.slot {
-            self.relay.leave(&self.channel, self.shard, slot);
-        }
-    }
 }
 
 impl Relay {

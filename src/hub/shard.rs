@@ -236,6 +236,11 @@ impl Shard {
         }
     }
 
+    pub(super) fn reads_again(&mut self, channel: &Channel, slot: Slot) -> bool {
+        let subscriber = self.channels.get_mut(channel).and_then(|all| all.get(slot));
+        subscriber.is_some_and(Subscriber::reads_again)
+    }
+
     pub(super) fn leave(&mut self, channel: &Channel, slot: Slot) -> bool {
         let Some(subscribers) = self.channels.get_mut(channel) else { return false };
         subscribers.remove(slot);

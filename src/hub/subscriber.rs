@@ -199,6 +199,14 @@ impl Subscriber {
         Ok(())
     }
 
+    /// Whether it would find a hole if it went live now; if so it begins to keep what
+    /// comes anew, for a position that is read from now on.
+    pub(super) fn reads_again(&mut self) -> bool {
+        let joining = self.state == State::Joining;
+        let tracked = self.tracked.as_mut().filter(|_| joining);
+        tracked.is_some_and(|tracked| std::mem::take(&mut tracked.overflow))
+    }
+
     /// Something may be missing: answers where it stands if that can be said. One
     /// that is not live yet will find a hole when it goes live.
     pub(super) fn doubt(&mut self) -> Option<Position> {

@@ -9,8 +9,8 @@ use sealcast_wire::{Encoding, User};
 use super::*;
 use crate::auth::{Identity, Namespace, Namespaces};
 use crate::broker::StandIn;
-use crate::hub::Clock;
 use crate::hub::tests::Script;
+use crate::hub::{Clock, NotAdded, Noted};
 use crate::limit::Profile;
 use crate::metrics::Metrics;
 

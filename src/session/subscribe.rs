@@ -15,7 +15,7 @@ use crate::auth::{
     Authorized, DataFormat, Identity, Namespace, RecoveryMode, Subscribe, SubscriptionOptions,
 };
 use crate::broker::{HistoryError, HistoryQuery, Page, Retention, Since};
-use crate::hub::{NotAdded, Noted, Terms, Traces, Wants, for_delta};
+use crate::hub::{NotAdded, Noted, Selection, Terms, Traces, Wants, for_delta};
 use crate::relay::Joined;
 
 /// Bit of `flag`: an error instead of a subscription that is not recovered.
@@ -53,6 +53,10 @@ pub struct Grant {
     /// How to subscribe.
     pub options: SubscriptionOptions,
 }
+
+/// How often it is read again if something may have been missed meanwhile; then the
+/// client is told to subscribe anew.
+const READ_AGAIN: usize = 3;
 
 /// What is granted of it (protocol: options granted).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -172,35 +176,15 @@ pub(super) async fn make(
         let says_something = expires.is_some() || !options.info.is_empty();
         terms = says_something.then_some(Terms { expires, info: options.info });
     }
-    let mut position = None;
-    if let Some(keep) = keep.filter(|_| granted.positioned) {
+    let keep = keep.filter(|_| granted.positioned);
+    let reading = keep.map(|keep| {
         let since = request.recover.filter(|_| granted.recoverable);
-        let automatic = namespace.auto_cache_recover && granted.recoverable;
-        let caching = namespace.recovery_mode == RecoveryMode::Cache;
-        let read = match since {
-            None if caching && automatic => {
-                result.was_recovering = true;
-                cached(actor, &channel, None, &keep).await
-            }
-            None => top(actor, &channel, &keep).await,
-            Some(since) if caching => cached(actor, &channel, Some(since), &keep).await,
-            Some(since) => missed(actor, &channel, since, &keep).await,
-        }?;
-        if result.was_recovering && granted.recoverable {
-            policy.relay.hub().metrics().recovery(read.recovered);
-        }
-        let wanted =
-            |one: &&Arc<Publication>| filter.as_ref().is_none_or(|filter| filter.takes(one));
-        let publications = read.publications.iter().filter(wanted);
-        actor.can_read(namespace.data_format, publications.clone())?;
-        result.publications = written(publications, granted.delta, connection.encoding());
-        result.recovered = read.recovered;
-        result.positioned = true;
-        result.recoverable = granted.recoverable;
-        result.epoch = read.top.epoch.to_string();
-        result.offset = read.told;
-        position = Some(read.top);
-    }
+        Reading { actor, channel: &channel, namespace, granted, filter, since, keep }
+    });
+    let mut position = match &reading {
+        Some(reading) => Some(reading.put_into(&mut result).await?),
+        None => None,
+    };
 
     let traces = Traces { present: namespace.presence, announced: namespace.join_leave };
     let info = terms.as_ref().map(|terms| terms.info.clone()).unwrap_or_default();
@@ -217,7 +201,62 @@ pub(super) async fn make(
         // Without a position it stands also while the broker is away, which lets the
         // client in when it is back.
     }
+    // What was missed while it was read, or since, is in what is read now.
+    for _ in 0..READ_AGAIN {
+        let Some(reading) = reading.as_ref().filter(|_| joined.reads_again()) else { break };
+        match reading.put_into(&mut result).await {
+            Ok(read) => position = Some(read),
+            Err(refusal) => {
+                withdraw(actor, channel, traces, &who).await;
+                return Err(refusal);
+            }
+        }
+    }
+    if result.was_recovering && granted.positioned && granted.recoverable {
+        policy.relay.hub().metrics().recovery(result.recovered);
+    }
     Ok(Made { joined, channel, position, result, traces, who, server_side, terms })
+}
+
+/// What a subscription with a position reads before it is told.
+struct Reading<'a> {
+    actor: &'a Actor,
+    channel: &'a Channel,
+    namespace: &'a Namespace,
+    granted: Granted,
+    filter: Option<Arc<Selection>>,
+    /// Where it wants to go on.
+    since: Option<Since>,
+    keep: Retention,
+}
+
+impl Reading<'_> {
+    /// Reads it, and answers where the subscription goes on.
+    async fn put_into(&self, result: &mut SubscribeResult) -> Result<Position, Refusal> {
+        let Reading { actor, channel, namespace, granted, filter, since, keep } = self;
+        let automatic = namespace.auto_cache_recover && granted.recoverable;
+        let caching = namespace.recovery_mode == RecoveryMode::Cache;
+        let read = match since.clone() {
+            None if caching && automatic => {
+                result.was_recovering = true;
+                cached(actor, channel, None, keep).await
+            }
+            None => top(actor, channel, keep).await,
+            Some(since) if caching => cached(actor, channel, Some(since), keep).await,
+            Some(since) => missed(actor, channel, since, keep).await,
+        }?;
+        let wanted =
+            |one: &&Arc<Publication>| filter.as_ref().is_none_or(|filter| filter.takes(one));
+        let publications = read.publications.iter().filter(wanted);
+        actor.can_read(namespace.data_format, publications.clone())?;
+        result.publications = written(publications, granted.delta, actor.connection.encoding());
+        result.recovered = read.recovered;
+        result.positioned = true;
+        result.recoverable = granted.recoverable;
+        result.epoch = read.top.epoch.to_string();
+        result.offset = read.told;
+        Ok(read.top)
+    }
 }
 
 impl Made {

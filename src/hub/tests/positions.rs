@@ -54,6 +54,27 @@ fn what_comes_while_history_is_read_follows_the_reply_once() {
 }
 
 #[test]
+fn who_joins_while_something_may_be_missing_reads_again() {
+    let hub = hub();
+    let (one, script) = connection(ALL);
+    hub.open(0, &channel());
+    let slot = hub.join(0, &channel(), &one, positioned()).expect("open");
+    send(&hub, content([at(4)]));
+    assert!(!hub.reads_again(0, &channel(), slot), "4 is kept");
+    // 5 was missed, and what was read ends with 4.
+    assert!(hub.doubt(0, &channel()).is_empty());
+    send(&hub, content([at(6)]));
+    assert!(hub.reads_again(0, &channel(), slot));
+    assert!(!hub.reads_again(0, &channel(), slot), "once");
+    send(&hub, content([at(7)]));
+    // What is read now ends with 6.
+    assert!(hub.go_live(0, &channel(), slot, position(6), Some(text("joined"))));
+    one.flush(&hub);
+    assert_eq!(script.read().0[0], "joined");
+    assert_eq!(offsets(&script), [7]);
+}
+
+#[test]
 fn a_delivery_under_way_when_it_goes_live_is_not_missed() {
     let hub = hub();
     let (first, ..) = at_position(&hub, 0, positioned());
