@@ -84,8 +84,9 @@ async fn a_confirmation_and_ones_own_publication_are_one_write() {
     }
     let table = traced.end().await;
     let calls = calls(&table, &SOCKET_WRITES);
-    // The handshake, and the answers to connect and to subscribe.
-    assert_eq!(calls, PUBLICATIONS + 3, "writes to sockets:\n{table}");
+    // The handshake, and the answers to connect and to subscribe, maybe in one.
+    let most = PUBLICATIONS + 3;
+    assert!((most - 1..=most).contains(&calls), "{calls} writes to sockets:\n{table}");
 }
 
 /// A node of its own, started by strace.
