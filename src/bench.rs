@@ -14,7 +14,6 @@
 //! * [`idle`], [`connect`], [`churn`], [`recover`], [`fanout`], [`rate`], [`publish`],
 //!   [`api`], [`growth`] and [`mixed`] are the benches; [`report`] and [`stats`] make their tables.
 
-mod allocator;
 mod api;
 mod audience;
 mod call;

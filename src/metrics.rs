@@ -323,6 +323,7 @@ pub const GAUGES: &[(&str, &str)] = &[
     (work::RUNNING, "Expensive work under way, by kind"),
     (work::LIMIT, "How much of each kind of expensive work may be under way"),
     ("sealcast_tasks", "Tasks of the runtime that have not ended"),
+    ("sealcast_allocated_bytes", "Bytes that are allocated, without what the allocator keeps"),
     ("sealcast_redis_up", "1 while the link to Redis stands; only of nodes that use one"),
     ("sealcast_redis_breaker_state", "1 while calls to Redis are refused at once"),
     (

@@ -1,6 +1,7 @@
 //! A node: how its parts are put together, and in which order it starts and
 //! leaves.
 
+mod allocator;
 mod listeners;
 mod modes;
 mod pressure;
@@ -27,6 +28,7 @@ use crate::metrics::Metrics;
 use crate::net::{self, Acceptor, Announces};
 use crate::relay::Relay;
 use crate::session::{Policies, Policy};
+pub use allocator::give_back_soon;
 use listeners::Doors;
 use pressure::Pressure;
 use worst::Worst;

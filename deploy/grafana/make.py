@@ -101,6 +101,7 @@ def content():
     ]
     yield "resources", "Resources", [
         panel("Memory of the limit", [("{{instance}}", f"process_resident_memory_bytes{NODES} / sealcast_memory_limit_bytes{NODES}")], "percentunit", "MemoryHigh"),
+        panel("Memory that is allocated, and resident", [("allocated {{instance}}", f"sealcast_allocated_bytes{NODES}"), ("resident {{instance}}", f"process_resident_memory_bytes{NODES}")], "bytes"),
         panel("Memory for one connection", [("{{instance}}", f"process_resident_memory_bytes{NODES} / on (instance) sum by (instance) (sealcast_connections{NODES})")], "bytes"),
         panel("CPU of the limit", [("{{instance}}", f"rate(process_cpu_seconds_total{NODES}[$__rate_interval]) / sealcast_cpu_limit_cores{NODES}")], "percentunit", "CpuSaturated"),
         panel("Descriptors of the limit", [("{{instance}}", f"process_open_fds{NODES} / process_max_fds{NODES}")], "percentunit", "DescriptorsHigh"),

@@ -32,10 +32,6 @@ pub(super) struct Options {
     /// How many in a second, at most. [default: as fast as it goes]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pace: Option<u32>,
-    /// Also ask the server's allocator. gdb must be in PATH and be allowed to look at processes of
-    /// this user; it stops the server for less than a second each time, which counts as its CPU.
-    #[arg(long)]
-    allocator: bool,
     #[command(flatten)]
     pub(super) common: Common,
 }
@@ -57,8 +53,7 @@ pub(super) fn run(options: &Options) -> Result<Outcome, Failure> {
     let progress = Progress::new();
     let mut samples = Vec::new();
     for run in 1..=runs {
-        let Options { pace, allocator, .. } = *options;
-        let bench = Bench { connections, at_once, parts, pace, allocator };
+        let bench = Bench { connections, at_once, parts, pace: options.pace };
         let say = |done| {
             progress.say(&format!("{done} of {connections} connections, run {run} of {runs}"));
         };
@@ -73,7 +68,6 @@ struct Bench {
     at_once: usize,
     parts: usize,
     pace: Option<u32>,
-    allocator: bool,
 }
 
 struct Sample {
@@ -82,7 +76,7 @@ struct Sample {
     wall: Duration,
     /// Resident bytes, and after how many connections.
     resident: Vec<(usize, u64)>,
-    /// The same of bytes that it has from its allocator, if that was asked.
+    /// The same of bytes that it has from its allocator.
     allocated: Vec<(usize, u64)>,
 }
 
@@ -103,9 +97,7 @@ impl Bench {
             if resident.len() < done * self.parts / self.connections {
                 std::thread::sleep(SETTLE);
                 resident.push((done, target.resident()?));
-                if self.allocator {
-                    allocated.push((done, target.allocated()?));
-                }
+                allocated.extend(target.allocated()?.map(|bytes| (done, bytes)));
             }
         }
         let wall = start.elapsed();

@@ -18,7 +18,6 @@ pub(super) use config::{HISTORY, namespace};
 pub(super) use peer::Peer;
 use redis::Redis;
 
-use super::allocator;
 use super::failure::{Failure, While};
 use super::floor;
 use super::kernel;
@@ -203,9 +202,13 @@ impl Target {
         kernel::resident(self.pid())
     }
 
-    /// See [`allocator::held`].
-    pub(super) fn allocated(&self) -> Result<u64, Failure> {
-        allocator::held(self.pid())
+    /// Bytes that it has from its allocator, without what that keeps for later; `None` of
+    /// what does not tell.
+    ///
+    /// # Errors
+    /// If its metrics cannot be read.
+    pub(super) fn allocated(&self) -> Result<Option<u64>, Failure> {
+        self.count("sealcast_allocated_bytes ")
     }
 
     /// How many writes to clients it has counted; `None` of what does not count.

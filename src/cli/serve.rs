@@ -16,7 +16,7 @@ use crate::auth::advice;
 use crate::broker::Unfit;
 use crate::config::{self, Config, Fault};
 use crate::http;
-use crate::server::{Node, StartError, VERSION};
+use crate::server::{Node, StartError, VERSION, give_back_soon};
 
 /// How often the log tells what it left out.
 const CATCH_UP_EVERY: Duration = Duration::from_secs(1);
@@ -69,7 +69,12 @@ permission to use the port; 78 the configuration is at fault.";
 
 /// Runs until a signal; exit code 78 if the configuration is at fault.
 pub(super) fn run(options: &Options) -> Result<ExitCode, Failure> {
+    // The log has a thread of its own.
+    let gives_back = give_back_soon();
     let log = log::start(&options.log, options.dev.then_some(hint));
+    if let Err(error) = gives_back {
+        tracing::warn!(event = "memory_kept", %error, "memory that is free is kept for longer");
+    }
     process::prepare();
     let (config, api_key) = load(options).map_err(|faults| input::unfit(&faults))?;
     process::check_descriptors(&config);

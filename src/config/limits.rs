@@ -439,6 +439,12 @@ mod tests {
             ),
             (r#""queue_max_size":9"#, r#""message_bytes":10"#, "limits.message_bytes"),
             (r#""queue_max_size":10"#, r#""node_queue_bytes":9"#, "client.queue_max_size"),
+            (r#""queue_max_size":100001"#, r#""conn_memory_max":100000"#, "client.queue_max_size"),
+            (
+                "",
+                r#""conn_memory_max":100000},"websocket":{"message_size_limit":100001"#,
+                "websocket.message_size_limit",
+            ),
             (r#""ping_interval":"2s","pong_timeout":"2s""#, "", "client.pong_timeout"),
             ("", r#""conn_commands":"10/s","node_commands":"9/s""#, "limits.conn_commands"),
             ("", r#""ip_connects":"10/s","node_connects":"9/s""#, "limits.ip_connects"),

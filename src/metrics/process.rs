@@ -22,6 +22,7 @@ pub(super) fn sample(recorder: &PrometheusRecorder) {
     };
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     set("process_resident_memory_bytes", resident(&status));
+    set("sealcast_allocated_bytes", allocated());
     set("process_threads", field(&status, "Threads:"));
     set("process_open_fds", open_descriptors());
     set("process_max_fds", most_descriptors());
@@ -50,6 +51,14 @@ pub(super) fn cpu_seconds(out: &mut String) {
 #[must_use]
 pub fn resident_memory() -> Option<f64> {
     resident(&std::fs::read_to_string("/proc/self/status").ok()?)
+}
+
+/// Bytes that the process has from its allocator and has not given back, without what that
+/// keeps for later; as of now.
+fn allocated() -> Option<f64> {
+    // The allocator's figures stand still until then.
+    tikv_jemalloc_ctl::epoch::advance().ok()?;
+    Some(tikv_jemalloc_ctl::stats::allocated::read().ok()? as f64)
 }
 
 /// Open descriptors of the process, if this system tells.

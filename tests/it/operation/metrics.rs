@@ -382,6 +382,7 @@ async fn runtime(node: &TestNode, moved: &mut Moved) {
     let now = crate::support::token::now() as f64;
     for (name, least, most) in [
         ("process_resident_memory_bytes", 1e6, 1e11),
+        ("sealcast_allocated_bytes", 1e5, 1e11),
         ("sealcast_memory_limit_bytes", 1e7, 1e14),
         ("sealcast_cpu_limit_cores", 0.05, 1e4),
         ("process_threads", 2.0, 1e4),
