@@ -5,7 +5,7 @@
 //! Every message that a bench causes is checked to come exactly once and in
 //! order; if one does not, there is no figure and the exit code is not 0.
 //!
-//! * [`target`] starts a node or a [`floor`]; [`kernel`] and [`allocator`] measure it.
+//! * [`target`] starts a node or a [`floor`]; [`kernel`] measures it.
 //! * [`crowd`] is the generator: connections ([`member`]) on one thread, or on one in each
 //!   of several processes ([`shares`]). They hear over a [`link`], and speak ([`voice`]) on
 //!   the same socket, or by a [`courier`].
