@@ -11,6 +11,7 @@
 //!   the same socket, or by a [`courier`].
 //! * [`listeners`] and [`rooms`] check what comes ([`ledger`], [`message`]);
 //!   [`call`] calls the server API.
+//! * A [`yardstick`] tells how fast the machine is meanwhile.
 //! * [`idle`], [`connect`], [`churn`], [`recover`], [`fanout`], [`rate`], [`publish`],
 //!   [`api`], [`growth`] and [`mixed`] are the benches; [`report`] and [`stats`] make their tables.
 
@@ -44,6 +45,7 @@ mod stats;
 mod target;
 mod token;
 mod voice;
+mod yardstick;
 
 use std::ffi::OsString;
 use std::io::Write;

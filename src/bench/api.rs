@@ -13,6 +13,7 @@ use super::report::{Common, Figure, Outcome, Progress, Table};
 use super::rooms::Rooms;
 use super::stats::Spread;
 use super::target::{Kind, Peer, Target, namespace};
+use super::yardstick::Yardstick;
 
 /// CPU time for each publication by the server API.
 ///
@@ -54,6 +55,7 @@ pub(super) fn run(options: &Options) -> Result<Outcome, Failure> {
     let kinds = Kind::list(options.redis, &options.peer);
     let runs = common.runs(5);
     let progress = Progress::new();
+    let mut yardstick = Yardstick::new(common)?;
     let mut samples = Vec::new();
     for run in 1..=runs {
         for kept in [false, true] {
@@ -63,7 +65,8 @@ pub(super) fn run(options: &Options) -> Result<Outcome, Failure> {
                     progress.say(&format!("calls of {size}, run {run} of {runs}: {name}"));
                     let rounds = (publications / (CALLERS * size)).max(2);
                     let bench = Bench { kind, kept, size, rounds, bytes: options.bytes };
-                    samples.push(bench.run(&options.peer)?);
+                    let delivery = yardstick.delivery()?;
+                    samples.push(bench.run(&options.peer, delivery)?);
                 }
             }
         }
@@ -88,10 +91,13 @@ struct Sample {
     cpu: Duration,
     redis: Duration,
     wall: Duration,
+    /// Microseconds of CPU that a floor's delivery took just before.
+    delivery: f64,
 }
 
 impl Bench {
-    fn run(&self, peer: &Peer) -> Result<Sample, Failure> {
+    /// `delivery` is what a floor's took just before.
+    fn run(&self, peer: &Peer, delivery: f64) -> Result<Sample, Failure> {
         let Bench { kind, kept, size, rounds, .. } = *self;
         let target = Target::of(kind, CALLERS + 2, peer)?;
         // A peer has the channels of earlier runs still.
@@ -124,7 +130,7 @@ impl Bench {
             }
         }
         let publications = rounds * size * CALLERS;
-        Ok(Sample { kind, kept, size, publications, cpu, redis, wall })
+        Ok(Sample { kind, kept, size, publications, cpu, redis, wall, delivery })
     }
 
     /// A call by each, until all are answered and all has come.
@@ -179,6 +185,11 @@ impl Sample {
         self.cpu.as_secs_f64() * 1e6 / self.publications as f64
     }
 
+    /// The same in deliveries of the floor.
+    fn deliveries(&self) -> f64 {
+        self.cost() / self.delivery
+    }
+
     /// The same of Redis; `None` without one.
     fn redis(&self) -> Option<f64> {
         let cost = self.redis.as_secs_f64() * 1e6 / self.publications as f64;
@@ -197,6 +208,7 @@ impl Sample {
             "publications": self.publications,
             "cpu_us_per_publication": self.cost(),
             "redis_cpu_us_per_publication": self.redis(),
+            "floor_delivery_us": self.delivery,
             "publications_per_second": self.rate(),
         })
     }
@@ -208,7 +220,16 @@ fn outcome(samples: &[Sample], kinds: &[Kind], bytes: usize) -> Outcome {
             "CPU µs for a publication of {bytes} bytes by the server API: median \
              [lowest-highest]; the ratio is of neighbouring runs"
         ),
-        &["history", "in a call", "server", "CPU", "Redis", "to sealcast", "in a second"],
+        &[
+            "history",
+            "in a call",
+            "server",
+            "CPU",
+            "deliveries",
+            "Redis",
+            "to sealcast",
+            "in a second",
+        ],
     );
     for (kept, size) in [false, true].into_iter().flat_map(|kept| SIZES.map(|size| (kept, size))) {
         let of = |kind| {
@@ -226,6 +247,7 @@ fn outcome(samples: &[Sample], kinds: &[Kind], bytes: usize) -> Outcome {
                 ],
                 &[
                     Figure("cpu_us", 2, Spread::of(costs(kind))),
+                    Figure("floor_deliveries", 2, Spread::of(of(kind).map(Sample::deliveries))),
                     Figure("redis_us", 2, Spread::of(of(kind).filter_map(Sample::redis))),
                     Figure("ratio_to_sealcast", 2, ratio.filter(|_| kind != Kind::Node)),
                     Figure("publications_per_second", 0, Spread::of(of(kind).map(Sample::rate))),

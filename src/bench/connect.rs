@@ -12,6 +12,7 @@ use super::link::Manner;
 use super::report::{Common, Figure, Outcome, Progress, Table};
 use super::stats::Spread;
 use super::target::{Kind, Peer, Target};
+use super::yardstick::Yardstick;
 
 /// CPU time to take a connection.
 ///
@@ -41,16 +42,18 @@ pub(super) fn run(options: &Options) -> Result<Outcome, Failure> {
     let (common, manner) = (&options.common, options.manner);
     manner.check()?;
     let connections = options.connections.unwrap_or(common.either(500, 10_000)) as usize;
-    kernel::allow_connections(connections + WARM_UP + 2)?;
+    kernel::allow_connections(connections + WARM_UP + 2 + Yardstick::CONNECTIONS)?;
     let runs = common.runs(5);
     let progress = Progress::new();
+    let mut yardstick = Yardstick::new(common)?;
     let mut samples = Vec::new();
     let kinds = Kind::list(false, &options.peer);
     for run in 1..=runs {
         for &kind in &kinds {
             let name = kind.name();
             progress.say(&format!("{connections} connections, run {run} of {runs}: {name}"));
-            samples.push(measure(kind, manner, connections, &options.peer)?);
+            let delivery = yardstick.delivery()?;
+            samples.push(measure(kind, manner, connections, &options.peer, delivery)?);
         }
     }
     drop(progress);
@@ -63,9 +66,18 @@ struct Sample {
     connections: usize,
     cpu: Duration,
     wall: Duration,
+    /// Microseconds of CPU that a floor's delivery took just before.
+    delivery: f64,
 }
 
-fn measure(kind: Kind, manner: Manner, connections: usize, peer: &Peer) -> Result<Sample, Failure> {
+/// `delivery` is what a floor's took just before.
+fn measure(
+    kind: Kind,
+    manner: Manner,
+    connections: usize,
+    peer: &Peer,
+    delivery: f64,
+) -> Result<Sample, Failure> {
     let target = Target::of(kind, connections + WARM_UP + 2, peer)?;
     let channels = |count| (0..count).map(|at| format!("room-{}", at % 100));
     let mut first = Crowd::gather_in(manner, &target, "first", channels(WARM_UP), 1)?;
@@ -75,13 +87,18 @@ fn measure(kind: Kind, manner: Manner, connections: usize, peer: &Peer) -> Resul
     let wall = crowd.gathered_in();
     crowd.linger(SETTLE, &mut Nobody)?;
     let cpu = target.cpu()?.saturating_sub(cpu);
-    Ok(Sample { kind, manner, connections, cpu, wall })
+    Ok(Sample { kind, manner, connections, cpu, wall, delivery })
 }
 
 impl Sample {
     /// Microseconds of CPU for a connection.
     fn cost(&self) -> f64 {
         self.cpu.as_secs_f64() * 1e6 / self.connections as f64
+    }
+
+    /// The same in deliveries of the floor.
+    fn deliveries(&self) -> f64 {
+        self.cost() / self.delivery
     }
 
     fn rate(&self) -> f64 {
@@ -94,6 +111,7 @@ impl Sample {
             "clients": self.manner.name(),
             "connections": self.connections,
             "cpu_us_per_connection": self.cost(),
+            "floor_delivery_us": self.delivery,
             "connections_per_second": self.rate(),
         })
     }
@@ -106,7 +124,7 @@ fn outcome(samples: &[Sample], kinds: &[Kind], manner: Manner, connections: usiz
              [lowest-highest]; the ratio is of neighbouring runs",
             manner.name()
         ),
-        &["server", "connections", "CPU µs each", "to sealcast", "in a second"],
+        &["server", "connections", "CPU µs each", "deliveries", "to sealcast", "in a second"],
     );
     for &kind in kinds {
         let of = |kind| samples.iter().filter(move |sample| sample.kind == kind);
@@ -116,6 +134,7 @@ fn outcome(samples: &[Sample], kinds: &[Kind], manner: Manner, connections: usiz
             &[("server", kind.name().into()), ("connections", connections.into())],
             &[
                 Figure("cpu_us_per_connection", 1, Spread::of(costs(kind))),
+                Figure("floor_deliveries", 1, Spread::of(of(kind).map(Sample::deliveries))),
                 Figure("ratio_to_sealcast", 2, ratio.filter(|_| kind != Kind::Node)),
                 Figure("connections_per_second", 0, Spread::of(of(kind).map(Sample::rate))),
             ],

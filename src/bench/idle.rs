@@ -14,7 +14,7 @@ use super::listeners::{Each, Listeners};
 use super::message::SHORTEST;
 use super::report::{Common, Figure, Outcome, Progress, Table};
 use super::stats::Spread;
-use super::target::{Kind, Target};
+use super::target::{Kind, Peer, Target};
 
 /// Memory for each connection that rests.
 ///
@@ -23,7 +23,8 @@ use super::target::{Kind, Target};
 /// just started and served a few: when all rest after connecting, when all rest again after
 /// a publication to each, and when they rest after a twentieth of them at a time has been
 /// replaced by others, again and again, --churn in all. Before that the CPU that pings and
-/// time-keeping take is measured.
+/// time-keeping take is measured. A server given with --against is not started anew, and may
+/// keep what an earlier run took: only a first run of a fresh one means something.
 #[derive(clap::Args)]
 pub(super) struct Options {
     /// How many connections. [default: 10000]
@@ -45,6 +46,8 @@ pub(super) struct Options {
     churn: Option<u32>,
     #[command(flatten)]
     manner: Manner,
+    #[command(flatten)]
+    peer: Peer,
     #[command(flatten)]
     pub(super) common: Common,
 }
@@ -82,20 +85,27 @@ pub(super) fn run(options: &Options) -> Result<Outcome, Failure> {
     let runs = common.runs(3);
     let progress = Progress::new();
     let mut samples = Vec::new();
+    let servers = Kind::list(false, &options.peer);
     for run in 1..=runs {
         for &channels in &kinds {
-            let name = channels.name();
-            progress.say(&format!("{connections} connections, {name}, run {run} of {runs}"));
-            let bytes = options.bytes;
-            let bench = Bench { manner, channels, connections, bytes, settle, watch, churn };
-            samples.push(bench.run()?);
+            for &kind in &servers {
+                let (name, server) = (channels.name(), kind.name());
+                progress.say(&format!(
+                    "{connections} connections, {name}, run {run} of {runs}: {server}"
+                ));
+                let bytes = options.bytes;
+                let bench =
+                    Bench { kind, manner, channels, connections, bytes, settle, watch, churn };
+                samples.push(bench.run(&options.peer)?);
+            }
         }
     }
     drop(progress);
-    Ok(outcome(&samples, &kinds, manner, connections))
+    Ok(outcome(&samples, (&servers, &kinds), manner, connections))
 }
 
 struct Bench {
+    kind: Kind,
     manner: Manner,
     channels: Channels,
     connections: usize,
@@ -106,6 +116,7 @@ struct Bench {
 }
 
 struct Sample {
+    kind: Kind,
     channels: Channels,
     connections: usize,
     /// Resident bytes: at first, with all connections, after a publication, and after others
@@ -120,9 +131,9 @@ struct Sample {
 }
 
 impl Bench {
-    fn run(&self) -> Result<Sample, Failure> {
-        let Bench { channels, connections, settle, watch, .. } = *self;
-        let target = Target::start(Kind::Node, most(connections))?;
+    fn run(&self, peer: &Peer) -> Result<Sample, Failure> {
+        let Bench { kind, channels, connections, settle, watch, .. } = *self;
+        let target = Target::of(kind, most(connections), peer)?;
         self.publish(&mut self.gather(&target, "first", WARM_UP)?, WARM_UP)?;
         std::thread::sleep(settle);
         let fresh = target.resident()?;
@@ -137,7 +148,8 @@ impl Bench {
         let cpu = target.cpu()?.saturating_sub(cpu);
         drop(crowd);
         let churned = (self.churn > 0).then(|| self.churn(&target)).transpose()?;
-        Ok(Sample { channels, connections, fresh, idle, after, churned, cpu, watched: watch })
+        let watched = watch;
+        Ok(Sample { kind, channels, connections, fresh, idle, after, churned, cpu, watched })
     }
 
     /// Resident bytes when as many rest as before, after so many have come and gone.
@@ -220,6 +232,7 @@ impl Sample {
 
     fn json(&self, manner: Manner) -> Value {
         json!({
+            "server": self.kind.name(),
             "clients": manner.name(),
             "channels": self.channels.name(),
             "connections": self.connections,
@@ -235,7 +248,12 @@ impl Sample {
     }
 }
 
-fn outcome(samples: &[Sample], kinds: &[Channels], manner: Manner, connections: usize) -> Outcome {
+fn outcome(
+    samples: &[Sample],
+    (servers, kinds): (&[Kind], &[Channels]),
+    manner: Manner,
+    connections: usize,
+) -> Outcome {
     let mut table = Table::new(
         format!(
             "Resident bytes for each of {connections} connections by {}, median [lowest-highest]: \
@@ -243,13 +261,26 @@ fn outcome(samples: &[Sample], kinds: &[Channels], manner: Manner, connections: 
              second",
             manner.name()
         ),
-        &["channels", "connections", "idle", "after", "churned", "fresh server, MB", "CPU"],
+        &[
+            "server",
+            "channels",
+            "connections",
+            "idle",
+            "after",
+            "churned",
+            "fresh server, MB",
+            "CPU",
+        ],
     );
     let churned = |it: &Sample| it.churned.map(|churned| it.each(churned));
-    for &kind in kinds {
-        let of = || samples.iter().filter(move |sample| sample.channels == kind);
+    for (&server, &kind) in kinds.iter().flat_map(|kind| servers.iter().map(move |it| (it, kind))) {
+        let of = || samples.iter().filter(move |it| (it.kind, it.channels) == (server, kind));
         table.add(
-            &[("channels", kind.name().into()), ("connections", connections.into())],
+            &[
+                ("server", server.name().into()),
+                ("channels", kind.name().into()),
+                ("connections", connections.into()),
+            ],
             &[
                 Figure("idle_bytes_each", 0, Spread::of(of().map(|it| it.each(it.idle)))),
                 Figure("after_bytes_each", 0, Spread::of(of().map(|it| it.each(it.after)))),

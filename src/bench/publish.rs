@@ -15,6 +15,7 @@ use super::report::{Common, Figure, Outcome, Progress, Table};
 use super::rooms::Rooms;
 use super::stats::Spread;
 use super::target::{Kind, Peer, Target, namespace};
+use super::yardstick::Yardstick;
 
 /// CPU time for each publication over WebSocket, in many small channels.
 ///
@@ -61,10 +62,11 @@ pub(super) fn run(options: &Options) -> Result<Outcome, Failure> {
     let common = &options.common;
     let channels = options.channels.unwrap_or(common.either(50, 1_000)) as usize;
     let publications = options.publications.unwrap_or(common.either(1_000, 50_000));
-    kernel::allow_connections(2 * channels)?;
+    kernel::allow_connections(2 * channels + Yardstick::CONNECTIONS)?;
     let kinds = Kind::list(options.redis, &options.peer);
     let runs = common.runs(5);
     let progress = Progress::new();
+    let mut yardstick = Yardstick::new(common)?;
     let mut samples = Vec::new();
     for run in 1..=runs {
         for kept in [false, true] {
@@ -75,7 +77,8 @@ pub(super) fn run(options: &Options) -> Result<Outcome, Failure> {
                 let (bytes, tongue) = (options.bytes, options.tongue);
                 let own = options.own;
                 let bench = Bench { kind, tongue, own, kept, channels, rounds, bytes };
-                samples.push(bench.run(&options.peer)?);
+                let delivery = yardstick.delivery()?;
+                samples.push(bench.run(&options.peer, delivery)?);
             }
         }
     }
@@ -100,10 +103,13 @@ struct Sample {
     cpu: Duration,
     redis: Duration,
     wall: Duration,
+    /// Microseconds of CPU that a floor's delivery took just before.
+    delivery: f64,
 }
 
 impl Bench {
-    fn run(&self, peer: &Peer) -> Result<Sample, Failure> {
+    /// `delivery` is what a floor's took just before.
+    fn run(&self, peer: &Peer, delivery: f64) -> Result<Sample, Failure> {
         let Bench { kind, tongue, own, kept, channels, rounds, bytes } = *self;
         let target = Target::of(kind, 2 * channels, peer)?;
         // A peer has the channels of earlier runs still.
@@ -140,7 +146,7 @@ impl Bench {
         let cpu = target.cpu()?.saturating_sub(cpu);
         let redis = target.redis_cpu()?.saturating_sub(redis);
         rooms.check()?;
-        Ok(Sample { kind, kept, publications: rounds * channels, cpu, redis, wall })
+        Ok(Sample { kind, kept, publications: rounds * channels, cpu, redis, wall, delivery })
     }
 }
 
@@ -148,6 +154,11 @@ impl Sample {
     /// Microseconds of CPU for a publication.
     fn cost(&self) -> f64 {
         self.cpu.as_secs_f64() * 1e6 / self.publications as f64
+    }
+
+    /// The same in deliveries of the floor.
+    fn deliveries(&self) -> f64 {
+        self.cost() / self.delivery
     }
 
     /// The same of Redis; `None` without one.
@@ -167,6 +178,7 @@ impl Sample {
             "publications": self.publications,
             "cpu_us_per_publication": self.cost(),
             "redis_cpu_us_per_publication": self.redis(),
+            "floor_delivery_us": self.delivery,
             "publications_per_second": self.rate(),
         })
     }
@@ -180,7 +192,7 @@ fn outcome(samples: &[Sample], kinds: &[Kind], options: &Options, channels: usiz
             "CPU µs for a publication of {bytes} bytes with {to}, over {channels} \
              channels: median [lowest-highest]; the ratio is of neighbouring runs"
         ),
-        &["history", "server", "CPU", "Redis", "to sealcast", "in a second"],
+        &["history", "server", "CPU", "deliveries", "Redis", "to sealcast", "in a second"],
     );
     for kept in [false, true] {
         let of = |kind| samples.iter().filter(move |it| (it.kind, it.kept) == (kind, kept));
@@ -191,6 +203,7 @@ fn outcome(samples: &[Sample], kinds: &[Kind], options: &Options, channels: usiz
                 &[("history", with(kept).into()), ("server", kind.name().into())],
                 &[
                     Figure("cpu_us", 1, Spread::of(costs(kind))),
+                    Figure("floor_deliveries", 2, Spread::of(of(kind).map(Sample::deliveries))),
                     Figure("redis_us", 1, Spread::of(of(kind).filter_map(Sample::redis))),
                     Figure("ratio_to_sealcast", 2, ratio.filter(|_| kind != Kind::Node)),
                     Figure("publications_per_second", 0, Spread::of(of(kind).map(Sample::rate))),

@@ -25,7 +25,8 @@ use super::target::{Kind, Target};
 ///
 /// With --beside something else is measured: a channel of two subscribers that gets 100
 /// publications a second, alone and beside a channel with all subscribers that gets one every
-/// 500 ms. The ratio is of the two p99.
+/// 500 ms. The ratio is of the two p99. The clients of the small channel go before everything
+/// else, if whoever runs this may have that (root).
 #[derive(clap::Args)]
 pub(super) struct Options {
     /// How many subscribers; several separated by commas. [default: 1000,10000; with --beside

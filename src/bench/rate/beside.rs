@@ -33,6 +33,7 @@ pub(super) fn run(
     runs: usize,
     progress: &Progress,
 ) -> Result<Outcome, Failure> {
+    let first = go_first();
     let mut samples = Vec::new();
     for &size in sizes {
         for run in 1..=runs {
@@ -42,7 +43,7 @@ pub(super) fn run(
         }
     }
     progress.say("");
-    Ok(outcome(&samples, sizes))
+    Ok(outcome(&samples, sizes, first))
 }
 
 struct Sample {
@@ -51,9 +52,9 @@ struct Sample {
     beside: Latencies,
 }
 
-/// Each channel has a thread of its own in the generator, and the large one's
-/// gives way, so that what is measured is the server and not how long the
-/// generator takes to read ten thousand sockets.
+/// Each channel has a thread of its own in the generator. The large one's gives way
+/// and the small one's goes first, so that what is measured is the server, and not how
+/// long the generator takes to read ten thousand sockets, or waits for a processor.
 fn measure(size: usize, bytes: usize, length: Duration) -> Result<Sample, Failure> {
     let target = Target::start(Kind::Node, size + 1 + CONNECTIONS)?;
     let mut large = Channel::gather(&target, "large", size, bytes)?;
@@ -121,16 +122,30 @@ impl Channel {
 /// Lets whoever has something to do go before this thread, at once. A lower priority would
 /// not do: the kernel lets a thread that runs go on for up to 4 ms all the same.
 fn give_way() -> Result<(), Failure> {
+    let said = schedule(&["--idle", "--pid", "0"])?;
+    match said {
+        None => Ok(()),
+        Some(said) => {
+            Err(Failure::Machine(format!("chrt could not lower a thread's priority: {said}")))
+        }
+    }
+}
+
+/// Lets this thread go before all others, but none that it starts. `false` if that is not
+/// allowed: then it waits its turn, and what is measured is more than what the server takes.
+fn go_first() -> bool {
+    matches!(schedule(&["--reset-on-fork", "--fifo", "--pid", "1"]), Ok(None))
+}
+
+/// Has `chrt` schedule this thread so; what it complains of.
+fn schedule(how: &[&str]) -> Result<Option<String>, Failure> {
     let thread = fs::read_link("/proc/thread-self").during("find this thread")?;
     let thread = thread.file_name().unwrap_or_default();
     let mut chrt = Command::new("chrt");
-    chrt.args(["--idle", "--pid", "0"]).arg(thread).stdin(Stdio::null());
+    chrt.args(how).arg(thread).stdin(Stdio::null());
     let done = chrt.output().during("start chrt (of util-linux)")?;
-    if done.status.success() {
-        return Ok(());
-    }
     let said = String::from_utf8_lossy(&done.stderr).trim().to_owned();
-    Err(Failure::Machine(format!("chrt could not lower a thread's priority: {said}")))
+    Ok((!done.status.success()).then_some(said))
 }
 
 fn joined<T>(thread: ScopedJoinHandle<'_, Result<T, Failure>>) -> Result<T, Failure> {
@@ -160,11 +175,19 @@ impl Sample {
     }
 }
 
-fn outcome(samples: &[Sample], sizes: &[usize]) -> Outcome {
+fn outcome(samples: &[Sample], sizes: &[usize], first: bool) -> Outcome {
+    let clients = match first {
+        true => "its clients go before the server",
+        false => {
+            "its clients wait for a processor like the server, for want of the right to go first"
+        }
+    };
     let mut table = Table::new(
-        "A channel of 2 subscribers, 100 publications a second, from publish to receipt, ms: \
-         alone, and beside a channel of so many with one every 500 ms: median [lowest-highest]"
-            .into(),
+        format!(
+            "A channel of 2 subscribers, 100 publications a second, from publish to receipt, ms: \
+             alone, and beside a channel of so many with one every 500 ms: median \
+             [lowest-highest]; {clients}"
+        ),
         &["beside", "alone p50", "alone p99", "beside p50", "beside p99", "ratio of p99"],
     );
     for &size in sizes {

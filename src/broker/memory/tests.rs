@@ -4,6 +4,7 @@ use sealcast_wire::Publication;
 
 use super::*;
 use crate::broker::{Retention, Sharding};
+use crate::limit::Profile;
 
 const META_TTL: Duration = Duration::from_secs(30 * 24 * 3_600);
 const KEEP: Retention =
@@ -53,4 +54,34 @@ async fn many_small_streams_are_shed_too() {
     let state = broker.state.lock();
     assert_eq!(state.bytes, state.streams.values().map(Stream::bytes).sum::<usize>());
     assert!(state.streams.len() > 50);
+}
+
+/// As large as the profiles have it.
+#[tokio::test(start_paused = true)]
+async fn all_history_at_the_number_and_one_past_it() {
+    const LARGE: usize = 1 << 20;
+    for profile in [Profile::Strict, Profile::Standard] {
+        let most = profile.limits().node_history_bytes;
+        let broker = broker(most);
+        let keep = Retention { entries: 1_000, bytes: most, ..KEEP };
+        let of = async |bytes: usize| {
+            let data = vec![b'1'; bytes].into();
+            let publication = Publication { data, ..Publication::default() };
+            let outgoing = Outgoing { publication, keep: Some(keep), ..Outgoing::default() };
+            broker.publish(channel(0), outgoing).await.expect("taken");
+        };
+        let held = || broker.state.lock().held();
+        let oldest = async || look(&broker, 0).await.publications.first().map(|one| one.offset);
+        of(LARGE).await;
+        let first = held();
+        of(LARGE).await;
+        let each = held() - first;
+        for _ in 2..(most - first) / each {
+            of(LARGE).await;
+        }
+        of(most - held() - (each - LARGE)).await;
+        assert_eq!((held(), oldest().await), (most, Some(1)), "{profile}: at its number");
+        of(0).await;
+        assert!(held() < most && oldest().await > Some(1), "{profile}: one past it");
+    }
 }

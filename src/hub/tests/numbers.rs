@@ -82,3 +82,27 @@ fn what_is_held_at_each_number_and_one_past_it() {
         }
     }
 }
+
+/// What all connections hold together: each half of what it may, until nothing is left.
+#[test]
+fn what_a_node_holds_at_its_number_and_one_past_it() {
+    for profile in [Profile::Strict, Profile::Standard] {
+        let limits = profile.limits();
+        let half = limits.queue_bytes / 2;
+        let hub = Hub::new(1, &limits, Clock::start(), Metrics::new("test"));
+        let one = || Connection::scripted(FORMATS[0], Script::with_room(0));
+        let slow: Vec<_> = (0..limits.node_queue_bytes / half).map(|_| one()).collect();
+        let large = message(half);
+        for connection in &slow {
+            connection.push(&hub, large.clone(), 1);
+            connection.flush(&hub);
+        }
+        assert_eq!(hub.budget().held(), limits.node_queue_bytes, "{profile}");
+        assert!(slow.iter().all(|one| one.is_open()), "{profile}: at its number");
+        slow[0].push(&hub, message(1), 1);
+        assert!(slow[0].is_open(), "{profile}: what is over is seen at the next");
+        slow[0].push(&hub, message(1), 1);
+        assert!(!slow[0].is_open(), "{profile}: one past it");
+        assert!(slow[1..].iter().all(|one| one.is_open()), "{profile}: the others stay");
+    }
+}

@@ -1,13 +1,15 @@
 //! Sizes and counts that the profiles set.
 
 use sealcast_wire::command::{Publish, Subscribe};
-use sealcast_wire::{Data, Encoding, Request};
+use sealcast_wire::ws::Opcode;
+use sealcast_wire::{Command, Data, Encoding, Request};
 use serde_json::json;
 
-use super::{ENCODINGS, batch, connected, node_options, node_under};
+use super::{ENCODINGS, PROFILES, batch, connected, node_options, node_under};
 use crate::frames::frame;
+use crate::stream::reader::{Stream, connect, post};
 use crate::support::client::Wire;
-use crate::support::node::TestNode;
+use crate::support::node::{API_KEY, TestNode, lay_over};
 use crate::support::token;
 
 /// A JSON text of so many bytes.
@@ -42,6 +44,62 @@ async fn payloads_at_the_number_and_one_past_it_each_of_a_batch() {
     }
 }
 
+/// 64 KiB as it comes over any transport, and four times as much by the server API.
+#[tokio::test]
+async fn all_of_a_message_at_the_number_and_one_past_it() {
+    const MOST: usize = 65_536;
+    let padded = |text: &str, bytes: usize| format!("{text}{}", " ".repeat(bytes - text.len()));
+    let command = r#"{"id":9,"unsubscribe":{"channel":"a"}}"#;
+    for profile in PROFILES {
+        let mut options = node_options(profile, json!({}));
+        lay_over(
+            &mut options,
+            json!({ "sse": { "enabled": true }, "http_stream": { "enabled": true } }),
+        );
+        let node = TestNode::with(options).await;
+        let mut wire = connected(&node, "ada", Encoding::Json).await;
+        assert_eq!(wire.ask(&padded(command, MOST)).await["id"], 9, "{profile}");
+        wire.say(&padded(command, MOST + 1)).await;
+        assert_eq!(wire.closed().await, 1009, "{profile}");
+
+        let mut wire = connected(&node, "ada", Encoding::Protobuf).await;
+        let of = |payload: usize| {
+            let (text, mut command) = (text_of(payload), Vec::new());
+            let request = publish("open:a", &text);
+            Encoding::Protobuf.put_command(&mut command, &Command { id: 9, request });
+            command
+        };
+        // What stands beside a payload of about this size.
+        let beside = of(60_000).len() - 60_000;
+        wire.0.send_frame(&of(MOST - beside), Opcode::Binary).await.unwrap();
+        assert_eq!(wire.reply().await.id, 9, "{profile}");
+        assert_eq!(of(MOST + 1 - beside).len(), MOST + 1);
+        wire.0.send_frame(&of(MOST + 1 - beside), Opcode::Binary).await.unwrap();
+        assert_eq!(wire.closed().await, 1009, "{profile}");
+
+        for path in ["/connection/http_stream", "/connection/sse"] {
+            let connect = connect(&token::of("ada"));
+            for (bytes, status) in [(MOST, 200), (MOST + 1, 413)] {
+                let request = post(path, "", &padded(&connect, bytes));
+                let answer = Stream::open(&node, request).await.head;
+                assert_eq!(answer.status, status, "{profile} {path} {bytes}");
+            }
+        }
+        for (bytes, status) in [(MOST, 404), (MOST + 1, 413)] {
+            let nobody = r#"{"session":"none","node":"none","data":""}"#;
+            let request = post("/emulation", "", &padded(nobody, bytes));
+            let answer = Stream::open(&node, request).await.head;
+            assert_eq!(answer.status, status, "{profile} /emulation {bytes}");
+        }
+        let key = format!("X-API-Key: {API_KEY}\r\n");
+        for (bytes, status) in [(4 * MOST, 200), (4 * MOST + 1, 413)] {
+            let request = post("/api/info", &key, &padded("{}", bytes));
+            let answer = Stream::open(&node, request).await.head;
+            assert_eq!(answer.status, status, "{profile} /api/info {bytes}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn bytes_of_one_connection() {
     let limits =
@@ -69,7 +127,7 @@ async fn bytes_of_one_connection_by_the_profiles() {
     // Of a frame, of which the command takes a little.
     const LEAST: u128 = 65_000;
     const MOST: u128 = 65_100;
-    for profile in super::PROFILES {
+    for profile in PROFILES {
         // So few commands hold much.
         let limits = json!({ "message_bytes": 65_536, "user_messages": "none" });
         let node = node_under(profile, limits).await;

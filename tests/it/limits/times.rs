@@ -151,6 +151,31 @@ async fn until_another_token_must_have_come() {
 }
 
 #[tokio::test]
+async fn until_a_subscription_must_have_another_token() {
+    for profile in PROFILES {
+        let node = node(profile).await;
+        let mut wire = connected(&node, "ada", Encoding::Json).await;
+        let claims = json!({ "sub": "ada", "channel": "room", "exp": token::now() + 600 });
+        let subscribe = json!({ "channel": "room", "token": token::signed(claims) });
+        let asked = json!({ "id": 2, "subscribe": subscribe }).to_string();
+        let (answer, began) = begun(&node, wire.ask(&asked)).await;
+        let left = seconds(answer["subscribe"]["ttl"].as_u64().unwrap());
+        let connections = hub(&node).connections();
+        let connection = connections.first().unwrap();
+        // No task runs in between that would take the notes itself.
+        let ended = |at: Millis| {
+            connection.set_deadline(sealcast::hub::Deadline::Ping, Millis::NEVER);
+            connection.set_deadline(sealcast::hub::Deadline::Expiry, Millis::NEVER);
+            hub(&node).sweep(at);
+            connection.take_notes(at).expired.len()
+        };
+        let length = Millis::from(left + seconds(25));
+        assert_eq!(ended(Millis(began.0.after(length).0 - 1)), 0, "{profile}: before its time");
+        assert_eq!(ended(began.1.after(length)), 1, "{profile}: past its time");
+    }
+}
+
+#[tokio::test]
 async fn until_a_write_must_make_progress() {
     for profile in PROFILES {
         let node = node(profile).await;
