@@ -281,7 +281,10 @@ pub const COUNTERS: &[(&str, &str)] = &[
     ),
     ("sealcast_auth_total", "Verifications of tokens, and uses of tickets, by result and reason"),
     ("sealcast_recover_total", "Recoveries that were asked for, by whether they succeeded"),
-    ("sealcast_recover_from_tail_total", "Recoveries served from the node's own tail"),
+    (
+        "sealcast_recover_from_tail_total",
+        "Recoveries for which the broker was not asked: served from the node's own tail, or by what was read for others",
+    ),
     (
         "sealcast_config_reloads_total",
         "Reloads of the configuration that were asked for, by result",

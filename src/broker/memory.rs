@@ -295,7 +295,8 @@ impl Broker for Memory {
         Box::pin(async move {
             let mut state = self.state.lock();
             if state.wanted.insert(channel.clone()) {
-                self.feed.tails().open(&channel);
+                let opening = self.feed.tails().open(&channel);
+                self.feed.tails().begin(&channel, opening);
             }
             Ok(())
         })

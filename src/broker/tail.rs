@@ -95,13 +95,17 @@ impl Tails {
         }
     }
 
-    /// The node is subscribed anew: what arrives from now on is kept.
-    pub(crate) fn open(&self, channel: &Channel) {
+    /// The node is subscribed anew. What is read from now on can be put in, but what
+    /// arrives may still be of an earlier subscription, until [`Tails::begin`].
+    pub(crate) fn open(&self, channel: &Channel) -> Opening {
+        self.shard(channel).map_or(Opening(0), |shard| shard.lock().open(channel))
+    }
+
+    /// What arrives from now on came after `opening`, and is kept. Nothing if the
+    /// tail was closed or opened again meanwhile.
+    pub(crate) fn begin(&self, channel: &Channel, opening: Opening) {
         if let Some(shard) = self.shard(channel) {
-            let mut shard = shard.lock();
-            shard.close(channel);
-            let anew = shard.count();
-            shard.tails.insert(channel.clone(), Tail { anew, ..Tail::default() });
+            shard.lock().begin(channel, opening);
         }
     }
 
@@ -132,6 +136,10 @@ impl Tails {
     }
 }
 
+/// One beginning of a node's subscription.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Opening(u64);
+
 /// A tail as it was at some time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mark(u64);
@@ -153,6 +161,9 @@ struct Shard {
 struct Tail {
     /// Tells its beginnings apart: no two have the same number.
     anew: u64,
+    /// The subscription whose first arrival did not come yet: until then nothing is
+    /// served and nothing taken in.
+    opening: Option<Opening>,
     epoch: Option<Epoch>,
     /// Offsets follow one another.
     entries: VecDeque<Entry>,
@@ -180,9 +191,29 @@ impl Shard {
         self.count
     }
 
+    fn open(&mut self, channel: &Channel) -> Opening {
+        self.close(channel);
+        let anew = self.count();
+        let opening = Opening(anew);
+        let tail = Tail { anew, opening: Some(opening), ..Tail::default() };
+        self.tails.insert(channel.clone(), tail);
+        opening
+    }
+
+    fn begin(&mut self, channel: &Channel, opening: Opening) {
+        if let Some(tail) = self.tails.get_mut(channel)
+            && tail.opening == Some(opening)
+        {
+            tail.opening = None;
+        }
+    }
+
     fn push(&mut self, channel: &Channel, entry: Entry, epoch: &Epoch) {
         let anew = self.count();
         let Some(tail) = self.tails.get_mut(channel) else { return };
+        if tail.opening.is_some() {
+            return;
+        }
         let newest = tail.entries.back().map(|newest| newest.publication.offset);
         let follows = newest.is_none_or(|newest| newest + 1 == entry.publication.offset);
         if !follows || tail.epoch.as_ref() != Some(epoch) {
@@ -280,7 +311,7 @@ impl Shard {
 
 impl Tail {
     fn behind(&self, since: &Since, keep: &Retention, most: usize, now: Duration) -> Option<Page> {
-        let epoch = self.epoch.as_ref()?;
+        let epoch = self.epoch.as_ref().filter(|_| self.opening.is_none())?;
         if !since.epoch.is_empty() && since.epoch != *epoch {
             return None;
         }

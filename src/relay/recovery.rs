@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 use sealcast_wire::Channel;
@@ -33,29 +34,29 @@ impl Relay {
             let hears = self.is_ready(self.hub.clock().now());
             self.tails.behind(channel, &since, keep, most).filter(|_| hears)
         };
+        if let Some(page) = tail() {
+            self.hub.metrics().recoveries_from_tail.increment(1);
+            return Ok(page);
+        }
         let query = HistoryQuery { limit: most, since: Some(since.clone()), reverse: false };
-        let (page, from) = match tail() {
-            Some(page) => (page, Source::Tail),
-            None => {
-                self.reads
-                    .read((channel.clone(), query))
-                    .answer(|(_, query)| {
-                        Box::pin(async {
-                            // Whoever read just before has left it there.
-                            if let Some(page) = tail() {
-                                return Ok((page, Source::Tail));
-                            }
-                            let mark = self.tails.mark(channel);
-                            let page =
-                                self.broker.history(channel.clone(), query, keep.meta_ttl).await?;
-                            self.tails.fill(channel, mark, &since, &page, keep);
-                            Ok((page, Source::Broker))
-                        })
-                    })
-                    .await?
-            }
-        };
-        if from == Source::Tail {
+        let asked = AtomicBool::new(false);
+        let read = self.reads.read((channel.clone(), query));
+        let answer = read.answer(|(_, query)| {
+            Box::pin(async {
+                // Whoever read just before has left it there.
+                if let Some(page) = tail() {
+                    return Ok(page);
+                }
+                asked.store(true, Ordering::Relaxed);
+                let mark = self.tails.mark(channel);
+                let page = self.broker.history(channel.clone(), query, keep.meta_ttl).await?;
+                self.tails.fill(channel, mark, &since, &page, keep);
+                Ok(page)
+            })
+        });
+        let page = answer.await?;
+        // Also of those who got what somebody else has read.
+        if !asked.load(Ordering::Relaxed) {
             self.hub.metrics().recoveries_from_tail.increment(1);
         }
         Ok(page)
@@ -72,23 +73,14 @@ impl Relay {
         keep: &Retention,
     ) -> Result<Page, HistoryError> {
         let read = self.reads.read((channel.clone(), query));
-        let answer = read.answer(|(channel, query)| {
-            let page = self.broker.history(channel, query, keep.meta_ttl);
-            Box::pin(async { Ok((page.await?, Source::Broker)) })
-        });
-        Ok(answer.await?.0)
+        let answer =
+            read.answer(|(channel, query)| self.broker.history(channel, query, keep.meta_ttl));
+        answer.await
     }
 }
 
 type Key = (Channel, HistoryQuery);
-type Answer = Result<(Page, Source), HistoryError>;
-
-/// Where a page was found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Source {
-    Tail,
-    Broker,
-}
+type Answer = Result<Page, HistoryError>;
 
 /// Reads under way. After a crowd has been cut off, most of it asks for the same.
 #[derive(Default)]
@@ -164,7 +156,7 @@ mod tests {
 
     fn page(offset: u64) -> Answer {
         let position = Position { offset, epoch: "e".into() };
-        Ok((Page { publications: Vec::new(), position }, Source::Broker))
+        Ok(Page { publications: Vec::new(), position })
     }
 
     fn ask(
@@ -200,7 +192,7 @@ mod tests {
         let (broker, sharding) = (StandIn::new(0), Sharding::new(1));
         let hub = Hub::new(1, &Profile::Standard.limits(), Clock::start(), Metrics::new("test"));
         let (tails, (room, _)) = (Arc::new(Tails::new(&sharding, 1 << 20)), key());
-        tails.open(&room);
+        tails.begin(&room, tails.open(&room));
         let relay = Relay::new(hub, Arc::clone(&broker) as Arc<dyn Broker>, tails, sharding);
         relay.probes.came_back(0, relay.probes.begin(relay.hub.clock().now()));
         let publication = |offset| Arc::new(Publication { offset, ..Publication::default() });

@@ -395,6 +395,7 @@ impl Link {
             (PushKind::Subscribe | PushKind::SSubscribe, Some(name)) => {
                 if !is_own {
                     self.subscribed(wanted.subscribed(name));
+                    wanted.tell(name);
                 }
                 self.changed.notify_one();
                 true

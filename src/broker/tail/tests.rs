@@ -201,3 +201,20 @@ async fn what_was_published_while_nobody_listened_is_not_skipped() {
     broker.remove_history(room()).await.expect("removed");
     assert_eq!(tails.behind(&room(), &since(3, ""), &KEEP, 300), None);
 }
+
+#[test]
+fn nothing_is_served_before_the_subscription_has_begun() {
+    let mut shard = shard([4]);
+    let stale = shard.open(&room());
+    let opening = shard.open(&room());
+    let mark = shard.tails[&room()].anew;
+    shard.begin(&room(), stale);
+    shard.push(&room(), entry(5, at(100)), &epoch("e"));
+    assert_eq!(shard.bytes, 0, "it was published before the subscription");
+    fill(&mut shard, mark, 2, &page(3..=7, 7), at(100));
+    assert_eq!(read(&shard, &since(2, "e"), &KEEP, at(100)), None, "more may be on its way");
+    shard.begin(&room(), opening);
+    assert_eq!(read(&shard, &since(2, "e"), &KEEP, at(100)), Some(vec![3, 4, 5, 6, 7]));
+    shard.push(&room(), entry(8, at(100)), &epoch("e"));
+    assert_eq!(read(&shard, &since(6, "e"), &KEEP, at(100)), Some(vec![7, 8]));
+}

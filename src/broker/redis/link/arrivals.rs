@@ -23,6 +23,7 @@ pub(in super::super) struct Arrivals {
     intakes: Vec<Intake>,
     /// Marks that are under way, each with the links that did not bring it yet.
     probes: Mutex<VecDeque<(u64, HashSet<usize>)>>,
+    tails: Arc<Tails>,
     seen: Arc<Seen>,
     metrics: Arc<Metrics>,
 }
@@ -38,6 +39,7 @@ impl Arrivals {
         let arrivals = Arc::new(Arrivals {
             intakes: (0..sharding.count()).map(|_| Intake::default()).collect(),
             sharding,
+            tails: Arc::clone(feed.tails()),
             probes: Mutex::default(),
             seen: Arc::clone(seen),
             metrics: Arc::clone(metrics),
@@ -90,10 +92,12 @@ impl Arrivals {
         }
     }
 
-    /// A channel receives from here on.
+    /// A channel receives from here on; to be said before whoever waits for it is told,
+    /// for then the channel is read.
     pub(super) fn opened(&self, channel: Channel) {
         if let Some(intake) = self.of(&channel) {
-            intake.other(Arrival::Opened(channel));
+            let opening = self.tails.open(&channel);
+            intake.other(Arrival::Opened(channel, opening));
         }
     }
 
@@ -114,13 +118,13 @@ impl Arrivals {
     }
 
     /// What to deliver, if anything: a gap before what contradicts what was seen.
-    fn read(&self, arrival: Arrival, tails: &Tails) -> [Option<Delivery>; 2] {
+    fn read(&self, arrival: Arrival) -> [Option<Delivery>; 2] {
         let mut gap = None;
         let delivery = match arrival {
             Arrival::Probe(mark) => Delivery::Probe(mark),
             Arrival::Told(message) => Delivery::Told(message.into()),
-            Arrival::Opened(channel) => {
-                tails.open(&channel);
+            Arrival::Opened(channel, opening) => {
+                self.tails.begin(&channel, opening);
                 return [None, None];
             }
             Arrival::Gap(channel, since) => self.gap(channel, since),
@@ -140,7 +144,7 @@ impl Arrivals {
                     Delivery::Membership { channel, who: Arc::new(who), came }
                 }
                 Ok(Record::Erased) => {
-                    tails.forget(&channel);
+                    self.tails.forget(&channel);
                     return [None, None];
                 }
                 Ok(Record::Missed) => self.gap(channel, 0),
@@ -168,7 +172,7 @@ async fn forward(arrivals: Arc<Arrivals>, feed: Arc<Feed>, at: usize) {
     };
     loop {
         let arrival = intake.next().await;
-        for delivery in arrivals.read(arrival, feed.tails()).into_iter().flatten() {
+        for delivery in arrivals.read(arrival).into_iter().flatten() {
             let Ok(place) = shard.place().await else { return };
             place.send(delivery);
         }

@@ -11,6 +11,8 @@ use parking_lot::Mutex;
 use sealcast_wire::Channel;
 use tokio::sync::Notify;
 
+use super::super::super::tail::Opening;
+
 /// Bytes of arrivals that may wait in one shard; gaps may be a few more. Small
 /// records have room for what comes in half a second at 60,000 a second: a channel
 /// without history never gets back what does not fit.
@@ -28,7 +30,7 @@ pub(super) enum Arrival {
     /// A probe's mark.
     Probe(u64),
     /// The channel is subscribed anew.
-    Opened(Channel),
+    Opened(Channel, Opening),
     /// A message of another node.
     Told(Vec<u8>),
 }
@@ -103,7 +105,7 @@ impl Arrival {
     fn bytes(&self) -> usize {
         match self {
             Arrival::Record(_, bytes) | Arrival::Told(bytes) => bytes.len(),
-            Arrival::Gap(..) | Arrival::Probe(_) | Arrival::Opened(_) => 0,
+            Arrival::Gap(..) | Arrival::Probe(_) | Arrival::Opened(..) => 0,
         }
     }
 }

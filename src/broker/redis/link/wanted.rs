@@ -215,7 +215,7 @@ impl Wanted {
         changes
     }
 
-    /// Redis says that the topic is subscribed.
+    /// Redis says that the topic is subscribed. [`Wanted::tell`] is to follow.
     pub(super) fn subscribed(&mut self, name: Name) -> Confirmed {
         let Some(topic) = self.topics.get_mut(&name) else { return Confirmed::Nothing };
         topic.state = State::In;
@@ -223,15 +223,23 @@ impl Wanted {
             self.queue(name);
             return Confirmed::Nothing;
         }
-        for waiting in topic.waiting.drain(..) {
-            // Whoever gave up does not hear it.
-            let _ = waiting.send(());
-        }
-        topic.waiting = Vec::new();
         match (&topic.subject, topic.missed_since.take()) {
             (Subject::Channel(channel), Some(since)) => Confirmed::Gap(channel.clone(), since),
             (Subject::Channel(channel), None) => Confirmed::Fresh(channel.clone()),
             (Subject::Control, _) => Confirmed::Nothing,
+        }
+    }
+
+    /// Tells those who wait for the topic, if it is subscribed.
+    pub(super) fn tell(&mut self, name: Name) {
+        if let Some(topic) = self.topics.get_mut(&name)
+            && topic.wanted
+            && topic.state == State::In
+        {
+            for waiting in std::mem::take(&mut topic.waiting) {
+                // Whoever gave up does not hear it.
+                let _ = waiting.send(());
+            }
         }
     }
 
@@ -307,6 +315,8 @@ mod tests {
         assert_eq!(wanted.changes(10), Changes::default(), "it was asked for already");
         assert!(first.try_recv().is_err());
         assert_eq!(wanted.subscribed(name), Confirmed::Fresh(channel.clone()));
+        assert!(first.try_recv().is_err(), "its tail is opened before");
+        wanted.tell(name);
         assert!(first.try_recv().is_ok() && second.try_recv().is_ok());
         assert!(wanted.want(name, of(&channel)).is_none(), "it is subscribed");
         assert_eq!(wanted.subject(name), Some(&of(&channel)));
@@ -329,6 +339,7 @@ mod tests {
         assert!(wanted.unsubscribed(name));
         assert_eq!(wanted.changes(10), subscribe(&[name]));
         assert_eq!(wanted.subscribed(name), Confirmed::Fresh(channel.clone()));
+        wanted.tell(name);
         assert!(waiting.try_recv().is_ok());
         wanted.unwant(name);
         drop(wanted.want(name, of(&channel)));
