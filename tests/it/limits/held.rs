@@ -3,7 +3,8 @@
 //!
 //! The node is in a process of its own, so that nothing else is resident there: the
 //! same program, told to run the first test here, which then serves and says what it
-//! counts.
+//! counts. Its allocator keeps nothing for later: what a buffer leaves behind when it
+//! grows is held by nobody, and how much of that is resident is a matter of chance.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -21,6 +22,9 @@ use crate::support::{PATIENCE, api, node, process, token};
 
 /// The configuration of the node, for the process that serves.
 const SERVES: &str = "IT_HELD_BY";
+/// What the allocator of that process is told (jemalloc(3), section "TUNING").
+const KEEPS_NOTHING: (&str, &str) =
+    ("_RJEM_MALLOC_CONF", "dirty_decay_ms:0,muzzy_decay_ms:0,tcache:false");
 /// Bytes that are held in each case at least: more than what one request or another
 /// leaves behind.
 const ENOUGH: f64 = 4e6;
@@ -198,6 +202,7 @@ impl Serving {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args([name, "--exact", "--include-ignored", "--nocapture"])
             .env(SERVES, options.to_string())
+            .env(KEEPS_NOTHING.0, KEEPS_NOTHING.1)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
