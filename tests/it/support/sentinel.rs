@@ -8,6 +8,10 @@ use super::redis::{RedisServer, as_node, config, credentials};
 
 /// What the sentinel calls the primary.
 const NAME: &str = "the-primary";
+/// After how much silence, milliseconds, it gives up the primary. It connects anew once
+/// a second at most, also to the one that it has just promoted: with less it sometimes
+/// takes that for dead at once, and promotes the other.
+const SILENCE: u32 = 1_500;
 
 /// All of them run, until dropped.
 pub(crate) struct Watched {
@@ -73,7 +77,7 @@ fn watching(primary: &RedisServer) -> String {
     let port = primary.port;
     format!(
         "sentinel monitor {NAME} 127.0.0.1 {port} 1\n\
-         sentinel down-after-milliseconds {NAME} 500\n\
+         sentinel down-after-milliseconds {NAME} {SILENCE}\n\
          sentinel failover-timeout {NAME} 5000\n"
     )
 }
