@@ -46,7 +46,7 @@ use futures_util::future::BoxFuture;
 use redis::{Cmd, Value};
 use sealcast_wire::reply::ClientInfo;
 use sealcast_wire::{Channel, Epoch, Position, Publication};
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use super::{
     Away, Broker, CALL_TIMEOUT, Charge, HistoryError, HistoryQuery, Holder, IdempotencyKey,
@@ -61,6 +61,7 @@ use hello::Mode;
 use keys::{Kind, Name, Names};
 use leases::Leases;
 use link::Subject;
+use patience::within;
 use present::Present;
 use primary::{Way, answered};
 use record::{Head, Record};
@@ -344,16 +345,16 @@ impl Broker for Redis {
     fn tell(&self, message: Bytes) -> BoxFuture<'_, Result<(), Unavailable>> {
         Box::pin(async move {
             let mut told = Err(Unavailable);
-            let began = Instant::now();
+            let mut rest = CALL_TIMEOUT;
             let controls = self.router.one_each(self.controls.iter().copied());
             for (left, control) in (0..controls.len()).rev().zip(controls) {
                 let mut command = redis::cmd(self.mode.publish());
                 command.arg(control.key(Kind::Topic)).arg(&*message);
                 let done = self.done(control, command, message.len());
                 // Half of the time that is left, as long as there is a next.
-                let rest = CALL_TIMEOUT.saturating_sub(began.elapsed());
-                let most = if left > 0 { rest / 2 } else { rest };
-                told = timeout(most, done).await.unwrap_or(Err(Unavailable));
+                let (most, began) = (if left > 0 { rest / 2 } else { rest }, Instant::now());
+                told = within(most, done).await.unwrap_or(Err(Unavailable));
+                rest -= began.elapsed().min(most);
                 if told.is_ok() {
                     break;
                 }

@@ -3,11 +3,11 @@
 //! terminal of its own: it runs in the background until the next one or the end.
 
 use std::fs;
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::blocks;
+use crate::support::port::Port;
 use crate::support::process::{PROGRAM, scratch};
 
 #[test]
@@ -30,14 +30,9 @@ fn the_samples_of_the_security_model_run() {
     run("security", include_str!("../../../docs/security.md"), 4);
 }
 
-/// Two ports that were free a moment ago.
-fn free_ports() -> (u16, u16) {
-    let [one, two] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-    (one.local_addr().unwrap().port(), two.local_addr().unwrap().port())
-}
-
 fn run(name: &str, page: &str, least: usize) {
-    let (public, metrics) = free_ports();
+    let reserved = [(); 2].map(|()| Port::reserve());
+    let [public, metrics] = reserved.each_ref().map(Port::number);
     let samples = samples(page);
     assert!(samples.len() >= least, "{} samples", samples.len());
     let mut script = String::from("set -eu\nserver=\n");

@@ -52,7 +52,7 @@ async fn a_redis_that_writes_later_is_refused_where_always_is_demanded() {
         let told = refusal(config).await;
         assert!(told.contains("durability is always") && told.contains(why), "{told}");
     }
-    let server = RedisServer::durable().await;
+    let server = RedisServer::with(&["--appendonly", "yes", "--appendfsync", "always"]).await;
     let told = refusal(demanding(server.config(), Durability::Always)).await;
     assert!(told.contains("grant it +config|get"), "{told}");
     let _: () = server.ask("ACL LOG RESET").await;

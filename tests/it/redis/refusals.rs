@@ -36,11 +36,10 @@ const WAYS: [Way; 4] = [Way::Alone, Way::OneOfSeveral, Way::Watched, Way::Cluste
 
 impl Used {
     async fn with(way: Way, options: &[&str]) -> Used {
-        let cluster: &[&str] = match way {
-            Way::Cluster => &["--cluster-enabled", "yes"],
-            _ => &[],
+        let server = match way {
+            Way::Cluster => RedisServer::member(options).await,
+            _ => RedisServer::with(options).await,
         };
-        let server = RedisServer::with(&[cluster, options].concat()).await;
         let proxy = Proxy::start(server.address()).await;
         let port = proxy.address.port();
         let other = match way {

@@ -34,7 +34,7 @@ async fn a_password_that_is_wrong_or_missing_is_told_at_once_and_not_shown() {
 
 #[tokio::test]
 async fn a_member_of_a_cluster_is_not_a_single_primary() {
-    let server = RedisServer::with(&["--cluster-enabled", "yes"]).await;
+    let server = RedisServer::member(&[]).await;
     let told = refusal(server.config()).await;
     assert!(told.contains("runs as cluster"), "{told}");
 }

@@ -8,6 +8,7 @@ pub(crate) mod driven;
 pub(crate) mod evidence;
 pub(crate) mod http;
 pub(crate) mod node;
+pub(crate) mod port;
 pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod redis;

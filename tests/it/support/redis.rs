@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -13,6 +13,7 @@ use sealcast::broker::{Credentials, Durability, Endpoint, RedisConfig, Topology}
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
+use super::port::Port;
 use super::process::scratch;
 use super::{PATIENCE, evidence};
 
@@ -20,11 +21,15 @@ use super::{PATIENCE, evidence};
 const NODE: &str = "relay";
 const PASSWORD: &str = "a-long-random-password-of-the-nodes";
 
+/// Options of a server that has in its file what it has answered.
+pub(super) const DURABLE: &[&str] = &["--appendonly", "yes", "--appendfsync", "no"];
+
 /// A running redis-server; ends when dropped, and its files with it. It knows the
 /// user of nodes, which must not have been refused anything until then.
 pub(crate) struct RedisServer {
     child: Option<Child>,
     pub(crate) port: u16,
+    _reserved: Vec<Port>,
     folder: PathBuf,
     /// A configuration file, which a sentinel needs.
     file: Option<String>,
@@ -37,49 +42,61 @@ impl RedisServer {
         RedisServer::with(&[]).await
     }
 
-    /// With every write on disk before it is answered.
+    /// With every write in its file before it is answered, and so after it was killed. Nobody
+    /// cuts the power: what the kernel has need not be on the disk, for which all would wait.
     pub(crate) async fn durable() -> RedisServer {
-        RedisServer::with(&["--appendonly", "yes", "--appendfsync", "always"]).await
+        RedisServer::with(DURABLE).await
+    }
+
+    /// With options of redis-server.
+    pub(crate) async fn with(options: &[&str]) -> RedisServer {
+        RedisServer::run_as(None, options, Vec::new()).await
     }
 
     /// With a second port that speaks TLS, which these options configure.
     pub(crate) async fn with_tls(options: &[&str]) -> RedisServer {
-        let port = free_port().to_string();
-        let all: Vec<&str> = ["--tls-port", &port].iter().chain(options).copied().collect();
-        RedisServer::with(&all).await
+        RedisServer::with_port("--tls-port", options).await
+    }
+
+    /// To be a member of a cluster, with options of redis-server.
+    pub(crate) async fn member(options: &[&str]) -> RedisServer {
+        let options = [&["--cluster-enabled", "yes"], options].concat();
+        RedisServer::with_port("--cluster-port", &options).await
+    }
+
+    /// A sentinel, with what its configuration file says.
+    pub(crate) async fn sentinel(file: &str) -> RedisServer {
+        RedisServer::run_as(Some(file), &["--sentinel"], Vec::new()).await
+    }
+
+    /// With a second port, which the first of its options says.
+    async fn with_port(option: &str, options: &[&str]) -> RedisServer {
+        let port = Port::reserve();
+        let number = port.number().to_string();
+        let options = [&[option, &number], options].concat();
+        RedisServer::run_as(None, &options, vec![port]).await
+    }
+
+    async fn run_as(file: Option<&str>, options: &[&str], more: Vec<Port>) -> RedisServer {
+        evidence::log();
+        let folder = scratch("redis");
+        fs::create_dir_all(&folder).unwrap();
+        let port = Port::reserve();
+        let mut server = RedisServer {
+            child: None,
+            port: port.number(),
+            _reserved: more.into_iter().chain([port]).collect(),
+            folder,
+            file: file.map(str::to_owned),
+            options: options.iter().map(|option| (*option).to_owned()).collect(),
+        };
+        server.start_again().await;
+        server
     }
 
     /// Where it speaks TLS.
     pub(crate) fn tls_address(&self) -> String {
         format!("rediss://127.0.0.1:{}", self.options[1])
-    }
-
-    /// With options of redis-server.
-    pub(crate) async fn with(options: &[&str]) -> RedisServer {
-        RedisServer::run_as(None, options).await
-    }
-
-    /// A sentinel, with what its configuration file says.
-    pub(crate) async fn sentinel(file: &str) -> RedisServer {
-        RedisServer::run_as(Some(file), &["--sentinel"]).await
-    }
-
-    async fn run_as(file: Option<&str>, options: &[&str]) -> RedisServer {
-        evidence::log();
-        let folder = scratch("redis");
-        fs::create_dir_all(&folder).unwrap();
-        // Another process may take the port in between; then it does not start.
-        for _ in 0..10 {
-            let port = free_port();
-            let options = options.iter().map(|option| (*option).to_owned()).collect();
-            let (folder, file) = (folder.clone(), file.map(str::to_owned));
-            let mut server = RedisServer { child: None, port, folder, file, options };
-            if server.run().await {
-                return server;
-            }
-            server.folder.clear();
-        }
-        panic!("redis-server does not start: {}", fs::read_to_string(folder.join("log")).unwrap());
     }
 
     /// Starts it again where it was.
@@ -266,11 +283,6 @@ pub(crate) fn spread(servers: &[RedisServer]) -> RedisConfig {
 /// How a broker uses what hangs together like this.
 pub(crate) fn config(topology: Topology) -> RedisConfig {
     RedisConfig { topology, prefix: "sealcast".into(), durability: Durability::default() }
-}
-
-/// Free at this moment.
-pub(crate) fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
 }
 
 /// What it refused to whom, if it still answers everybody.
