@@ -5,13 +5,13 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { get } from 'node:https';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { chromium } from 'playwright-core';
 import { within } from '../sdk/support/event.js';
+import { freePort } from '../sdk/support/port.js';
 import { config, serve } from '../sdk/support/server.js';
 import { token } from '../sdk/support/token.js';
 import { browser } from './stage.js';
@@ -30,15 +30,6 @@ const everything = {
   ...history,
 };
 const listening = Object.fromEntries(['uni_sse', 'uni_http_stream', 'uni_websocket'].map((name) => [name, { enabled: true }]));
-
-async function freePort() {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const { port } = probe.address();
-  probe.close();
-  await once(probe, 'close');
-  return port;
-}
 
 function configured(origins, http_server = {}) {
   const base = config({ allowed_origins: origins });

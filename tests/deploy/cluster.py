@@ -35,19 +35,17 @@ UNLIMITED = {
 }
 
 
-_given = set()
+_reserved = []
 
 
 def free_port():
-    """A port that nobody listens on, and never the same again: a load balancer would share one port
-    between two of its listeners without a word."""
-    while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        if port not in _given:
-            _given.add(port)
-            return port
+    """A port of loopback that nobody else is given before this process ends. It is bound here, as
+    servers bind theirs, and nobody listens: who asks for it by its number may."""
+    reserved = socket.socket()
+    reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    reserved.bind(("127.0.0.1", 0))
+    _reserved.append(reserved)
+    return reserved.getsockname()[1]
 
 
 def wait_until(condition, what, seconds=START_SECONDS):

@@ -26,9 +26,11 @@ class RedisServer:
             digest = hashlib.sha256(password.encode()).hexdigest()
             text = text.replace(f"{word}_PASSWORD_SHA256", digest)
         (folder / "users.acl").write_text(text)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        # Bound here as servers bind theirs: it may listen, and nobody else is given the port.
+        self._reserved = socket.socket()
+        self._reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._reserved.bind(("127.0.0.1", 0))
+        self.port = self._reserved.getsockname()[1]
         self._log = (folder / "log").open("w+")
         command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
         command += ["--dir", str(folder), "--aclfile", str(folder / "users.acl")]
@@ -56,6 +58,7 @@ class RedisServer:
     def _end(self):
         self._process.kill()
         self._process.wait()
+        self._reserved.close()
         self._log.close()
         self._directory.cleanup()
 

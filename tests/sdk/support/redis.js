@@ -4,11 +4,12 @@ import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { createServer, connect } from 'node:net';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { within } from './event.js';
+import { freePort } from './port.js';
 
 const USERS = new URL('../../../deploy/redis/users.acl', import.meta.url);
 const PASSWORD = 'a long random password of the nodes';
@@ -38,15 +39,6 @@ export async function serveRedis(t) {
     }
   }
   throw new Error('redis-server does not start');
-}
-
-async function freePort() {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const { port } = probe.address();
-  probe.close();
-  await once(probe, 'close');
-  return port;
 }
 
 async function answers(port, child) {
