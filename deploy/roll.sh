@@ -58,8 +58,12 @@ well() {
   [ "$(docker inspect --format '{{.State.Health.Status}}' "$(docker compose ps --quiet "$1")")" = healthy ]
 }
 
+# Whoever asks reads the whole answer before looking at it: with pipefail, a pipe that grep leaves
+# at the first match fails now and then.
 in_balance() {
-  ask haproxy 8405 | grep -q "^haproxy_server_status{proxy=\"nodes\",server=\"$1\",state=\"UP\"} 1"
+  local metrics
+  metrics=$(ask haproxy 8405) || return 1
+  grep -q "^haproxy_server_status{proxy=\"nodes\",server=\"$1\",state=\"UP\"} 1" <<< "$metrics"
 }
 
 others() {
@@ -70,9 +74,10 @@ others() {
 }
 
 quiet() {
-  local node
+  local node metrics
   for node in node1 node2 node3; do
-    ask "$node" 9000 | grep -q '^sealcast_connections_waiting 0$' || return 1
+    metrics=$(ask "$node" 9000) || return 1
+    grep -q '^sealcast_connections_waiting 0$' <<< "$metrics" || return 1
   done
 }
 

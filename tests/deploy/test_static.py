@@ -175,6 +175,38 @@ esac
             self.assertIn("redis:7.4.1 has no digest", self.pin(pulled, ok=False))
 
 
+class Roll(unittest.TestCase):
+    """deploy/roll.sh, with an engine whose answers are long."""
+
+    # What is looked for comes first; who stops reading there must not take it for a failure.
+    ENGINE = """#!/bin/sh
+case "$*" in
+  *exec*)
+    for node in node1 node2 node3; do
+      echo "haproxy_server_status{proxy=\\"nodes\\",server=\\"$node\\",state=\\"UP\\"} $UP"
+    done
+    echo sealcast_connections_waiting 0
+    yes 'another_metric 1' 2> /dev/null | head -c 4000000 ;;
+  *inspect*) echo healthy ;;
+esac
+"""
+
+    def setUp(self):
+        folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+        (folder / "docker").write_text(self.ENGINE)
+        (folder / "docker").chmod(0o755)
+        self.path = f"{folder}:{os.environ['PATH']}"
+
+    def roll(self, up, ok=True):
+        return run(DEPLOY / "roll.sh", environment={"PATH": self.path, "UP": up, "ROLL_SECONDS": "5"}, ok=ok)
+
+    def test_every_node_is_replaced(self):
+        self.assertIn("every node was replaced", self.roll("1"))
+
+    def test_no_node_leaves_while_another_is_missing(self):
+        self.assertEqual(self.roll("0", ok=False), "node1 stays: another node is not in balance\n")
+
+
 class Pages(unittest.TestCase):
     def test_links_lead_somewhere(self):
         pages = [*(ROOT / "docs/runbooks").glob("*.md"), DEPLOY / "README.md", ROOT / "load-tests/README.md"]
