@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 
 https=https://127.0.0.1:${STACK_HTTPS_PORT:-8443}
 http=http://127.0.0.1:${STACK_HTTP_PORT:-8000}
-# With deploy/compose/tls.yml there is TLS alone.
+# With deploy/compose/tls.yml there is TLS alone. The answer is read whole, as in roll.sh.
 grep -q 'target: 8000' <<< "$(docker compose config 2> /dev/null)" || http=$https
 bad=0
 

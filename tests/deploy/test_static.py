@@ -142,7 +142,17 @@ class Scripts(unittest.TestCase):
                 run("bash" if b"bash" in first else "sh", "-n", path)
 
 
-class Pin(unittest.TestCase):
+class WithEngine(unittest.TestCase):
+    """What asks docker, where that is the script `ENGINE`."""
+
+    def setUp(self):
+        folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+        (folder / "docker").write_text(self.ENGINE)
+        (folder / "docker").chmod(0o755)
+        self.path = f"{folder}:{os.environ['PATH']}"
+
+
+class Pin(WithEngine):
     """deploy/pin.sh, with an engine that was told what it has."""
 
     DIGEST = "sha256:" + "0123456789abcdef" * 4
@@ -154,12 +164,6 @@ case "$*" in
   *) exit 1 ;;
 esac
 """
-
-    def setUp(self):
-        folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
-        (folder / "docker").write_text(self.ENGINE)
-        (folder / "docker").chmod(0o755)
-        self.path = f"{folder}:{os.environ['PATH']}"
 
     def pin(self, pulled, ok=True):
         return run(DEPLOY / "pin.sh", environment={"PATH": self.path, "PULLED": pulled}, ok=ok)
@@ -175,7 +179,7 @@ esac
             self.assertIn("redis:7.4.1 has no digest", self.pin(pulled, ok=False))
 
 
-class Roll(unittest.TestCase):
+class Roll(WithEngine):
     """deploy/roll.sh, with an engine whose answers are long."""
 
     # What is looked for comes first; who stops reading there must not take it for a failure.
@@ -190,12 +194,6 @@ case "$*" in
   *inspect*) echo healthy ;;
 esac
 """
-
-    def setUp(self):
-        folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
-        (folder / "docker").write_text(self.ENGINE)
-        (folder / "docker").chmod(0o755)
-        self.path = f"{folder}:{os.environ['PATH']}"
 
     def roll(self, up, ok=True):
         return run(DEPLOY / "roll.sh", environment={"PATH": self.path, "UP": up, "ROLL_SECONDS": "5"}, ok=ok)
